@@ -1,0 +1,49 @@
+# Two commands matter: `make run` and `make test`. Both set up what they need in .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# One lock, three sections: build tools first (near-api is a source distribution), then default, then dev.
+section = awk '/^\# section:/{on=($$3=="$(1)")} on' requirements.lock
+
+.PHONY: run test check bench format contracts clean lock
+
+run: .venv/.default
+	$(BIN)/near-agent run
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q --no-cov tests/test_house.py
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev
+	$(BIN)/python -m tests.bench
+
+contracts: .venv/.dev
+	$(BIN)/python -m contracts.localnet.sources.build
+
+lock:
+	$(PYTHON) scripts/lock.py
+
+clean:
+	rm -rf .venv .near-agent build .pytest_cache .ruff_cache .hypothesis .coverage *.egg-info
+
+.venv/.default: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(call section,build) > .venv/build.txt && $(PIP) install --require-hashes -r .venv/build.txt
+	$(call section,default) > .venv/default.txt && $(PIP) install --require-hashes --no-build-isolation -r .venv/default.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/.dev: .venv/.default
+	$(call section,dev) > .venv/dev.txt && $(PIP) install --require-hashes --no-deps -r .venv/dev.txt
+	touch $@

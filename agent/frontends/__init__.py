@@ -1,0 +1,1 @@
+"""What faces the outside: the OpenAI-compatible API."""

@@ -1,0 +1,1 @@
+"""From words to a plan: slash commands, routing, prompts, the planner."""

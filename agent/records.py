@@ -1,0 +1,201 @@
+"""The spine: what each stage of a request hands to the next, and the record that keeps them all.
+
+Imports no HTTP client and no database, so that training can read records without the daemon.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from contracts.calls import ChangeCall
+from contracts.chain.outcome import Outcome
+
+SCHEMA_VERSION = 1
+
+Status: TypeAlias = Literal[
+    "answered",
+    "needs_approval",
+    "executed",
+    "partially_executed",
+    "failed",
+    "unconfirmed",
+    "declined",
+    "clarify",
+    "unsupported",
+    "refused",
+]
+FrontEnd: TypeAlias = Literal["chat_completions", "plan", "cli"]
+ModelName: TypeAlias = Literal["near-agent", "near-agent-standard", "near-agent-specialist"]
+
+
+class Frozen(BaseModel):
+    """A value that does not change once made and knows all its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Identity(Frozen):
+    """Who asks: an API key's holder (or the local user of the command line), and the account they act for."""
+
+    key_id: str
+    account_id: str
+    may_confirm: bool
+
+
+class Turn(Frozen):
+    """One message of a conversation as the front end sent it."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class UserRequest(Frozen):
+    request_id: str
+    """UUIDv7."""
+    text: str
+    """The last user message."""
+    turns: tuple[Turn, ...]
+    """The conversation, the last user message included."""
+    identity: Identity
+    front_end: FrontEnd
+    conversation_id: str
+    model: ModelName = "near-agent"
+    idempotency_key: str | None = None
+    message_id: str | None = None
+    received_at: float
+    """Unix seconds."""
+
+
+class Route(Frozen):
+    target: Literal["none", "standard", "specialist"]
+    model: str | None
+    reason: str
+    considered: tuple[str, ...] = ()
+
+
+class ModelExchange(Frozen):
+    """One call of a model: messages and tools as sent, and what came back."""
+
+    target: Literal["standard", "specialist"]
+    model: str
+    messages: list[dict[str, JsonValue]]
+    tools: list[dict[str, JsonValue]]
+    response: JsonValue
+    """The answer's first message as JSON; None where there was none."""
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_ms: float
+    time_to_first_token_ms: float | None = None
+    error: str | None = None
+    adapter_hash: str | None = None
+
+
+class Source(Frozen):
+    """Where an argument of a plan came from."""
+
+    kind: Literal["words", "registry", "address_book", "code", "slash"]
+    turn: int | None = None
+    """Index of the requester's turn, for `words`."""
+    span: tuple[int, int] | None = None
+    """Start and end in that turn's text, for `words`."""
+
+
+class PlannedCall(Frozen):
+    action: str
+    args: dict[str, JsonValue]
+    """Catalogue arguments in human units."""
+    sources: dict[str, Source] = Field(default_factory=dict)
+
+
+class CallPlan(Frozen):
+    kind: Literal["plan"] = "plan"
+    calls: tuple[PlannedCall, ...]
+    plan_hash: str
+    """sha256 (hex) over the canonical JSON of `[{"action", "args"}]`."""
+    confidence: float | None = None
+
+
+class Clarification(Frozen):
+    kind: Literal["clarify"] = "clarify"
+    text: str
+    missing: tuple[str, ...] = ()
+    """Argument names, or `intent`."""
+
+
+class Answer(Frozen):
+    kind: Literal["answer"] = "answer"
+    text: str
+
+
+class Unsupported(Frozen):
+    kind: Literal["unsupported"] = "unsupported"
+    text: str
+    why: str | None = None
+
+
+class Refusal(Frozen):
+    kind: Literal["refuse"] = "refuse"
+    text: str
+    why: str
+    """A stable code, e.g. `unknown_action`, `amount_too_precise`."""
+
+
+Plan: TypeAlias = Annotated[CallPlan | Clarification | Answer | Unsupported | Refusal, Field(discriminator="kind")]
+
+
+class CallOutcome(Frozen):
+    """What front ends show of one planned call (INTERFACE: `near_agent.outcomes[]`)."""
+
+    action: str
+    status: Literal["returned", "final", "partial", "failed", "unconfirmed", "not_done"]
+    value: JsonValue = None
+    tx_hash: str | None = None
+    block_height: int | None = None
+    error: dict[str, JsonValue] | None = None
+    """`{"code", "message"}` or None."""
+
+
+class Reply(Frozen):
+    """The pipeline's answer to one request: text for people and the facts behind it."""
+
+    request_id: str
+    status: Status
+    text: str
+    route: Route
+    plan: Plan | None
+    confirm_code: str | None = None
+    """Only in the answer to the requester; never in a record, a log or a prompt."""
+    calls_hash: str | None = None
+    outcomes: tuple[CallOutcome, ...] = ()
+
+
+class Privacy(Frozen):
+    redactions: int = 0
+    consent: bool = True
+
+
+class InteractionRecord(Frozen):
+    """One request from its words to its end. Written once per request, also when it failed or was interrupted."""
+
+    schema_version: Literal[1] = 1
+    request: UserRequest
+    status: Status | Literal["interrupted"]
+    text: str
+    route: Route | None
+    exchanges: tuple[ModelExchange, ...] = ()
+    plan: Plan | None = None
+    calls: tuple[ChangeCall, ...] = ()
+    calls_hash: str | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    call_outcomes: tuple[CallOutcome, ...] = ()
+    approval_of: str | None = None
+    """For a confirm or cancel: the request whose card it acted on."""
+    repeats: str | None = None
+    """An earlier request that this one repeats."""
+    error: dict[str, JsonValue] | None = None
+    timings_ms: dict[str, float] = Field(default_factory=dict)
+    finished_at: float
+    privacy: Privacy = Privacy()
+    feedback: str | None = None
+    split: str | None = None

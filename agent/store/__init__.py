@@ -1,0 +1,1 @@
+"""One SQL store: all tables, migrations, and the SQL form of the ledger."""

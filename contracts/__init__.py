@@ -1,0 +1,1 @@
+"""NEAR without any model: calls, signing, the chain, the virtual machine and the embedded chain."""

@@ -1,0 +1,1 @@
+"""What can be asked for: one declaration per action, one file per domain."""

@@ -1,0 +1,1 @@
+"""How a call gets there once: RPC, nonces, ledger, outcome, client."""

@@ -1,0 +1,130 @@
+"""What became of a call: values, not exceptions. Built from what nodes answer, with every receipt and effect."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Discriminator, JsonValue, PlainSerializer
+
+from contracts.types import AccountId, CryptoHash
+
+Units: TypeAlias = Annotated[int, PlainSerializer(str, return_type=str, when_used="json")]
+"""Base units, signed; a string in JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an account gains (or loses, below zero) of NEAR or of one token."""
+
+    account_id: AccountId
+    token: str
+    """`NEAR`, or the token contract's account id."""
+    change: Units
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptOutcome:
+    receipt_id: CryptoHash
+    executor_id: AccountId
+    success: bool
+    logs: tuple[str, ...]
+    gas_burnt: int
+    tokens_burnt: Units
+    failure: JsonValue = None
+    """nearcore's typed failure, None on success."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewReturned:
+    value: JsonValue
+    block_height: int
+    block_hash: CryptoHash
+    logs: tuple[str, ...] = ()
+    kind: Literal["view_returned"] = "view_returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A transaction on chain, as its final answer tells it."""
+
+    tx_hash: CryptoHash
+    block_height: int
+    block_hash: CryptoHash
+    signer_id: AccountId
+    receiver_id: AccountId
+    value: JsonValue
+    """Decoded return value: JSON where it is JSON, else text, else base64; None where nothing was returned."""
+    receipts: tuple[ReceiptOutcome, ...]
+    effects: tuple[Effect, ...]
+    """From receipts, NEP-297 events and returned amounts; gas apart."""
+    gas_burnt: int
+    tokens_burnt: Units
+
+
+@dataclass(frozen=True, slots=True)
+class Finalized:
+    """Final, and no receipt failed."""
+
+    execution: Execution
+    kind: Literal["finalized"] = "finalized"
+
+
+@dataclass(frozen=True, slots=True)
+class PartiallyExecuted:
+    """Success on the outside, with a failed inner receipt or another effect than expected."""
+
+    execution: Execution
+    message: str
+    kind: Literal["partially_executed"] = "partially_executed"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFailed:
+    """Included and failed; `message` is the contract's or the chain's own text, outside data."""
+
+    execution: Execution
+    code: str
+    """nearcore's error name, e.g. `FunctionCallError`, `AccountDoesNotExist`, `LackBalanceForState`."""
+    message: str
+    kind: Literal["execution_failed"] = "execution_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The requester cancelled, or the approval expired."""
+
+    reason: str
+    kind: Literal["declined"] = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It did not come to an execution, and it never will: nothing was sent, or what was sent is proven dead."""
+
+    stage: str
+    code: str
+    message: str
+    tx_hash: CryptoHash | None = None
+    kind: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """Sent, and neither found nor proven dead within the time allowed; it may still happen."""
+
+    tx_hash: CryptoHash
+    message: str
+    kind: Literal["unconfirmed"] = "unconfirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """A later step of a plan that was not begun because an earlier one did not succeed."""
+
+    reason: str
+    kind: Literal["not_done"] = "not_done"
+
+
+Outcome: TypeAlias = Annotated[
+    ViewReturned | Finalized | PartiallyExecuted | ExecutionFailed | Declined | Failed | Unconfirmed | NotDone,
+    Discriminator("kind"),
+]

@@ -1,0 +1,1 @@
+"""May it go: validation of built calls."""

@@ -1,0 +1,1 @@
+"""What is known of tokens, contracts and the chain's facts."""

@@ -1,0 +1,1 @@
+"""An embedded chain on the virtual machine, with nearcore's JSON-RPC."""

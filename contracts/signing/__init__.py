@@ -1,0 +1,1 @@
+"""Transaction bytes, keys and the one door to a signature."""

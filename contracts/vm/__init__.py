@@ -1,0 +1,1 @@
+"""NEAR's WebAssembly host on wasmtime: host functions, receipts, state overlay."""

@@ -1,0 +1,1 @@
+"""The flywheel: from records to a fine-tuned, evaluated and promoted specialist."""

@@ -1,0 +1,1 @@
+"""Exact plans of a candidate on held-out lines."""
