@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# One lock, three sections: build tools first (near-api is a source distribution), then default, then dev.
+# One lock in sections: build tools first (near-api is a source distribution), default, dev, rank files.
 section = awk '/^\# section:/{on=($$3=="$(1)")} on' requirements.lock
 
 .PHONY: run test check bench format contracts clean lock
@@ -42,6 +42,7 @@ clean:
 	$(call section,build) > .venv/build.txt && $(PIP) install --require-hashes -r .venv/build.txt
 	$(call section,default) > .venv/default.txt && $(PIP) install --require-hashes --no-build-isolation -r .venv/default.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(call section,ranks) > .venv/ranks.txt && $(BIN)/python scripts/rank_files.py .venv/ranks.txt
 	touch $@
 
 .venv/.dev: .venv/.default

@@ -1,7 +1,8 @@
-"""Write requirements.lock: every package pinned with hashes for Python 3.11 to 3.13, in three sections.
+"""Write requirements.lock: every package pinned with hashes for Python 3.11 to 3.13, in sections.
 
 Needs uv on the path (`pip install uv`). The sections are build (what source distributions are built with),
-default (what the daemon needs) and dev (what the tests need on top); the Makefile installs them apart.
+default (what the daemon needs) dev (what the tests need on top) and ranks
+(the wheel that carries tiktoken's rank files); the Makefile installs them apart.
 """
 
 import re
@@ -24,6 +25,11 @@ COMPILE = [
     "--no-header",
     "--quiet",
 ]
+
+RANKS = (
+    "llama-index-core==0.14.25 \\\n    --hash=sha256:caa7d9c5ac9b13dc33400cf8d5e92e689b6d1e4497eb9bfa50d6f52ca2eb22a1"
+)
+"""Only its copies of tiktoken's rank files are used (scripts/rank_files.py); it is never installed."""
 
 
 def entries(lock: str) -> dict[str, str]:
@@ -48,7 +54,7 @@ def main() -> int:
         pins.write_text("\n".join(default.values()))
         everything = compile_lock(ROOT / "pyproject.toml", "--extra", "dev", "--constraint", str(pins))
     dev = {name: text for name, text in everything.items() if name not in default and name not in build}
-    sections = [("build", build), ("default", default), ("dev", dev)]
+    sections = [("build", build), ("default", default), ("dev", dev), ("ranks", {"ranks": RANKS})]
     lines = ["# Written by scripts/lock.py; do not edit."]
     for title, packages in sections:
         lines += [f"# section: {title}", *packages.values()]

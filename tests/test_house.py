@@ -1,0 +1,113 @@
+"""House rules that no linter knows: sizes, banned imports, and that the README's commands exist."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("contracts", "agent", "training")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60
+BANNED_NAMES = {"utils", "helpers", "manager", "base", "common", "misc"}
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_a_source_file_keeps_the_house_sizes(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= MAX_FILE_LINES
+    long = [
+        f"{function.name}: {(function.end_lineno or 0) - function.lineno + 1} lines"
+        for function in _functions(ast.parse(text))
+        if (function.end_lineno or 0) - function.lineno + 1 > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_names_say_what_a_file_is() -> None:
+    assert [_name(path) for path in SOURCES if path.stem in BANNED_NAMES] == []
+
+
+def test_package_files_hold_a_docstring_and_nothing_else() -> None:
+    for path in SOURCES:
+        if path.name == "__init__.py":
+            body = ast.parse(path.read_text()).body
+            assert len(body) == 1, _name(path)
+            assert isinstance(body[0], ast.Expr), _name(path)
+
+
+def test_fakes_are_passed_in_and_never_patched_in() -> None:
+    banned = re.compile(r"^\s*(from unittest(\.| import )mock|import unittest\.mock)", re.MULTILINE)
+    assert [_name(path) for path in [*SOURCES, *TESTS] if banned.search(path.read_text())] == []
+
+
+def test_broad_catches_stand_only_where_a_request_or_the_daemon_ends() -> None:
+    allowed = {"agent/pipeline.py", "agent/daemon.py"}
+    broad = re.compile(r"except\s*(\(?\s*(Base)?Exception\b|:)")
+    assert {_name(path) for path in SOURCES if broad.search(path.read_text())} <= allowed
+
+
+def test_only_the_entry_reads_the_environment() -> None:
+    """Config is read once in the entry and passed down (STYLE rule 7)."""
+    reads = re.compile(r"os\.(environ|getenv)")
+    entries = {"agent/cli.py", "agent/commands/settings.py", "training/cli.py"}
+    assert {_name(path) for path in SOURCES if reads.search(path.read_text())} <= entries
+
+
+def test_tests_are_not_skipped_quietly() -> None:
+    """Only the tests against foreign contract binaries may skip, and they say why."""
+    skipping = re.compile(r"pytest\.skip\(|mark\.(skip|xfail)")
+    found = {_name(path) for path in TESTS if skipping.search(path.read_text()) and path.name != "test_house.py"}
+    assert {
+        path for path in found if not path.startswith(("tests/real_contracts/", "tests/contracts/localnet_"))
+    } == set()
+
+
+def _readme_commands() -> list[tuple[str, str]]:
+    text = (ROOT / "README.md").read_text()
+    fenced = "\n".join(re.findall(r"```(?:sh|console)\n(.*?)```", text, flags=re.DOTALL))
+    return sorted(set(re.findall(r"\b(near-agent|near-train) ([a-z][a-z-]*)", fenced)))
+
+
+def test_the_readme_names_commands_that_exist() -> None:
+    commands = _readme_commands()
+    assert ("near-agent", "ask") in commands
+    for program in {program for program, _ in commands}:
+        module = {"near-agent": "agent.cli", "near-train": "training.cli"}[program]
+        done = subprocess.run(
+            [sys.executable, "-c", f"from {module} import main; main()", "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", "TERM": "dumb"},
+        )
+        for _, command in (pair for pair in commands if pair[0] == program):
+            assert re.search(rf"\b{command}\b", done.stdout), f"{program} {command}"
+
+
+def test_the_readme_names_make_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z]+)`", (ROOT / "README.md").read_text()))
+    assert {"run", "test"} <= named <= targets
+
+
+def test_the_lock_names_no_index_and_hashes_every_package() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "http" not in lock
+    assert "--index" not in lock
+    entries = re.split(r"\n(?=[A-Za-z0-9])", lock)[1:]
+    assert len(entries) > 40
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
