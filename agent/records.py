@@ -3,7 +3,7 @@
 Imports no HTTP client and no database, so that training can read records without the daemon.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -11,6 +11,8 @@ from contracts.calls import ChangeCall
 from contracts.chain.outcome import Outcome
 
 SCHEMA_VERSION = 1
+DATABASE_NAME: Final = "agent.db"
+"""The store's file inside the data folder."""
 
 Status: TypeAlias = Literal[
     "answered",
