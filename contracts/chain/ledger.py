@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
 from contracts.calls import ChangeCall, Grant
-from contracts.chain.outcome import Outcome
+from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey
 
@@ -82,6 +82,8 @@ class Intent:
     grant_id: str | None = None
     signed: Signed | None = None
     outcome: Outcome | None = None
+    expected: tuple[Effect, ...] = ()
+    """What the plan says this step moves; kept with the intent so that it is checked after a restart too."""
 
 
 class Ledger(Protocol):

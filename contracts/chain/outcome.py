@@ -58,6 +58,10 @@ class Execution:
     """From receipts, NEP-297 events and returned amounts; gas apart."""
     gas_burnt: int
     tokens_burnt: Units
+    effects_complete: bool = True
+    """False where the node gives no receipts: NEAR that inner receipts moved is then missing from `effects`."""
+    expected: tuple[Effect, ...] = ()
+    """What the plan said it would move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,23 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class DeathProof:
+    """Why signed bytes can never be executed, read at one final block on several operators (DESIGN law 2).
+
+    `expired`: the block is past the reference block plus the validity and the key's nonce there is below the
+    transaction's. `nonce_passed`: the key's nonce there is at or past the transaction's, or the key is gone, and nodes
+    that hold every block since the reference block do not know the hash.
+    """
+
+    reason: Literal["expired", "nonce_passed"]
+    block_height: int
+    block_hash: CryptoHash
+    key_nonce: int | None
+    """None: the key, or its account, is gone."""
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """It did not come to an execution, and it never will: nothing was sent, or what was sent is proven dead."""
 
@@ -104,6 +125,8 @@ class Failed:
     code: str
     message: str
     tx_hash: CryptoHash | None = None
+    proof: DeathProof | None = None
+    """Present where signed bytes left this process and are proven dead."""
     kind: Literal["failed"] = "failed"
 
 
@@ -113,6 +136,8 @@ class Unconfirmed:
 
     tx_hash: CryptoHash
     message: str
+    code: str = "unconfirmed"
+    """The last refusal or error of a node, e.g. `NotEnoughBalance`, `TIMEOUT_ERROR`."""
     kind: Literal["unconfirmed"] = "unconfirmed"
 
 
