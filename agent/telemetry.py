@@ -1,0 +1,210 @@
+"""Logs, and what must never be in them: redaction by key name and by shape, also over records before they are stored.
+
+A masked text keeps its length, so that places recorded in it stay right. Redacting twice changes nothing more.
+Shapes: ed25519 secrets are 64 bytes in base58 (seed and public half), secp256k1 secrets 32; the public keys of both have
+the other's size and stay.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, Final, Literal, TextIO, TypeAlias, cast
+
+import structlog
+from pydantic import JsonValue
+
+MASK: Final = "*"
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+_B58: Final = "1-9A-HJ-NP-Za-km-z"
+_SECRET_KEY = re.compile(
+    r"(?i)(?:.*[_-])?(?:private_?key|secret|secret_?key|seed_?phrase|mnemonic|passw(?:or)?d|passphrase|api_?key|x-api-key"
+    r"|authorization|(?:access|refresh|auth|bearer)_?token|confirm_?code|cookie)|seed|bearer"
+)
+_STOPWORDS: Final = frozenset(
+    re.findall(
+        r"\w+",
+        "the and for from with without are was were has had not but his her hers its our your their them which would could "
+        "should been being than these those does did done here who whose how why too may might shall get got let see yes "
+        "made take took wants needs each both most some others many back while after through per via him she accounts tokens "
+        "send contract wallet usdc usdt",
+    )
+)
+"""Frequent words that are not in BIP-39's list: they end a run of words that could be a seed phrase."""
+
+_SHAPES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
+    ("ed25519:", re.compile(rf"(?i:ed25519:)([{_B58}]{{64,}})")),
+    ("secp256k1:", re.compile(rf"(?i:secp256k1:)([{_B58}]{{32,46}})(?![{_B58}])")),
+    ("bearer", re.compile(r"(?i:\bbearer)\s+([A-Za-z0-9._~+/=-]{8,})")),
+    ("na_", re.compile(r"(?<![A-Za-z0-9_-])(na_[A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")),
+    ("sk-", re.compile(r"(?<![A-Za-z0-9_-])(sk-[A-Za-z0-9_-]{16,})")),
+    ("gsk_", re.compile(r"(?<![A-Za-z0-9_-])(gsk_[A-Za-z0-9]{16,})")),
+    ("hf_", re.compile(r"(?<![A-Za-z0-9_-])(hf_[A-Za-z0-9]{16,})")),
+    ("confirm", re.compile(r"(?i)\bconfirm[\s:`'\"*]{1,6}([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")),
+    ("cancel", re.compile(r"(?i)\bcancel[\s:`'\"*]{1,6}([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")),
+    ("key", re.compile(r"(?i)(?:private|secret|api)[_ -]?key[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"',;&}\]]{6,})")),
+    ("key=", re.compile(r"(?i)[?&](?:api_?)?key=([^\s\"'&]{6,})")),
+    ("passw", re.compile(r"(?i)passw(?:or)?d[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"',;&}\]]{3,})")),
+)
+"""A lower-case text that must occur, and the shape; group 1 is what is masked."""
+_TOKEN_BYTES: Final = bytes(
+    c if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/=_-") else 32 for c in range(256)
+)
+_BARE = re.compile(rf"(?<![A-Za-z0-9+/=_-])(?<!secp256k1:)[{_B58}]{{85,88}}(?![A-Za-z0-9+/=_-])")
+_RUN = re.compile(
+    r"(?<!\w)[A-Za-z][a-z]{2,7}(?!\w)(?:[\s,;]{1,4}+(?:\d{1,2}+[.):]?+\s{0,2}+)?+[A-Za-z][a-z]{2,7}+(?!\w)){11,}+",
+    re.ASCII,
+)
+_WORD = re.compile(r"[A-Za-z]+")
+_PHRASE_WORDS: Final = 12
+_SHORTEST_PHRASE: Final = 47
+
+_JSON_TRIGGERS: Final = (
+    *("ed25519:", "secp256k1:", "bearer", "na_", "sk-", "gsk_", "hf_", "key=", "private", "secret", "seed", "mnemonic"),
+    *("passphrase", "passw", "api_key", "apikey", "api-key", "api key", "authorization", "cookie", "confirm_code"),
+    *('_token"', '-token"', "confirm-code", "confirmcode"),
+)
+_JSON_CODE = re.compile(r"(?:confirm|cancel)(?:[\s:`'\"*]|\\[nrtbf\"]){1,6}[0-9a-hjkmnp-tv-z]{8}(?![0-9a-z])")
+_JSON_SPACES = re.compile(r'\\[nrtbf]|"')
+
+
+def redact(text: str) -> tuple[str, int]:
+    """The text with every secret masked, and how many were masked."""
+    total = 0
+    lower = text.lower()
+    for trigger, shape in _SHAPES:
+        if trigger in lower:
+            text, count = shape.subn(_mask_group, text)
+            total += count
+    if len(text) >= _SHORTEST_PHRASE:
+        if _has_long_token(text):
+            text, count = _BARE.subn(_mask_all, text)
+            total += count
+        for start, end in list(_phrases(text)):
+            text = text[:start] + MASK * (end - start) + text[end:]
+            total += 1
+    return text, total
+
+
+def redact_json(value: JsonValue) -> tuple[JsonValue, int]:
+    """A JSON value with secrets masked: whole values by the name of their key, texts by shape; and how many."""
+    match value:
+        case str():
+            return redact(value)
+        case list():
+            return _redact_list(value)
+        case dict():
+            total = 0
+            clean: dict[str, JsonValue] = {}
+            for key, inner in value.items():
+                clean[key], count = _redact_named(key, inner)
+                total += count
+            return clean, total
+        case _:
+            return value, 0
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether `redact_json` could change the value that this JSON text holds; quick, and never wrongly False."""
+    lower = text.lower()
+    if any(trigger in lower for trigger in _JSON_TRIGGERS) or _JSON_CODE.search(lower) or _has_long_token(text):
+        return True
+    return any(_phrases(_JSON_SPACES.sub(" ", text)))
+
+
+def _has_long_token(text: str) -> bool:
+    """Whether an unbroken run of base64 characters is long enough for 64 bytes; linear also on hostile texts."""
+    words = text.encode(errors="replace").translate(_TOKEN_BYTES).split()
+    return bool(words) and len(max(words, key=len)) >= 85
+
+
+def _phrases(text: str) -> Iterator[tuple[int, int]]:
+    """Where 12 or more words stand in a row that could be a seed phrase."""
+    for run in _RUN.finditer(text):
+        words: list[re.Match[str]] = []
+        for word in (*_WORD.finditer(text, run.start(), run.end()), None):
+            if word is not None and word[0].lower() not in _STOPWORDS:
+                words.append(word)
+                continue
+            if len(words) >= _PHRASE_WORDS:
+                yield words[0].start(), words[-1].end()
+            words = []
+
+
+def _redact_named(key: str, value: JsonValue) -> tuple[JsonValue, int]:
+    if value is None or isinstance(value, bool) or not _SECRET_KEY.fullmatch(key):
+        return redact_json(value)
+    masked = MASK * (len(value) if isinstance(value, str) else 8)
+    return masked, int(masked != value)
+
+
+def _redact_list(values: list[JsonValue]) -> tuple[JsonValue, int]:
+    words = " ".join(value for value in values if isinstance(value, str)) if len(values) >= 12 else ""
+    if words and any(_phrases(words)):
+        return [MASK * 8 for _ in values], 1
+    pairs = [redact_json(value) for value in values]
+    return [value for value, _ in pairs], sum(count for _, count in pairs)
+
+
+def _mask_group(found: re.Match[str]) -> str:
+    start, end = found.start(1) - found.start(), found.end(1) - found.start()
+    return found[0][:start] + MASK * (end - start) + found[0][end:]
+
+
+def _mask_all(found: re.Match[str]) -> str:
+    return MASK * len(found[0])
+
+
+def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog's processor: the whole event without secrets. Values that are no JSON are shown as their text."""
+    clean: dict[str, Any] = {}
+    for key, value in event.items():
+        clean[key], _ = _redact_named(key, _plain(value))
+    return clean
+
+
+def _plain(value: object) -> JsonValue:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list() | tuple():
+            return [_plain(inner) for inner in cast("Sequence[object]", value)]
+        case dict():
+            return {str(key): _plain(inner) for key, inner in cast("Mapping[object, object]", value).items()}
+        case _:
+            return str(value)
+
+
+def set_up_logging(level: LogLevel = "info", stream: TextIO | None = None) -> None:
+    """Send this program's and its libraries' logs to `stream` (standard error): for people on a terminal, else as JSON."""
+    target = stream or sys.stderr
+    first: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    last: list[structlog.typing.Processor] = [redact_event, _renderer(target)]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*first, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=first, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(number, logging.WARNING))
+
+
+def _renderer(stream: TextIO) -> structlog.typing.Processor:
+    if stream.isatty():
+        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return structlog.processors.JSONRenderer(sort_keys=False)
