@@ -1,0 +1,272 @@
+"""The OpenAI-compatible HTTP API: chat completions (JSON and SSE), models, plans, and the daemon's health.
+
+Every answer carries `x-request-id`, which is also the id of the request's record. A client that goes away does not end
+its request: the work runs on in the daemon's task group and is recorded.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import ClientConnectionResetError, web
+
+from agent.errors import AgentError, DaemonError, RequestError
+from agent.frontends import sse
+from agent.frontends.errors import ErrorAnswer, answer_for, error_body, no_key
+from agent.frontends.replies import ChunkForm, completion, plan_answer
+from agent.frontends.request_id import new_request_id
+from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
+from agent.frontends.seams import KeyRing, RequestHandler
+from agent.frontends.wire import (
+    MODEL_NAMES,
+    ChatRequest,
+    conversation_id,
+    header_id,
+    model_not_found,
+    parse_chat,
+    parse_plan,
+)
+from agent.records import FrontEnd, Identity, ModelName, Refusal, Reply, UserRequest
+from contracts.errors import ContractsError
+from contracts.types import JsonObject
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+_WRONG_CODE_PAUSE_S: Final = 60.0
+_CORS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "x-request-id, retry-after",
+}
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Max-Age": "86400",
+}
+_REQUEST_ID = web.RequestKey("request_id", str)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What the HTTP layer needs to know of the daemon."""
+
+    configured_models: Callable[[], tuple[ModelName, ...]]
+    ready: Callable[[], bool]
+    started_at: float
+    """Unix seconds; `created` of the models."""
+    clock: Callable[[], float] = time.time
+    """Unix seconds."""
+    ping_interval_s: float = 3.0
+    """Silence after which a stream gets a comment, so that no client or proxy gives up."""
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+class OpenAiApi:
+    """The routes. Errors before an answer begins become OpenAI's error body; see `frontends.errors`."""
+
+    def __init__(
+        self, pipeline: RequestHandler, keys: KeyRing, running: RunningRequests, settings: ApiSettings
+    ) -> None:
+        self._pipeline = pipeline
+        self._keys = keys
+        self._running = running
+        self._settings = settings
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/chat/completions", self._chat),
+            web.post("/v1/near/plan", self._plan),
+            web.get("/v1/models", self._models),
+            web.get("/v1/models/{name}", self._model),
+            web.get("/healthz", self._healthz),
+            web.get("/readyz", self._readyz),
+            web.options("/{path:.*}", self._preflight),
+        ]
+
+    async def _chat(self, http: web.Request) -> web.StreamResponse:
+        identity = await self._identity(http)
+        self._running.check()
+        chat = parse_chat(await self._body(http))
+        self._check_model(chat.model)
+        request = self._request(http, identity, chat, "chat_completions")
+        key = (identity.key_id, request.idempotency_key) if request.idempotency_key else None
+        running = self._running.start(lambda progress: self._pipeline.handle(request, progress), key=key)
+        created = int(request.received_at)
+        if chat.stream:
+            form = ChunkForm(request.request_id, chat.model, created, chat.include_usage)
+            return await self._stream(http, running, form)
+        reply = await running.reply()
+        _raise_refused(reply)
+        return _json(completion(reply, chat.model, created))
+
+    async def _plan(self, http: web.Request) -> web.StreamResponse:
+        identity = await self._identity(http)
+        self._running.check()
+        asked = parse_plan(await self._body(http))
+        self._check_model(asked.model)
+        request = self._request(http, identity, asked, "plan")
+        running = self._running.start(lambda _progress: self._pipeline.plan_only(request))
+        return _json(plan_answer(await running.reply()))
+
+    async def _models(self, http: web.Request) -> web.StreamResponse:
+        await self._identity(http)
+        return _json({"object": "list", "data": [self._model_card(n) for n in self._settings.configured_models()]})
+
+    async def _model(self, http: web.Request) -> web.StreamResponse:
+        await self._identity(http)
+        name = http.match_info["name"]
+        for known in MODEL_NAMES:
+            if name == known:
+                self._check_model(known)
+                return _json(self._model_card(known))
+        raise model_not_found(name)
+
+    async def _healthz(self, _http: web.Request) -> web.StreamResponse:
+        return _json({"status": "ok"})
+
+    async def _readyz(self, _http: web.Request) -> web.StreamResponse:
+        if self._running.draining or not self._settings.ready():
+            status = "draining" if self._running.draining else "starting"
+            return _json({"status": status}, status=503, headers={"Retry-After": "1"})
+        return _json({"status": "ready"})
+
+    async def _preflight(self, http: web.Request) -> web.StreamResponse:
+        asked = http.headers.get("Access-Control-Request-Headers", "authorization, content-type")
+        return web.Response(status=204, headers={**_PREFLIGHT, "Access-Control-Allow-Headers": asked})
+
+    async def _stream(self, http: web.Request, running: RunningRequest, form: ChunkForm) -> web.StreamResponse:
+        """The events of a running request. Headers wait for the first one, so that an early refusal has its status."""
+        response: web.StreamResponse | None = None
+        event: Event | None = None
+        try:
+            while not isinstance(event, Reply):
+                event = await running.next_event(self._settings.ping_interval_s)
+                if response is None:
+                    if isinstance(event, Reply):
+                        _raise_refused(event)
+                    response = await sse.open_stream(http, _headers(http))
+                    await response.write(sse.data(form.opening()))
+                match event:
+                    case Note(text):
+                        await response.write(sse.comment(text))
+                    case Quiet():
+                        await response.write(sse.PING)
+                    case Reply():
+                        await response.write(b"".join(sse.reply_events(form, event)))
+                        await response.write_eof()
+        except DaemonError as error:
+            if response is None:
+                raise
+            await response.write(sse.data(answer_for(error).body))
+            await response.write_eof()
+        except ClientConnectionResetError:
+            log.info("client_gone", request_id=form.request_id)
+        return response or web.Response()
+
+    async def _identity(self, http: web.Request) -> Identity:
+        scheme, _, key = http.headers.get("Authorization", "").partition(" ")
+        key = key.strip()
+        identity = await self._keys.authenticate(key) if scheme.lower() == "bearer" and key else None
+        if identity is None:
+            raise no_key(given=bool(key))
+        return identity
+
+    async def _body(self, http: web.Request) -> bytes:
+        if (http.content_length or 0) > self._settings.max_body_bytes:
+            raise _too_large(self._settings.max_body_bytes)
+        return await http.read()
+
+    def _check_model(self, name: ModelName) -> None:
+        if name not in self._settings.configured_models():
+            raise model_not_found(name)
+
+    def _request(self, http: web.Request, identity: Identity, chat: ChatRequest, front_end: FrontEnd) -> UserRequest:
+        return UserRequest(
+            request_id=http[_REQUEST_ID],
+            text=chat.text,
+            turns=chat.turns,
+            identity=identity,
+            front_end=front_end,
+            conversation_id=conversation_id(http.headers, chat.conversation_id, identity.key_id, chat.turns),
+            model=chat.model,
+            idempotency_key=header_id(http.headers, "Idempotency-Key"),
+            message_id=header_id(http.headers, "X-OpenWebUI-Message-Id"),
+            received_at=self._settings.clock(),
+        )
+
+    def _model_card(self, name: ModelName) -> JsonObject:
+        return {"id": name, "object": "model", "created": int(self._settings.started_at), "owned_by": "near-agent"}
+
+
+def make_app(
+    pipeline: RequestHandler,
+    keys: KeyRing,
+    running: RunningRequests,
+    settings: ApiSettings,
+    *more_routes: web.RouteDef,
+) -> web.Application:
+    """The daemon's web application."""
+    app = web.Application(middlewares=[_answer_errors], client_max_size=settings.max_body_bytes)
+    app.add_routes([*more_routes, *OpenAiApi(pipeline, keys, running, settings).routes()])
+    app.on_response_prepare.append(_set_headers)
+    return app
+
+
+@web.middleware
+async def _answer_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    request[_REQUEST_ID] = new_request_id()
+    try:
+        return await handler(request)
+    except (AgentError, ContractsError) as error:
+        answer = answer_for(error)
+    except web.HTTPRequestEntityTooLarge:
+        answer = answer_for(_too_large(MAX_BODY_BYTES))
+    except web.HTTPException as error:
+        answer = _http_error(request, error)
+    log.info("request_rejected", request_id=request[_REQUEST_ID], status=answer.status, path=request.path)
+    return _json(answer.body, status=answer.status, headers=answer.headers)
+
+
+async def _set_headers(http: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_headers(http))
+
+
+def _headers(http: web.Request) -> dict[str, str]:
+    # A request that failed before the middleware saw it has no id yet.
+    return {**_CORS, "x-request-id": http.get(_REQUEST_ID) or new_request_id()}
+
+
+def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
+    """aiohttp's own answers (no such route, wrong method, broken body) in OpenAI's form."""
+    message = {
+        404: f"there is no route {http.path[:200]}",
+        405: f"{http.path[:200]} does not take {http.method}",
+    }.get(error.status, error.reason)
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status, "bad_request")
+    return ErrorAnswer(error.status, error_body(message, "invalid_request_error", code), headers)
+
+
+def _raise_refused(reply: Reply) -> None:
+    """Too many wrong codes is the one refusal with a status of its own."""
+    if isinstance(reply.plan, Refusal) and reply.plan.why == "too_many_wrong_codes":
+        raise RequestError("too_many_wrong_codes", reply.text, retryable=True, retry_after_s=_WRONG_CODE_PAUSE_S)
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError("body_too_large", f"the body is above {limit} bytes; send less of the conversation")
+
+
+def _json(
+    body: JsonObject | dict[str, object], *, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=json.dumps(body, separators=(",", ":")).encode("ascii"),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )

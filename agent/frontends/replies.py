@@ -1,0 +1,146 @@
+"""The pipeline's replies in the forms that clients read: OpenAI's completion and chunks, and the plan answer."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from pydantic import JsonValue
+
+from agent.records import Answer, CallPlan, Clarification, Plan, Refusal, Reply, Route, Unsupported
+from contracts.types import JsonObject
+
+_EMPTY_PLAN_HASH: Final = hashlib.sha256(b"[]").hexdigest()
+
+
+def near_agent(reply: Reply) -> JsonObject:
+    """The extra key of a completion (INTERFACE.md, HTTP): the facts behind the text."""
+    extra: JsonObject = {
+        "request_id": reply.request_id,
+        "status": reply.status,
+        "route": _route(reply.route),
+        "plan": _plan(reply.plan),
+        "outcomes": [outcome.model_dump(mode="json") for outcome in reply.outcomes],
+    }
+    if reply.confirm_code is not None:
+        extra["confirm_code"] = reply.confirm_code
+    if reply.calls_hash is not None:
+        extra["calls_hash"] = reply.calls_hash
+    return extra
+
+
+def completion(reply: Reply, model: str, created: int) -> JsonObject:
+    """A CreateChatCompletionResponse."""
+    return {
+        "id": _completion_id(reply.request_id),
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": reply.text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": _usage(reply),
+        "near_agent": near_agent(reply),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkForm:
+    """What all chunks of one stream share."""
+
+    request_id: str
+    model: str
+    created: int
+    include_usage: bool
+
+    def opening(self) -> JsonObject:
+        """The role, sent exactly once: clients concatenate it."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def text(self, text: str) -> JsonObject:
+        return self._chunk({"content": text})
+
+    def closing(self, reply: Reply) -> JsonObject:
+        """The chunk with `finish_reason` and `near_agent`."""
+        return {**self._chunk({}, finish_reason="stop"), "near_agent": near_agent(reply)}
+
+    def usage(self, reply: Reply) -> JsonObject:
+        """The last chunk where `stream_options.include_usage` asked for it."""
+        return {**self._frame([]), "usage": _usage(reply)}
+
+    def _chunk(self, delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
+        choice: JsonObject = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        frame = self._frame([choice])
+        return {**frame, "usage": None} if self.include_usage else frame
+
+    def _frame(self, choices: list[JsonObject]) -> JsonObject:
+        return {
+            "id": _completion_id(self.request_id),
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": [*choices],
+        }
+
+
+def plan_answer(reply: Reply) -> JsonObject:
+    """The answer of `POST /v1/near/plan`."""
+    answer: JsonObject = {
+        "kind": "unsupported",
+        "calls": [],
+        "missing": [],
+        "why": None,
+        "text": reply.text,
+        "confidence": None,
+        "route": _route(reply.route),
+    }
+    if reply.plan is None:
+        return answer
+    answer["kind"] = reply.plan.kind
+    match reply.plan:
+        case CallPlan():
+            answer.update(calls=_calls(reply.plan), confidence=reply.plan.confidence)
+        case Clarification():
+            answer["missing"] = [*reply.plan.missing]
+        case Unsupported() | Refusal():
+            answer["why"] = reply.plan.why
+        case Answer():
+            pass
+        case _:
+            assert_never(reply.plan)
+    return answer
+
+
+def _completion_id(request_id: str) -> str:
+    return f"chatcmpl-{request_id}"
+
+
+def _route(route: Route) -> JsonObject:
+    return {"target": route.target, "model": route.model, "reason": route.reason}
+
+
+def _plan(plan: Plan | None) -> JsonObject | None:
+    match plan:
+        case None:
+            return None
+        case CallPlan():
+            return {"kind": plan.kind, "calls": _calls(plan), "plan_hash": plan.plan_hash}
+        case _:
+            return {"kind": plan.kind, "calls": [], "plan_hash": _EMPTY_PLAN_HASH}
+
+
+def _calls(plan: CallPlan) -> list[JsonValue]:
+    return [{"action": call.action, "args": call.args} for call in plan.calls]
+
+
+def _usage(reply: Reply) -> JsonObject:
+    """Tokens that models used; 0 where none was asked."""
+    return {
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+        "total_tokens": reply.prompt_tokens + reply.completion_tokens,
+    }

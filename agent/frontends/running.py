@@ -1,0 +1,136 @@
+"""Requests at work: they outlive the connection that brought them, and shutting down waits for them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agent.errors import DaemonError
+from agent.frontends.errors import draining, in_progress, too_busy
+from agent.frontends.seams import Progress
+from agent.records import Reply
+
+Work: TypeAlias = Callable[[Progress], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a running request is doing, in words for people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing was heard for a ping interval."""
+
+
+Event: TypeAlias = Note | Quiet | Reply
+
+
+class RunningRequest:
+    """One request at work. Reading its events or ceasing to do so changes nothing about the work."""
+
+    def __init__(self) -> None:
+        self._events: asyncio.Queue[Note | Reply | DaemonError] = asyncio.Queue()
+
+    async def reply(self) -> Reply:
+        """The end of the work. DaemonError `draining` where it was ended by a shutdown."""
+        while True:
+            match await self._events.get():
+                case Reply() as reply:
+                    return reply
+                case DaemonError() as error:
+                    raise error
+                case Note():
+                    pass
+
+    async def next_event(self, ping_interval_s: float) -> Event:
+        """The next note, a Quiet after that much silence, or the Reply, which is the last. DaemonError as in `reply`."""
+        try:
+            async with asyncio.timeout(ping_interval_s):
+                event = await self._events.get()
+        except TimeoutError:
+            return Quiet()
+        if isinstance(event, DaemonError):
+            raise event
+        return event
+
+    async def note(self, text: str) -> None:
+        self._events.put_nowait(Note(text))
+
+    def end(self, result: Reply | DaemonError) -> None:
+        self._events.put_nowait(result)
+
+
+class RunningRequests:
+    """All requests at work, as tasks of one group that the daemon owns."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, *, limit: int = 128, retry_after_s: float = 5.0) -> None:
+        self._tasks = tasks
+        self._limit = limit
+        self._retry_after_s = retry_after_s
+        self._at_work: set[asyncio.Task[None]] = set()
+        self._keys: set[tuple[str, str]] = set()
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def __len__(self) -> int:
+        return len(self._at_work)
+
+    def check(self) -> None:
+        """DaemonError `draining`, or RequestError `too_many_requests` where the limit is reached."""
+        if self._draining:
+            raise draining(self._retry_after_s)
+        if len(self._at_work) >= self._limit:
+            raise too_busy(self._limit)
+
+    def start(self, work: Work, *, key: tuple[str, str] | None = None) -> RunningRequest:
+        """Begin. `key` is an identity and its Idempotency-Key, of which one runs at a time.
+
+        Errors as `check`, and RequestError `request_in_progress`.
+        """
+        self.check()
+        if key is not None:
+            if key in self._keys:
+                raise in_progress(key[1])
+            self._keys.add(key)
+        running = RunningRequest()
+        task = self._tasks.create_task(_run(work, running))
+        self._at_work.add(task)
+        self._idle.clear()
+
+        def done(finished: asyncio.Task[None]) -> None:
+            if key is not None:
+                self._keys.discard(key)
+            self._at_work.discard(finished)
+            if not self._at_work:
+                self._idle.set()
+            # Also where it was cancelled before its first step.
+            if finished.cancelled():
+                running.end(draining(self._retry_after_s))
+
+        task.add_done_callback(done)
+        return running
+
+    async def drain(self, grace_s: float) -> int:
+        """Take nothing new, let what runs finish for `grace_s`, then cancel. Returns how many were cancelled."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._idle.wait()
+        except TimeoutError:
+            pass
+        cut = list(self._at_work)
+        for task in cut:
+            task.cancel()
+        return len(cut)
+
+
+async def _run(work: Work, running: RunningRequest) -> None:
+    running.end(await work(running.note))

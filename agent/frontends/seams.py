@@ -1,0 +1,25 @@
+"""What a front end needs of the daemon behind it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from agent.records import Identity, Reply, UserRequest
+
+Progress: TypeAlias = Callable[[str], Awaitable[None]]
+"""Told what a running request is doing, in words for people."""
+
+
+class RequestHandler(Protocol):
+    """The pipeline as front ends see it. Neither method raises; each call leaves exactly one record."""
+
+    async def handle(self, request: UserRequest, progress: Progress | None = None) -> Reply: ...
+
+    async def plan_only(self, request: UserRequest) -> Reply: ...
+
+
+class KeyRing(Protocol):
+    """Who a bearer key belongs to."""
+
+    async def authenticate(self, plaintext: str) -> Identity | None:
+        """None for a key that is unknown or revoked."""
+        ...

@@ -1,0 +1,208 @@
+"""What chat clients send, parsed: tolerant of what other servers know, exact about what is read here.
+
+Form: OpenAI's CreateChatCompletionRequest. Foreign keys, foreign tools and message kinds are let through and ignored;
+a known key of a wrong type is a RequestError that names it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, JsonValue, Tag, ValidationError
+
+from agent.errors import RequestError
+from agent.records import ModelName, Turn
+
+MODEL_NAMES: Final[tuple[ModelName, ...]] = ("near-agent", "near-agent-standard", "near-agent-specialist")
+MAX_HEADER_ID: Final = 255
+
+_Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "function"]
+_ROLES: Final[dict[_Role, Literal["system", "user", "assistant", "tool"]]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class _Part(_Wire):
+    """A content part; only text parts are read."""
+
+    type: str
+    text: str | None = None
+
+
+def _content_kind(value: object) -> str | None:
+    match value:
+        case str():
+            return "<text>"
+        case list():
+            return "<parts>"
+        case _:
+            return None
+
+
+_Content: TypeAlias = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[list[_Part], Tag("<parts>")],
+    Discriminator(
+        _content_kind,
+        custom_error_type="content_type",
+        custom_error_message="Input should be a string or a list of content parts",
+    ),
+]
+
+
+class _Message(_Wire):
+    role: _Role
+    content: _Content | None = None
+
+    def text(self) -> str:
+        match self.content:
+            case None:
+                return ""
+            case str():
+                return self.content
+            case list():
+                return "\n".join(part.text for part in self.content if part.type == "text" and part.text is not None)
+
+
+class _StreamOptions(_Wire):
+    include_usage: bool | None = None
+
+
+class _ChatBody(_Wire):
+    model: str
+    messages: list[_Message]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: int | None = None
+    metadata: dict[str, JsonValue] | None = None
+    tools: list[JsonValue] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    user: str | None = None
+
+
+class _PlanBody(_Wire):
+    messages: list[_Message]
+    model: str = "near-agent"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    model: ModelName
+    turns: tuple[Turn, ...]
+    text: str
+    """The last user message."""
+    stream: bool
+    include_usage: bool
+    conversation_id: str | None
+    """From the body's metadata."""
+
+
+_BodyT = TypeVar("_BodyT", bound=BaseModel)
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """A chat completion's body. RequestError `invalid_json`, `invalid_value` (with `param`) or `model_not_found`."""
+    parsed = _parse(_ChatBody, body)
+    if parsed.n not in {None, 1}:
+        raise _invalid("n", f"n is {parsed.n}; one answer is made per request, leave n out or send 1")
+    conversation_id = (parsed.metadata or {}).get("conversation_id")
+    if conversation_id is not None and not isinstance(conversation_id, str):
+        raise _invalid("metadata.conversation_id", "metadata.conversation_id should be a string")
+    turns, text = _conversation(parsed.messages)
+    return ChatRequest(
+        model=_model(parsed.model),
+        turns=turns,
+        text=text,
+        stream=bool(parsed.stream),
+        include_usage=bool(parsed.stream_options and parsed.stream_options.include_usage),
+        conversation_id=conversation_id,
+    )
+
+
+def parse_plan(body: bytes) -> ChatRequest:
+    """A plan request's body; errors as `parse_chat`."""
+    parsed = _parse(_PlanBody, body)
+    turns, text = _conversation(parsed.messages)
+    return ChatRequest(
+        model=_model(parsed.model), turns=turns, text=text, stream=False, include_usage=False, conversation_id=None
+    )
+
+
+def conversation_id(headers: Mapping[str, str], in_body: str | None, key_id: str, turns: tuple[Turn, ...]) -> str:
+    """The conversation a request belongs to, by INTERFACE's order; what is too long for an id is hashed."""
+    named = headers.get("X-Near-Agent-Conversation") or headers.get("X-OpenWebUI-Chat-Id") or in_body
+    if named:
+        return named if len(named) <= MAX_HEADER_ID else hashlib.sha256(named.encode()).hexdigest()
+    first = next(turn.content for turn in turns if turn.role == "user")
+    return hashlib.sha256(f"{key_id}\n{first}".encode()).hexdigest()
+
+
+def header_id(headers: Mapping[str, str], name: str) -> str | None:
+    """A client's own id in a header; None where it is absent or empty."""
+    value = headers.get(name)
+    if value and len(value) > MAX_HEADER_ID:
+        raise _invalid(name, f"the header {name} has {len(value)} characters; {MAX_HEADER_ID} are allowed")
+    return value or None
+
+
+def model_not_found(name: str) -> RequestError:
+    return RequestError(
+        "model_not_found",
+        f"the model {name[:80]!r} does not exist or is not configured; GET /v1/models lists those that are",
+        param="model",
+    )
+
+
+def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        raise RequestError("invalid_json", f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
+    param = _param(first["loc"])
+    raise _invalid(param, f"{param}: {first['msg']}" if param else f"the body: {first['msg']}")
+
+
+def _param(location: tuple[int | str, ...]) -> str | None:
+    """`messages[0].content` of a pydantic location; names in angle brackets are a union's branches."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif not step.startswith("<"):
+            path += f".{step}" if path else step
+    return path or None
+
+
+def _conversation(messages: list[_Message]) -> tuple[tuple[Turn, ...], str]:
+    turns = tuple(Turn(role=_ROLES[message.role], content=message.text()) for message in messages)
+    last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
+    if last is None:
+        raise _invalid("messages", "messages holds no user message; the last one is what is asked for")
+    if not turns[last].content.strip():
+        raise _invalid(f"messages[{last}].content", f"messages[{last}].content has no text; only text can be read")
+    return turns, turns[last].content
+
+
+def _model(name: str) -> ModelName:
+    for known in MODEL_NAMES:
+        if name == known:
+            return known
+    raise model_not_found(name)
+
+
+def _invalid(param: str | None, message: str) -> RequestError:
+    return RequestError("invalid_value", message, param=param)
