@@ -1,0 +1,342 @@
+"""The kinds of arguments: how each is declared, written by people and models, and read into an exact value.
+
+A kind is declared once as an annotation (`receiver_id: AccountArg`); the tool schema, the usage line and the reading all
+come from it. Nothing here asks the chain.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias, cast, get_args
+
+from Crypto.Hash import keccak
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from contracts.errors import InvalidInput
+from contracts.knowledge.names import did_you_mean, nearest
+from contracts.knowledge.registry import Registry, TokenEntry
+from contracts.types import TGAS, U64_MAX, AccountId, CryptoHash, Gas, JsonObject, parse_units
+
+ArgumentKind: TypeAlias = Literal["account_id", "token", "amount", "string", "object", "tgas", "tx_hash"]
+
+CALLER: Final = "@me"
+MAX_JSON_DEPTH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Marks a field with its kind, as `catalogue.json` names it."""
+
+    kind: ArgumentKind
+    symbols: bool = False
+    """An account id that may also be written as a token's symbol."""
+
+
+AccountArg: TypeAlias = Annotated[AccountId, Kind("account_id")]
+ContractArg: TypeAlias = Annotated[AccountId, Kind("account_id", symbols=True)]
+TokenArg: TypeAlias = Annotated[TokenEntry, Kind("token")]
+AmountArg: TypeAlias = Annotated[str, Kind("amount")]
+"""Text of a plain decimal number; it becomes base units in `build`, where the decimals are known."""
+TextArg: TypeAlias = Annotated[str, Kind("string")]
+ObjectArg: TypeAlias = Annotated[JsonObject, Kind("object")]
+GasArg: TypeAlias = Annotated[Gas, Kind("tgas")]
+HashArg: TypeAlias = Annotated[CryptoHash, Kind("tx_hash")]
+
+
+class Args(BaseModel):
+    """What an action takes; fields stand in the catalogue's order, each declared with one of the kinds above."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument as the tool schema, the usage line and the reading see it."""
+
+    name: str
+    kind: ArgumentKind
+    required: bool
+    about: str
+    symbols: bool = False
+
+
+@functools.cache
+def parameters_of(args: type[Args]) -> tuple[Parameter, ...]:
+    """The declared arguments in order. TypeError for a field without a kind."""
+    found: list[Parameter] = []
+    for name, field in args.model_fields.items():
+        # An optional field is a union, and the mark stands on one of its members.
+        members = [mark for member in get_args(field.annotation) for mark in get_args(member)]
+        kinds = [mark for mark in (*field.metadata, *members) if isinstance(mark, Kind)]
+        if len(kinds) != 1:
+            raise TypeError(f"{args.__name__}.{name} is declared with {len(kinds)} kinds, one is needed")
+        mark = kinds[0]
+        found.append(Parameter(name, mark.kind, field.is_required(), field.description or "", mark.symbols))
+    return tuple(found)
+
+
+def read_argument(
+    parameter: Parameter, value: JsonValue, caller: AccountId, registry: Registry
+) -> AccountId | TokenEntry | CryptoHash | Gas | str | JsonObject:
+    """The exact value of one argument as written; InvalidInput says what is wrong and what would be right."""
+    if parameter.kind == "object":
+        return read_object(parameter.name, value)
+    text = read_text(parameter, value)
+    match parameter.kind:
+        case "account_id":
+            return _account_argument(parameter, text, caller, registry)
+        case "token":
+            return registry.token(text)
+        case "amount":
+            return read_amount(parameter.name, text)
+        case "tgas":
+            return read_gas(text)
+        case "tx_hash":
+            return read_hash(text)
+        case "string":
+            return text
+
+
+def read_text(parameter: Parameter, value: JsonValue) -> str:
+    """The argument as text. Whole numbers are taken as they print; a float is refused, it may not be what was written."""
+    if isinstance(value, int) and not isinstance(value, bool) and parameter.kind in {"amount", "tgas"}:
+        return str(value)
+    if not isinstance(value, str):
+        said = "a JSON number with decimals" if isinstance(value, float) else f"JSON {json_type(value)}"
+        raise InvalidInput(
+            "not_text",
+            f'{parameter.name} is {said}; write it as text, such as "{_SAMPLES[parameter.kind]}"',
+            details={"argument": parameter.name},
+        )
+    if not _is_unicode(value):
+        raise _not_unicode(parameter.name)
+    return value
+
+
+def read_amount(name: str, text: str) -> str:
+    """The text, when it is a plain decimal number; `amount_malformed` with the two readings where a comma allows two."""
+    if "," in text:
+        raise InvalidInput(
+            "amount_malformed",
+            f"{name} {text[:80]!r} can be read in two ways: does the comma separate thousands "
+            f"({_thousands(text)}) or decimals ({_decimals(text)})? Write one of them without a comma",
+            details={"argument": name, "amount": text[:80], "readings": [_thousands(text), _decimals(text)]},
+        )
+    parse_units(text, len(text.partition(".")[2]))
+    return text
+
+
+def read_gas(text: str) -> Gas:
+    """Gas units of a number of Tgas."""
+    gas = parse_units(text, len(str(TGAS)) - 1)
+    if gas > U64_MAX:
+        raise InvalidInput("gas_too_large", f"{text} Tgas does not fit a transaction; write at most 300")
+    return Gas(gas)
+
+
+def read_hash(text: str) -> CryptoHash:
+    try:
+        return CryptoHash(text)
+    except ValueError as error:
+        raise InvalidInput(
+            "hash_malformed",
+            f"{error}; a transaction hash has 43 or 44 base58 characters",
+            details={"tx_hash": text[:80]},
+        ) from error
+
+
+def read_account(text: str, caller: AccountId, registry: Registry) -> AccountId:
+    """The account id, `@me` being the caller.
+
+    InvalidInput `account_upper_case`, `account_checksum` (EIP-55 of a mixed-case 0x id), `account_malformed`.
+    """
+    if text.casefold() == CALLER:
+        return caller
+    if len(text) == 42 and text.startswith("0x") and text.lower() != text:
+        return _checksummed(text)
+    try:
+        return AccountId(text)
+    except ValueError as error:
+        lower = text.lower()
+        if lower != text and text.isascii() and _well_formed(lower):
+            raise InvalidInput(
+                "account_upper_case",
+                f"account ids are lower case; did you mean {lower}?",
+                details={"account_id": text[:80], "nearest": lower},
+            ) from error
+        known = (*registry.account_ids, caller)
+        raise InvalidInput(
+            "account_malformed",
+            f"{error}{did_you_mean(text.strip('@ ').lower(), known)}",
+            details={"account_id": text[:80], "nearest": nearest(text.strip("@ "), known)},
+        ) from error
+
+
+def read_object(name: str, value: JsonValue) -> JsonObject:
+    """A JSON object, given as one or as its text, without floats, NaN, repeated keys and lone surrogates."""
+    if isinstance(value, str):
+        value = _json_text(name, value)
+    if not isinstance(value, dict):
+        raise InvalidInput(
+            "not_an_object",
+            f'{name} is JSON {json_type(value)}; write an object, such as {{"account_id": "bob.near"}}',
+            details={"argument": name},
+        )
+    _check_exact(name, value, 0)
+    return value
+
+
+def compact_json(value: JsonObject) -> bytes:
+    """The bytes that a contract gets: UTF-8, sorted keys, no spaces; equal objects give equal bytes.
+
+    InvalidInput for a value that JSON cannot hold exactly (float, NaN, lone surrogate).
+    """
+    _check_exact("args", value, 0)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+
+
+def json_type(value: JsonValue) -> str:
+    """JSON's own name of a value's type."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+
+
+_SAMPLES: Final[dict[ArgumentKind, str]] = {
+    "account_id": "bob.near",
+    "token": "USDC",
+    "amount": "12.5",
+    "string": "text",
+    "object": "{}",
+    "tgas": "30",
+    "tx_hash": "8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS",
+}
+
+
+def _account_argument(parameter: Parameter, text: str, caller: AccountId, registry: Registry) -> AccountId:
+    token = registry.by_symbol.get(text.casefold())
+    if token and parameter.symbols:
+        return token.contract_id
+    if token and not _well_formed(text):
+        raise InvalidInput(
+            "account_malformed",
+            f"{parameter.name} wants an account id; {text} is a token, its contract is {token.contract_id}",
+            details={"account_id": text, "nearest": token.contract_id},
+        )
+    return read_account(text, caller, registry)
+
+
+def _checksummed(text: str) -> AccountId:
+    digits = text[2:]
+    account = _well_formed(text.lower())
+    if account is None:
+        raise InvalidInput(
+            "account_malformed",
+            f"account id {text!r} begins with 0x and is not 40 hexadecimal digits after it",
+            details={"account_id": text},
+        )
+    if digits != digits.upper() and digits != _eip55(digits.lower()):
+        raise InvalidInput(
+            "account_checksum",
+            f"the capitals in {text} are a checksum (EIP-55) and it does not match: at least one character is wrong; "
+            "copy the address again",
+            details={"account_id": text},
+        )
+    return account
+
+
+def _eip55(digits: str) -> str:
+    hashed = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
+    pairs = zip(digits, hashed, strict=False)
+    return "".join(digit.upper() if int(nibble, 16) >= 8 else digit for digit, nibble in pairs)
+
+
+def _well_formed(text: str) -> AccountId | None:
+    try:
+        return AccountId(text)
+    except ValueError:
+        return None
+
+
+def _thousands(text: str) -> str:
+    return text.replace(",", "")[:80]
+
+
+def _decimals(text: str) -> str:
+    head, _, tail = text.rpartition(",")
+    return f"{head.replace(',', '').replace('.', '')}.{tail.replace('.', '')}"[:80]
+
+
+def _json_text(name: str, text: str) -> JsonValue:
+    try:
+        return cast(
+            "JsonValue",
+            json.loads(text, object_pairs_hook=_unique, parse_float=_refuse_number, parse_constant=_refuse_number),
+        )
+    except RecursionError as error:
+        raise _too_deep(name) from error
+    except ValueError as error:
+        raise InvalidInput(
+            "malformed_json",
+            f"{name} is not usable as JSON: {str(error)[:200]}",
+            details={"argument": name},
+        ) from error
+
+
+def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    value: JsonObject = {}
+    for key, inner in pairs:
+        if key in value:
+            raise ValueError(f"the key {key[:80]!r} appears twice")
+        value[key] = inner
+    return value
+
+
+def _refuse_number(text: str) -> JsonValue:
+    raise ValueError(f"the number {text[:40]} is not exact; write amounts as strings")
+
+
+def _check_exact(name: str, value: JsonValue, depth: int) -> None:
+    if depth > MAX_JSON_DEPTH:
+        raise _too_deep(name)
+    if isinstance(value, float):
+        raise InvalidInput(
+            "malformed_json",
+            f"{name} holds the number {value!r}, which is not exact; write amounts as strings",
+            details={"argument": name},
+        )
+    if isinstance(value, str) and not _is_unicode(value):
+        raise _not_unicode(name)
+    if isinstance(value, list):
+        for inner in value:
+            _check_exact(name, inner, depth + 1)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_exact(name, key, depth + 1)
+            _check_exact(name, inner, depth + 1)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _not_unicode(name: str) -> InvalidInput:
+    return InvalidInput(
+        "not_unicode", f"{name} holds half of a surrogate pair, which no contract reads", details={"argument": name}
+    )
+
+
+def _too_deep(name: str) -> InvalidInput:
+    return InvalidInput(
+        "malformed_json", f"{name} is nested deeper than {MAX_JSON_DEPTH} levels", details={"argument": name}
+    )

@@ -1,0 +1,213 @@
+"""What a catalogue entry is: one declaration per action, from which every form of it comes.
+
+The tool schema for a model, the usage line, the help, the reading of arguments, the chain facts it needs and the pure
+`build` from arguments and facts to calls. `needs`, `build` and `answer` touch no clock, socket or file.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+from pydantic import JsonValue
+
+from contracts.calls import ChangeCall, ViewCall
+from contracts.catalogue.arguments import CALLER, Args, ArgumentKind, Parameter, parameters_of, read_argument
+from contracts.chain.outcome import Effect, ViewReturned
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.facts import ChainFacts, FactRequest
+from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.limits import Limits
+from contracts.knowledge.names import did_you_mean, nearest
+from contracts.knowledge.registry import Network, Registry
+from contracts.types import AccountId, JsonObject
+
+ArgsT = TypeVar("ArgsT", bound=Args)
+
+_SHOWN_NAME: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What `build` knows besides arguments and facts."""
+
+    network: Network
+    chain_id: str
+    signer_id: AccountId
+    registry: Registry
+    limits: Limits
+    default_sender: AccountId | None = None
+    """For tx_status without a sender: who sent that hash by our own ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An action as calls. Its NEAR and token effects leave gas out."""
+
+    calls: tuple[ViewCall | ChangeCall, ...]
+    summary: str
+    """One line for the card, in the imperative, with exact amounts and full ids."""
+    expected: tuple[Effect, ...] = ()
+    """What each account gains or loses when it works; one effect per account and token."""
+    notes: tuple[str, ...] = ()
+    """Further lines for the card: what is done besides, and what to look at before confirming."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Words of a person and the arguments they mean, on the embedded chain."""
+
+    text: str
+    args: JsonObject
+
+
+def show_value(args: Args, returned: ViewReturned, facts: ChainFacts, context: BuildContext) -> str:
+    """Any returned value, inert."""
+    del args, facts, context
+    return inert_json(returned.value)
+
+
+def explain_nothing(args: Args, error: RpcError, context: BuildContext) -> None:
+    """No words better than the error's own."""
+    del args, error, context
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[ArgsT]):
+    name: str
+    kind: Literal["view", "change"]
+    about: str
+    args: type[ArgsT]
+    build: Callable[[ArgsT, ChainFacts, BuildContext], Built]
+    """Pure. InvalidInput where facts forbid it: unknown token, missing receiver, too precise an amount ..."""
+    examples: tuple[Example, ...]
+    needs: Callable[[ArgsT, BuildContext], tuple[FactRequest, ...]] = lambda _args, _context: ()
+    """The facts that `build` and `answer` must be given."""
+    answer: Callable[[ArgsT, ViewReturned, ChainFacts, BuildContext], str] = show_value
+    """Plain words for what a view returned, amounts exact and text from outside inert."""
+    explain: Callable[[ArgsT, RpcError, BuildContext], str | None] = explain_nothing
+    """Plain words for a view that the node refused (no such account, no such method); None: use the error's message."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The arguments in the catalogue's order, which is also the order of positional words."""
+        return parameters_of(self.args)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(parameter.name for parameter in self.parameters if parameter.required)
+
+    def parse(self, raw: Mapping[str, JsonValue], caller: AccountId, registry: Registry) -> ArgsT:
+        """Arguments as written, read into exact values; null and empty text count as not given.
+
+        InvalidInput `unknown_argument`, `missing_argument`, and what the kinds raise (`account_malformed`, `not_text` ...).
+        """
+        given = self.given(raw)
+        missing = [name for name in self.required if name not in given]
+        if missing:
+            raise InvalidInput(
+                "missing_argument",
+                f"{self.name} needs {' and '.join(missing)}; usage: {self.usage()}",
+                details={"action": self.name, "missing": list(missing)},
+            )
+        values = {
+            parameter.name: read_argument(parameter, given[parameter.name], caller, registry)
+            for parameter in self.parameters
+            if parameter.name in given
+        }
+        return self.args(**values)
+
+    def given(self, raw: Mapping[str, JsonValue]) -> JsonObject:
+        """The arguments that are really given, all of them known; `unknown_argument` with the nearest name otherwise."""
+        names = [parameter.name for parameter in self.parameters]
+        for name in raw:
+            if name not in names:
+                raise InvalidInput(
+                    "unknown_argument",
+                    f"{self.name} has no argument {inert(name, _SHOWN_NAME)!r}{did_you_mean(name, names)} "
+                    f"It takes: {', '.join(names)}",
+                    details={"action": self.name, "argument": name[:_SHOWN_NAME], "nearest": nearest(name, names)},
+                )
+        return {name: value for name, value in raw.items() if value is not None and value != ""}
+
+    def tool_schema(self) -> JsonObject:
+        """An OpenAI function tool. Every value is text, except JSON objects."""
+        properties: JsonObject = {
+            parameter.name: {"type": _JSON_TYPES[parameter.kind], "description": _description(parameter)}
+            for parameter in self.parameters
+        }
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.about,
+                "parameters": {
+                    "type": "object",
+                    "properties": properties,
+                    "required": list(self.required),
+                    "additionalProperties": False,
+                },
+            },
+        }
+
+    def usage(self) -> str:
+        """The slash command: `/ft_transfer token receiver_id amount [memo]`."""
+        words = (item.name if item.required else f"[{item.name}]" for item in self.parameters)
+        return " ".join((f"/{self.name}", *words))
+
+    def help(self) -> str:
+        """Usage, what it does, each argument, an example."""
+        lines = [self.usage(), f"  {self.about} ({self.kind})"]
+        lines += [
+            f"  {item.name}: {_description(item)}{'' if item.required else ' (may be left out)'}"
+            for item in self.parameters
+        ]
+        lines += [f"  e.g. {self.slash(example.args)}" for example in self.examples]
+        return "\n".join(lines)
+
+    def slash(self, args: JsonObject) -> str:
+        """Arguments as a slash command of `key=value` words."""
+        return " ".join((f"/{self.name}", *(f"{name}={_word(value)}" for name, value in args.items())))
+
+
+AnyEntry: TypeAlias = Entry[Any]
+
+_JSON_TYPES: Final[Mapping[ArgumentKind, str]] = {
+    "account_id": "string",
+    "token": "string",
+    "amount": "string",
+    "string": "string",
+    "object": "object",
+    "tgas": "string",
+    "tx_hash": "string",
+}
+_ABOUT_KINDS: Final[Mapping[ArgumentKind, str]] = {
+    "account_id": f"account id, or {CALLER} for the caller",
+    "token": "token symbol or contract id",
+    "amount": "decimal amount in human units, as a string",
+    "string": "text",
+    "object": "JSON arguments",
+    "tgas": "Tgas, as a string",
+    "tx_hash": "transaction hash",
+}
+
+
+def merge_effects(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    """One effect per account and token, in order of first mention; those that cancel out are left away."""
+    sums: dict[tuple[AccountId, str], int] = {}
+    for effect in effects:
+        place = (effect.account_id, effect.token)
+        sums[place] = sums.get(place, 0) + effect.change
+    return tuple(Effect(account_id, token, change) for (account_id, token), change in sums.items() if change)
+
+
+def _description(parameter: Parameter) -> str:
+    kind = _ABOUT_KINDS[parameter.kind]
+    return f"{parameter.about}; {kind}" if parameter.about and parameter.about != kind else kind
+
+
+def _word(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return shlex.quote(value)
+    return shlex.quote(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

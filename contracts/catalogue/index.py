@@ -1,0 +1,43 @@
+"""All actions by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from contracts.catalogue import near, tokens
+from contracts.catalogue.entry import AnyEntry
+from contracts.errors import InvalidInput
+from contracts.knowledge.names import did_you_mean, nearest
+from contracts.types import JsonObject
+
+_ENTRIES: Final[tuple[AnyEntry, ...]] = (
+    near.NEAR_BALANCE,
+    near.NEAR_TRANSFER,
+    tokens.FT_BALANCE,
+    tokens.FT_TRANSFER,
+    near.TX_STATUS,
+)
+
+CATALOGUE: Final[Mapping[str, AnyEntry]] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+
+
+def find(name: str) -> AnyEntry:
+    """The action of that name. InvalidInput `unknown_action` with the nearest one."""
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        raise InvalidInput(
+            "unknown_action",
+            f"there is no action {name[:60]!r}{did_you_mean(name, CATALOGUE)} /help lists what there is",
+            details={"action": name[:60], "nearest": nearest(name, CATALOGUE)},
+        )
+    return entry
+
+
+def all_tools() -> list[JsonObject]:
+    """Every action as an OpenAI function tool, in the catalogue's order."""
+    return [entry.tool_schema() for entry in CATALOGUE.values()]
+
+
+def all_usage() -> str:
+    """One usage line and a few words per action, for `/help`."""
+    return "\n".join(f"{entry.usage()}  {entry.about}" for entry in CATALOGUE.values())

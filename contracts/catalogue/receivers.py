@@ -1,0 +1,48 @@
+"""Who may receive: whether an account is there, and what the requester must know where it is not."""
+
+from contracts.catalogue.entry import BuildContext
+from contracts.errors import InvalidInput
+from contracts.knowledge.facts import Absent, AccountFact, AccountFacts, ChainFacts
+from contracts.knowledge.names import nearest
+from contracts.types import AccountId
+
+
+def check_receiver(receiver_id: AccountId, facts: ChainFacts, context: BuildContext) -> tuple[str, ...]:
+    """Notes for the card. InvalidInput `account_missing` where nobody can receive under this name."""
+    if isinstance(facts.of(AccountFacts(receiver_id), AccountFact), AccountFact):
+        return ()
+    if receiver_id.kind in {"near_implicit", "eth_implicit"}:
+        return (
+            f"warning: {receiver_id} does not exist yet and would be created; a wrong character in it loses the money",
+        )
+    raise missing_account(receiver_id, context)
+
+
+def missing_account(account_id: AccountId, context: BuildContext) -> InvalidInput:
+    """The refusal for an account that is not there, with the nearest one that the registry knows."""
+    suggestion = _like(account_id, context)
+    hint = f"; did you mean {suggestion}?" if suggestion else ". Check the name; a transfer does not create it"
+    return InvalidInput(
+        "account_missing",
+        f"{account_id} does not exist on {context.network}{hint}",
+        details={"account_id": account_id, "nearest": suggestion},
+    )
+
+
+def missing_contract(contract_id: AccountId, absent: Absent, context: BuildContext) -> InvalidInput:
+    """The refusal for a contract that is not there or has no code."""
+    if absent.reason == "no_account":
+        return missing_account(contract_id, context)
+    return InvalidInput(
+        "no_contract",
+        f"{contract_id} has no contract on {context.network}, so it cannot be called",
+        details={"contract_id": contract_id},
+    )
+
+
+def _like(account_id: AccountId, context: BuildContext) -> str | None:
+    registry = context.registry
+    known = (*registry.account_ids, context.signer_id)
+    if account_id.parent is None and f"{account_id}.{registry.account_suffix}" in known:
+        return f"{account_id}.{registry.account_suffix}"
+    return nearest(account_id, [name for name in known if name != account_id])

@@ -1,0 +1,280 @@
+"""Chain facts: what an action's `build` must know, read at one block, and how the answers are read.
+
+An answer that says "there is none" (no account, no such method, something unreadable) is a fact too, `Absent`; a node that
+cannot answer is an RpcError.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, Protocol, TypeAlias, TypeVar, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.abi import exported_methods
+from contracts.types import U128_MAX, AccountId, CryptoHash
+
+At: TypeAlias = Literal["final"] | CryptoHash
+
+MAX_DECIMALS: Final = 38
+"""More decimals than this leave no room for one whole token in u128."""
+
+
+class AccountState(Protocol):
+    @property
+    def amount(self) -> int: ...
+    @property
+    def locked(self) -> int: ...
+    @property
+    def has_contract(self) -> bool: ...
+
+
+class FunctionAnswer(Protocol):
+    @property
+    def result(self) -> bytes: ...
+    @property
+    def block_height(self) -> int: ...
+    @property
+    def block_hash(self) -> CryptoHash: ...
+
+
+class CodeAnswer(Protocol):
+    @property
+    def code(self) -> bytes: ...
+
+
+class BlockAnswer(Protocol):
+    @property
+    def height(self) -> int: ...
+    @property
+    def hash(self) -> CryptoHash: ...
+
+
+class ChainReader(Protocol):
+    """What facts are read through. RpcError where the node refuses or does not answer."""
+
+    async def account(self, account_id: AccountId, at: At, /) -> AccountState: ...
+    async def call_function(self, contract_id: AccountId, method: str, args: bytes, at: At, /) -> FunctionAnswer: ...
+    async def code(self, account_id: AccountId, at: At, /) -> CodeAnswer: ...
+    async def block(self, at: At, /) -> BlockAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """Whether an account exists, and whether it has code."""
+
+    account_id: AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """A token contract's own metadata (NEP-148)."""
+
+    contract_id: AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFacts:
+    """An account's registration with a contract and what it costs (NEP-145)."""
+
+    contract_id: AccountId
+    account_id: AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFacts:
+    """The methods that a contract's code exports."""
+
+    contract_id: AccountId
+
+
+FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFact:
+    amount: int
+    locked: int
+    has_code: bool
+
+
+class TokenFact(BaseModel):
+    """What the contract says of itself; texts are outside data."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    symbol: str
+    decimals: Annotated[int, Field(ge=0, le=255, strict=True)]
+
+
+_U128: TypeAlias = Annotated[int, Field(ge=0, le=U128_MAX)]
+
+
+class _Bounds(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    min: _U128
+    max: _U128 | None = None
+
+
+class _StorageBalance(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    total: _U128
+    available: _U128 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFact:
+    """Amounts in yoctoNEAR."""
+
+    registered: int | None
+    """NEAR that the contract holds for the account's storage; None: not registered."""
+    minimum: int
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFact:
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is no such thing on chain."""
+
+    reason: Literal["no_account", "no_code", "no_method", "failed", "unreadable"]
+    """`failed`: the contract's method panicked; `unreadable`: its answer is not what the standard says."""
+    detail: str
+    """The node's or the contract's text, outside data."""
+
+
+FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | Absent
+FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFacts:
+    """Facts of one block. Height and hash are None where nothing was asked."""
+
+    values: Mapping[FactRequest, FactValue]
+    block_height: int | None = None
+    block_hash: CryptoHash | None = None
+
+    def of(self, request: FactRequest, kind: type[FactT]) -> FactT | Absent:
+        """The fact that was asked for; KeyError or TypeError where `needs` did not ask for it."""
+        value = self.values[request]
+        if isinstance(value, (kind, Absent)):
+            return value
+        raise TypeError(f"{request} was answered with {type(value).__name__}")
+
+
+NO_FACTS: Final = ChainFacts({})
+
+
+async def read_facts(reader: ChainReader, requests: Sequence[FactRequest]) -> ChainFacts:
+    """All requested facts, read concurrently at one final block. RpcError where a node cannot answer."""
+    if not requests:
+        return NO_FACTS
+    if len(requests) == 1 and isinstance(requests[0], TokenFacts):
+        return await _one_token(reader, requests[0])
+    block = await reader.block("final")
+    wanted = tuple(dict.fromkeys(requests))
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_read(reader, request, block.hash)) for request in wanted]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    values = {request: task.result() for request, task in zip(wanted, tasks, strict=True)}
+    return ChainFacts(values, block.height, block.hash)
+
+
+async def _one_token(reader: ChainReader, request: TokenFacts) -> ChainFacts:
+    # The most frequent case needs no separate block query: the answer itself names its block.
+    try:
+        answer = await reader.call_function(request.contract_id, "ft_metadata", b"{}", "final")
+    except RpcError as error:
+        return ChainFacts({request: _absent(error)})
+    return ChainFacts({request: _token(answer.result)}, answer.block_height, answer.block_hash)
+
+
+async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash) -> FactValue:
+    try:
+        match request:
+            case AccountFacts(account_id):
+                state = await reader.account(account_id, at)
+                return AccountFact(state.amount, state.locked, state.has_contract)
+            case TokenFacts(contract_id):
+                return _token((await reader.call_function(contract_id, "ft_metadata", b"{}", at)).result)
+            case StorageFacts(contract_id, account_id):
+                return await _storage(reader, contract_id, account_id, at)
+            case MethodFacts(contract_id):
+                return _methods((await reader.code(contract_id, at)).code)
+            case _:
+                assert_never(request)
+    except RpcError as error:
+        return _absent(error)
+
+
+async def _storage(
+    reader: ChainReader, contract_id: AccountId, account_id: AccountId, at: CryptoHash
+) -> StorageFact | Absent:
+    args = json.dumps({"account_id": account_id}).encode()
+    balance = _json((await reader.call_function(contract_id, "storage_balance_of", args, at)).result)
+    limits = _json((await reader.call_function(contract_id, "storage_balance_bounds", b"{}", at)).result)
+    try:
+        bounds = _Bounds.model_validate(limits)
+        registered = None if balance is None else _StorageBalance.model_validate(balance).total
+    except ValidationError as error:
+        return Absent("unreadable", f"storage of {contract_id} answers not as NEP-145: {error.error_count()} errors")
+    return StorageFact(registered, bounds.min, bounds.max)
+
+
+def _methods(code: bytes) -> MethodFact | Absent:
+    try:
+        return MethodFact(frozenset(exported_methods(code)))
+    except InvalidInput as error:
+        return Absent("unreadable", error.message)
+
+
+def _token(result: bytes) -> TokenFact | Absent:
+    try:
+        return TokenFact.model_validate(_json(result))
+    except ValidationError as error:
+        return Absent("unreadable", f"ft_metadata answers not as NEP-148: {error.error_count()} errors")
+
+
+def _json(data: bytes) -> JsonValue:
+    """The value, or a text that no standard's answer is, where the bytes are no JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return "not JSON"
+
+
+def _absent(error: RpcError) -> Absent:
+    """The fact behind a node's refusal; the error itself where it says nothing about the chain."""
+    if error.retryable:
+        raise error
+    match error.code:
+        case "UNKNOWN_ACCOUNT" | "INVALID_ACCOUNT":
+            return Absent("no_account", error.message)
+        case "NO_CONTRACT_CODE":
+            return Absent("no_code", error.message)
+        case "CONTRACT_EXECUTION_ERROR":
+            return Absent(execution_reason(error), error.message)
+        case "TOO_LARGE":
+            return Absent("unreadable", error.message)
+        case _:
+            raise error
+
+
+def execution_reason(error: RpcError) -> Literal["no_account", "no_code", "no_method", "failed"]:
+    """Why a view call failed; nodes say it in typed form, in `Debug` text or in both."""
+    said = json.dumps(error.details) + error.message
+    if "MethodNotFound" in said:
+        return "no_method"
+    if "CodeDoesNotExist" in said:
+        return "no_code"
+    return "no_account" if "AccountDoesNotExist" in said or "does not exist while viewing" in said else "failed"

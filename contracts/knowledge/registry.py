@@ -1,0 +1,143 @@
+"""What is known of each network: tokens with their decimals, the wrapped NEAR contract, explorer addresses.
+
+The data lies in `data/NETWORK.json`, each entry with its source. A symbol is a convenience of this registry alone:
+what a contract calls itself is never used to find it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Annotated, Final, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.errors import InvalidInput
+from contracts.knowledge.names import did_you_mean, nearest
+from contracts.types import AccountId, CryptoHash
+
+Network: TypeAlias = Literal["localnet", "testnet", "mainnet"]
+
+NEAR_SYMBOL: Final = "NEAR"
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TokenEntry(_Data):
+    """A token contract; `symbol` and `decimals` are None for one that the registry does not know."""
+
+    contract_id: AccountId
+    symbol: str | None = None
+    decimals: Annotated[int, Field(ge=0, le=38)] | None = None
+    wraps_near: bool = False
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The registry's symbol, else the contract id."""
+        return self.symbol or self.contract_id
+
+
+class KnownAccount(_Data):
+    account_id: AccountId
+    about: str
+    source: str
+
+
+class _Explorer(_Data):
+    url: str
+    source: str
+
+
+class _NetworkData(_Data):
+    network: Network
+    account_suffix: str
+    explorer_tx: _Explorer | None
+    tokens: tuple[TokenEntry, ...]
+    accounts: tuple[KnownAccount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """One network's entries."""
+
+    network: Network
+    account_suffix: str
+    """The end of account names that people register here: `near`, `testnet`, `localnet`."""
+    tokens: tuple[TokenEntry, ...]
+    accounts: tuple[KnownAccount, ...]
+    explorer: str | None
+
+    @classmethod
+    def for_network(cls, network: Network) -> Self:
+        """The registry of a network, read from the package's data."""
+        text = resources.files("contracts.knowledge").joinpath("data", f"{network}.json").read_text(encoding="utf-8")
+        data = _NetworkData.model_validate(json.loads(text))
+        explorer = data.explorer_tx.url if data.explorer_tx else None
+        return cls(data.network, data.account_suffix, data.tokens, data.accounts, explorer)
+
+    @property
+    def by_symbol(self) -> Mapping[str, TokenEntry]:
+        """Tokens by their symbol in lower case."""
+        return {token.symbol.casefold(): token for token in self.tokens if token.symbol}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(token.symbol for token in self.tokens if token.symbol)
+
+    @property
+    def account_ids(self) -> tuple[str, ...]:
+        """Every account id that the registry knows."""
+        return (*(token.contract_id for token in self.tokens), *(known.account_id for known in self.accounts))
+
+    @property
+    def wrap_id(self) -> AccountId:
+        """The contract of wrapped NEAR."""
+        return self.wrapped.contract_id
+
+    @property
+    def wrapped(self) -> TokenEntry:
+        return next(token for token in self.tokens if token.wraps_near)
+
+    def of_contract(self, contract_id: str) -> TokenEntry | None:
+        return next((token for token in self.tokens if token.contract_id == contract_id), None)
+
+    def token(self, text: str) -> TokenEntry:
+        """The token of a symbol (any case) or of a contract id; a contract that is not known here has no decimals.
+
+        InvalidInput `native_token` for NEAR, `unknown_token` (with the nearest symbol) for what is neither.
+        """
+        if text.casefold() == NEAR_SYMBOL.casefold():
+            raise InvalidInput(
+                "native_token",
+                "NEAR is the chain's own money and not a token contract: use near_balance and near_transfer, "
+                f"or {self.wrapped.name} for wrapped NEAR",
+                details={"token": text, "nearest": self.wrapped.symbol},
+            )
+        known = self.by_symbol.get(text.casefold()) or self.of_contract(text)
+        if known:
+            return known
+        suggestion = nearest(text, self.symbols)
+        contract = _account(text)
+        # A bare word close to a symbol is a misspelt symbol, although it would be a well-formed account id.
+        if contract is None or (suggestion and contract.parent is None and contract.kind == "named"):
+            raise InvalidInput(
+                "unknown_token",
+                f"no token {text[:80]!r} is known on {self.network}{did_you_mean(text, self.symbols)} "
+                f"Known: {', '.join(self.symbols)}; any other by its contract's account id",
+                details={"token": text[:80], "nearest": suggestion},
+            )
+        return TokenEntry(contract_id=contract, source="as written by the requester")
+
+    def explorer_tx(self, tx_hash: CryptoHash) -> str | None:
+        """Where people can look at a transaction; None where the network has no explorer."""
+        return f"{self.explorer}{tx_hash}" if self.explorer else None
+
+
+def _account(text: str) -> AccountId | None:
+    try:
+        return AccountId(text)
+    except ValueError:
+        return None
