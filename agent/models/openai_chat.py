@@ -1,0 +1,205 @@
+"""Any OpenAI-compatible chat endpoint, through the openai package on its aiohttp transport.
+
+The cheap path is used: `client.post(..., cast_to=object)` skips the library's walk over messages and tools, and hands the
+body over as it came. It is checked here, because servers answer HTML, `{"error": ...}` or no choices with status 200.
+The package costs 0.8 s and 60 MB to import, so it is imported when the first request needs a model, in a thread.
+"""
+
+import asyncio
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+import structlog
+from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
+
+from agent.models.provider import ModelAnswer, Target, ToolCall
+from agent.records import ModelExchange
+from contracts.knowledge.inert import inert
+from contracts.types import JsonObject
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+log = structlog.get_logger()
+
+RETRIES: Final = 1
+"""Sends after the first one, for connection errors, 408, 409, 429 and 5xx; the library waits 0.5 to 8 s between them."""
+CONNECT_TIMEOUT_S: Final = 5.0
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class _Function(BaseModel):
+    name: str
+    arguments: str | dict[str, JsonValue] | None = None
+
+
+class _ToolCall(BaseModel):
+    id: str | None = None
+    function: _Function
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Answer(BaseModel):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+
+
+class OpenAIChat:
+    """A model behind `base_url`. The client is made at the first use and closed with `closing`."""
+
+    def __init__(
+        self,
+        target: Target,
+        model: str,
+        base_url: str,
+        api_key: SecretStr | None,
+        *,
+        timeout_s: float,
+        monotonic: Callable[[], float],
+        closing: AsyncExitStack,
+    ) -> None:
+        self._target: Target = target
+        self._model = model
+        self._base_url = base_url
+        self._api_key = api_key
+        self._timeout_s = timeout_s
+        self._monotonic = monotonic
+        self._closing = closing
+        self._opening = asyncio.Lock()
+        self._client: AsyncOpenAI | None = None
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def base_url(self) -> str:
+        return self._base_url
+
+    async def complete(self, messages: Sequence[JsonObject], tools: Sequence[JsonObject]) -> ModelAnswer:
+        """One chat completion; the endpoint's failures are in the exchange's `error`."""
+        client = await self._opened()
+        openai = importlib.import_module("openai")
+        body: JsonObject = {"model": self._model, "messages": list(messages)}
+        if tools:
+            body |= {"tools": list(tools), "tool_choice": "auto"}
+        start = self._monotonic()
+        raw: object = None
+        failure: str | None = None
+        try:
+            raw = await client.post("/chat/completions", body=body, cast_to=object)
+        except openai.APITimeoutError:
+            failure = f"model_timeout: no answer within {self._timeout_s:g} s"
+        except openai.APIConnectionError as error:
+            failure = f"model_unreachable: {_line(error.__cause__ or error)}"
+        except openai.APIStatusError as error:
+            failure = f"model_status_{error.status_code}: {_line(error.body or error.message)}"
+        except openai.OpenAIError as error:
+            failure = f"model_failed: {_line(error)}"
+        except ValueError as error:  # a body that says it is JSON and is not escapes the library as JSONDecodeError
+            failure = f"model_bad_answer: {_line(error)}"
+        latency_ms = (self._monotonic() - start) * 1000
+        return self._read(list(messages), list(tools), raw, failure, latency_ms)
+
+    def _read(
+        self, messages: list[JsonObject], tools: list[JsonObject], raw: object, failure: str | None, latency_ms: float
+    ) -> ModelAnswer:
+        answer, message = _Answer(), None
+        if failure is None:
+            answer, failure = _parse(raw)
+        choice = answer.choices[0] if answer.choices else None
+        if choice is not None:
+            message = cast("dict[str, list[dict[str, JsonValue]]]", raw)["choices"][0].get("message")
+        usage = answer.usage or _Usage()
+        exchange = ModelExchange(
+            target=self._target,
+            model=self._model,
+            messages=messages,
+            tools=tools,
+            response=message,
+            finish_reason=choice.finish_reason if choice else None,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            latency_ms=round(latency_ms, 3),
+            error=failure,
+        )
+        said = choice.message if choice else _Message()
+        calls = tuple(_tool_call(number, call) for number, call in enumerate(said.tool_calls or []))
+        return ModelAnswer(exchange, said.content or "", calls, said.refusal)
+
+    async def _opened(self) -> "AsyncOpenAI":
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._connect)
+                self._closing.push_async_callback(self._client.close)
+                log.info("model_client_opened", model=self._model, base_url=self._base_url)
+            return self._client
+
+    def _connect(self) -> "AsyncOpenAI":
+        openai = importlib.import_module("openai")
+        timeout = openai.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
+        # A proxy of the environment would also catch addresses of this machine.
+        loopback = urlsplit(self._base_url).hostname in _LOOPBACK
+        client: AsyncOpenAI = openai.AsyncOpenAI(
+            api_key=self._api_key.get_secret_value() if self._api_key else "none",
+            base_url=self._base_url,
+            timeout=timeout,
+            max_retries=RETRIES,
+            http_client=openai.DefaultAioHttpClient(timeout=timeout, trust_env=not loopback),
+        )
+        # The library fills these from the environment and would send them to any base_url.
+        client.organization = client.project = client.admin_api_key = None
+        return client
+
+
+def _parse(raw: object) -> tuple[_Answer, str | None]:
+    """The answer, or why it is none: text instead of JSON, an error with status 200, no choices, wrong types."""
+    if not isinstance(raw, dict):
+        return _Answer(), f"model_bad_answer: no JSON object but {_line(raw)}"
+    body = cast("dict[str, JsonValue]", raw)
+    try:
+        answer = _Answer.model_validate(body)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        said = ".".join(str(part) for part in problem["loc"]) + ": " + problem["msg"]
+        return _Answer(), f"model_bad_answer: {_line(body.get('error') or said)}"
+    if not answer.choices:
+        return _Answer(), f"model_bad_answer: no choices; {_line(body.get('error') or 'the list is empty')}"
+    return answer, None
+
+
+def _tool_call(number: int, call: _ToolCall) -> ToolCall:
+    arguments = call.function.arguments
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments if arguments is not None else {})
+    return ToolCall(call.id or f"call_{number}", call.function.name, text)
+
+
+def _line(value: object) -> str:
+    """What an endpoint said, on one line and harmless."""
+    if isinstance(value, dict):
+        body = cast("dict[str, object]", value)
+        value = body.get("message") or json.dumps(body, default=str)
+    return inert(str(value), 300)

@@ -1,0 +1,90 @@
+"""What a conversation is worth: whose words it holds, and what in it must not be seen again.
+
+Front ends send the whole history back with every turn. Codes and cards in it are masked before a prompt, a log or a record
+sees them; of the turns only the user's own count as the requester's words, and the prompts that front ends write themselves
+(titles, tags, follow-up questions) count as nobody's.
+"""
+
+import hashlib
+import json
+import re
+from typing import Final
+
+from agent.records import Turn, UserRequest
+
+CARD_BEGIN: Final = "Approval needed for request "
+CARD_END: Final = "Nothing is sent before that."
+"""First words and last words of a card, so that it can be found again in a history."""
+
+MASK: Final = "*" * 8
+"""As long as a code, so that places in a masked text are those of the original."""
+
+_CODE_AFTER_WORD = re.compile(r"(?i)\b((?:confirm|cancel)[\s`'\"*:]{1,4})([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")
+_CODE_ALONE = re.compile(r"(?i)(\W*)([0-9A-HJKMNP-TV-Z]{8})(\W*)")
+_CARD = re.compile(re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + re.escape(CARD_END) + r"|\Z)", re.DOTALL)
+
+# Open WebUI's prompts begin with "### Task:" or carry the chat in <chat_history>; LibreChat's and others' ask for a title.
+_TASK_PROMPT = re.compile(
+    r"""(?ix)
+    \A\s*\#{1,4}\s*(task|guidelines)\s*: |
+    </?chat_history> |
+    \A\s*(please\s+)?(provide|generate|create|write|suggest)\s+(an?\s+)?(concise|short|brief|\d+)[^\n]{0,60}?
+        \b(titles?|tags?|follow-?\s?ups?|emojis?)\b |
+    \A\s*your\s+task\s+is\s+to\s+reflect\s+the\s+speaker's\s+likely\s+facial\s+expression
+    """
+)
+
+
+def is_task_prompt(text: str) -> bool:
+    """Whether a front end wrote this text to get a title, tags, follow-up questions, a search query or a completion."""
+    return _TASK_PROMPT.search(text) is not None
+
+
+def answer_task_prompt(text: str) -> str:
+    """A neutral answer in the form that such prompts ask for; nothing of the quoted chat is in it."""
+    for key, value in (("title", "NEAR conversation"), ("tags", ["NEAR"]), ("follow_ups", []), ("queries", [])):
+        if f'"{key}"' in text:
+            return json.dumps({key: value})
+    return "NEAR conversation"
+
+
+def mask_text(text: str) -> str:
+    """The text with every confirmation code blanked; its length does not change."""
+    masked = _CODE_AFTER_WORD.sub(lambda found: found[1] + MASK, text)
+    alone = _CODE_ALONE.fullmatch(masked)
+    if alone and any(c.isdigit() for c in alone[2]) and any(c.isalpha() for c in alone[2]):
+        return alone[1] + MASK + alone[3]
+    return masked
+
+
+def mask_cards(text: str) -> str:
+    """The text with whole cards replaced by the request id they were for, and the other codes blanked."""
+    return mask_text(_CARD.sub(lambda found: f"[approval card of request {found[1]}]", text))
+
+
+def mask_request(request: UserRequest) -> UserRequest:
+    """The request as prompts, logs and records may see it."""
+    turns = tuple(Turn(role=turn.role, content=mask_cards(turn.content)) for turn in request.turns)
+    return request.model_copy(update={"text": mask_cards(request.text), "turns": turns})
+
+
+def own_words(request: UserRequest) -> tuple[tuple[int, str], ...]:
+    """The requester's own turns, newest first: index in `request.turns` and text. Front ends' own prompts are left out.
+
+    A request whose turns lack its text (a command line's single line) has that text as turn 0.
+    """
+    own = [(number, turn.content) for number, turn in enumerate(request.turns) if turn.role == "user"]
+    if not own:
+        own = [(0, request.text)]
+    return tuple((number, text) for number, text in reversed(own) if not is_task_prompt(text))
+
+
+def turn_hash(request: UserRequest) -> str:
+    """Names one turn of one requester in one conversation: sha256 (hex) over the user's turns up to now.
+
+    The same conversation sent again (regenerate, a second tab, a retry) has the same hash; assistants' turns do not count,
+    because a regenerated one differs.
+    """
+    users = [turn.content for turn in request.turns if turn.role == "user"] or [request.text]
+    spoken = json.dumps([request.identity.key_id, request.conversation_id, users], ensure_ascii=False)
+    return hashlib.sha256(spoken.encode("utf-8", "surrogatepass")).hexdigest()

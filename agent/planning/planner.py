@@ -1,0 +1,296 @@
+"""From words to a plan: slash commands read directly, free text through a model whose answer is data.
+
+A model names catalogue actions by tool calls; what it wrote is read strictly, checked, and each value of a change traced
+to its source. Wrong calls are shown the validator's message once; after that, and for a value that nobody said, the plan is
+a question to the person.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from agent.models.provider import ModelAnswer, ModelProvider, ToolCall
+from agent.planning import prompts
+from agent.planning.conversations import mask_cards, own_words
+from agent.planning.provenance import Unsourced, ValueKind, trace
+from agent.planning.slash import SlashHelp, command_list, parse_slash
+from agent.records import (
+    Answer,
+    CallPlan,
+    Clarification,
+    ModelExchange,
+    Plan,
+    PlannedCall,
+    Refusal,
+    Source,
+    UserRequest,
+)
+from contracts.catalogue.arguments import (
+    ArgumentKind,
+    Parameter,
+    read_account,
+    read_argument,
+    read_object,
+    read_text,
+)
+from contracts.catalogue.entry import AnyEntry
+from contracts.errors import InvalidInput
+from contracts.knowledge.inert import inert
+from contracts.knowledge.names import did_you_mean
+from contracts.knowledge.registry import Registry
+from contracts.types import AccountId, JsonObject
+
+MAX_CALLS: Final = 8
+MAX_ARGUMENT_CHARACTERS: Final = 65_536
+MAX_ANSWER_CHARACTERS: Final = 4000
+
+_VALUE_KINDS: Final[Mapping[ArgumentKind, ValueKind]] = {
+    "account_id": "account",
+    "token": "token",
+    "amount": "amount",
+    "tgas": "amount",
+    "tx_hash": "account",
+    "object": "text",
+    "string": "text",
+}
+_CHANGE_WORDS = re.compile(
+    r"(?i)\b(send|transfer|pay|give|tip|move|swap|exchange|buy|sell|stake|unstake|withdraw|deposit|wrap|unwrap|mint|burn|"
+    r"create|delete|register|approve|revoke|vote|propose|add|remove|call|increment|decrement|reset|sign|deploy)\w*"
+)
+_CLAIMS = re.compile(
+    r"(?i)\b(sent|transferred|executed|completed|confirmed|wrapped|staked|deposited|done)\b|\btransaction hash\b"
+)
+_TO_SOMEONE = re.compile(r"(?s)(?=.*\d)(?=.*\w\.\w)")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What planning came to; `failure` is set where the endpoint gave no usable answer, and then there is no plan."""
+
+    plan: Plan | None
+    exchanges: tuple[ModelExchange, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A model's calls, read: either all are good, or `problems` has one text per call (empty for a good one)."""
+
+    calls: tuple[PlannedCall, ...]
+    problems: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Argument names that the first problem is about."""
+
+
+class Planner:
+    """Holds what a plan is checked against. `text_only` is the form of `/v1/near/plan`: no token is looked up."""
+
+    def __init__(self, catalogue: Mapping[str, AnyEntry], registry: Registry) -> None:
+        self._catalogue = catalogue
+        self._registry = registry
+        self._tools: tuple[JsonObject, ...] = tuple(entry.tool_schema() for entry in catalogue.values())
+
+    def commands(self) -> str:
+        return command_list(self._catalogue)
+
+    def plan_slash(self, request: UserRequest, *, text_only: bool) -> Plan:
+        """The plan of a slash command: one call, a question for what is missing, or a refusal with the nearest name."""
+        try:
+            command = parse_slash(request.text, self._catalogue)
+            if isinstance(command, SlashHelp):
+                return Answer(text=self._help(command.topic))
+            entry = self._catalogue[command.action]
+            args = plan_arguments(entry, command.args, lower_case=text_only)
+            self._check(entry, args, request, text_only=text_only)
+        except InvalidInput as error:
+            return question_or_refusal(error)
+        sources = {name: Source(kind="slash") for name in args}
+        return call_plan((PlannedCall(action=entry.name, args=args, sources=sources),))
+
+    async def plan_words(
+        self, request: UserRequest, provider: ModelProvider, *, text_only: bool, repair: bool = True
+    ) -> Planned:
+        """The plan of free text by a model. `request` is masked."""
+        messages = prompts.planning_messages(request)
+        answer = await provider.complete(messages, self._tools)
+        exchanges = (answer.exchange,)
+        if answer.error:
+            return Planned(None, exchanges, answer.error)
+        if not answer.tool_calls:
+            return Planned(_spoken(request, answer, ()), exchanges)
+        reading = self._read(request, answer.tool_calls, text_only=text_only)
+        if any(reading.problems) and repair:
+            told = [prompts.problem_text(p) if p else prompts.ACCEPTED for p in reading.problems]
+            second = await provider.complete([*messages, *prompts.repair_messages(answer, told)], self._tools)
+            exchanges = (*exchanges, second.exchange)
+            if second.error:
+                return Planned(None, exchanges, second.error)
+            if not second.tool_calls:
+                return Planned(_spoken(request, second, reading.missing or ("intent",)), exchanges)
+            reading = self._read(request, second.tool_calls, text_only=text_only)
+        return Planned(self._conclude(request, reading), exchanges)
+
+    def _help(self, topic: str | None) -> str:
+        if topic is None or topic == "help":
+            return prompts.help_text(self.commands())
+        return self._catalogue[topic].help()
+
+    def _read(self, request: UserRequest, tool_calls: Sequence[ToolCall], *, text_only: bool) -> _Reading:
+        calls: list[PlannedCall] = []
+        problems: list[str] = []
+        missing: tuple[str, ...] = ()
+        for place, tool_call in enumerate(tool_calls):
+            try:
+                calls.append(self._read_call(request, tool_call, place, text_only=text_only))
+            except InvalidInput as error:
+                problems.append(error.message)
+                missing = missing or missing_of(error)
+            else:
+                problems.append("")
+        return _Reading(tuple(calls), tuple(problems), missing)
+
+    def _read_call(self, request: UserRequest, tool_call: ToolCall, place: int, *, text_only: bool) -> PlannedCall:
+        if place >= MAX_CALLS:
+            raise InvalidInput("too_many_calls", f"a plan has at most {MAX_CALLS} calls")
+        entry = self._catalogue.get(tool_call.name)
+        if entry is None:
+            raise InvalidInput(
+                "unknown_action",
+                f"there is no function {inert(tool_call.name, 60)!r}{did_you_mean(tool_call.name, self._catalogue)}",
+            )
+        if len(tool_call.arguments) > MAX_ARGUMENT_CHARACTERS:
+            raise InvalidInput("too_long", f"the arguments of {entry.name} are longer than {MAX_ARGUMENT_CHARACTERS}")
+        raw = read_object(f"the arguments of {entry.name}", tool_call.arguments or "{}")
+        args = plan_arguments(entry, raw, lower_case=True)
+        self._check(entry, args, request, text_only=text_only)
+        return PlannedCall(action=entry.name, args=args)
+
+    def _conclude(self, request: UserRequest, reading: _Reading) -> Plan:
+        problem = next((problem for problem in reading.problems if problem), None)
+        if problem:
+            text = f"I could not turn that into a call that is valid: {problem}. Please say it in other words."
+            return Clarification(text=text, missing=reading.missing or ("intent",))
+        words = own_words(request)
+        calls: list[PlannedCall] = []
+        invented: list[Unsourced] = []
+        for call in reading.calls:
+            entry = self._catalogue[call.action]
+            sources, unsourced = trace(
+                call.action,
+                call.args,
+                {parameter.name: _value_kind(parameter) for parameter in entry.parameters},
+                words,
+                caller=request.identity.account_id,
+                registry=self._registry,
+            )
+            calls.append(call.model_copy(update={"sources": sources}))
+            invented += unsourced if entry.kind == "change" else ()
+        return _ask_for(invented) if invented else call_plan(tuple(calls))
+
+    def _check(self, entry: AnyEntry, args: JsonObject, request: UserRequest, *, text_only: bool) -> None:
+        """InvalidInput where the arguments cannot become a call."""
+        caller = AccountId(request.identity.account_id)
+        if not text_only:
+            entry.parse(args, caller, self._registry)
+            return
+        missing = [name for name in entry.required if name not in args]
+        if missing:
+            raise InvalidInput(
+                "missing_argument",
+                f"{entry.name} needs {' and '.join(missing)}; usage: {entry.usage()}",
+                details={"missing": list(missing)},
+            )
+        for parameter in entry.parameters:
+            # Tokens, and accounts that may be written as a symbol, stay as written: nothing is looked up here.
+            if parameter.name not in args or parameter.kind == "token" or parameter.symbols:
+                continue
+            if parameter.kind == "account_id":
+                read_account(str(args[parameter.name]), caller, self._registry)
+            else:
+                read_argument(parameter, args[parameter.name], caller, self._registry)
+
+
+def plan_arguments(entry: AnyEntry, raw: Mapping[str, object], *, lower_case: bool) -> JsonObject:
+    """The form that plans and records keep: texts as written, objects as JSON; with `lower_case`, ids in lower case.
+
+    Only ASCII letters are lowered: a sign from elsewhere that lowers to a Latin letter would be another account's name.
+    """
+    given = entry.given(cast("JsonObject", raw))
+    args: JsonObject = {}
+    for parameter in entry.parameters:
+        if parameter.name not in given:
+            continue
+        value = given[parameter.name]
+        if parameter.kind == "object":
+            args[parameter.name] = read_object(parameter.name, value)
+            continue
+        text = read_text(parameter, value)
+        is_id = parameter.kind == "account_id" or (parameter.kind == "token" and "." in text)
+        args[parameter.name] = _lower(text) if lower_case and is_id else text
+    return args
+
+
+def call_plan(calls: tuple[PlannedCall, ...]) -> CallPlan:
+    """The plan of these calls with its hash."""
+    plain = [{"action": call.action, "args": call.args} for call in calls]
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return CallPlan(calls=calls, plan_hash=hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def question_or_refusal(error: InvalidInput) -> Clarification | Refusal:
+    """What is missing or can be read in two ways is asked; what is wrong is refused with what would be right."""
+    if error.code == "missing_argument" or "readings" in error.details:
+        return Clarification(text=f"{error.message}.", missing=missing_of(error))
+    return Refusal(text=f"{error.message}.", why=error.code)
+
+
+def missing_of(error: InvalidInput) -> tuple[str, ...]:
+    missing = error.details.get("missing")
+    if isinstance(missing, list):
+        return tuple(str(name) for name in missing)
+    argument = error.details.get("argument")
+    return (argument,) if isinstance(argument, str) else ()
+
+
+def _value_kind(parameter: Parameter) -> ValueKind:
+    return "name" if parameter.name == "method_name" else _VALUE_KINDS[parameter.kind]
+
+
+def _lower(text: str) -> str:
+    # A mixed-case 0x id carries its checksum in its capitals; reading it checks them and lowers it.
+    if text.startswith("0x") and len(text) == 42:
+        return text
+    return "".join(character.lower() if character.isascii() else character for character in text)
+
+
+def _ask_for(invented: Sequence[Unsourced]) -> Clarification:
+    named = "; ".join(f"{item.argument} {inert(item.value, 80)!r} of {item.action}" for item in invented)
+    return Clarification(
+        text=f"I did not find this in your own words: {named}. Nothing was prepared. Please write it yourself.",
+        missing=tuple(dict.fromkeys(item.argument for item in invented)),
+    )
+
+
+def _spoken(request: UserRequest, answer: ModelAnswer, missing: tuple[str, ...]) -> Plan:
+    """A model's plain text: an answer where only talk was asked for, a question where something was to be done."""
+    if answer.refusal:
+        return Refusal(text=_shown(answer.refusal), why="model_refused")
+    said = _shown(answer.text)
+    if not said:
+        return Clarification(text="I did not understand that. Please say it in other words.", missing=("intent",))
+    asked = _CHANGE_WORDS.search(request.text) or _TO_SOMEONE.match(request.text)
+    if _CLAIMS.search(said):
+        return Clarification(
+            text=f"Nothing was prepared or sent. The model said: {said}", missing=missing or ("intent",)
+        )
+    if missing or asked or said.endswith("?"):
+        return Clarification(text=said, missing=missing or ("intent",))
+    return Answer(text=said)
+
+
+def _shown(text: str) -> str:
+    masked = mask_cards(text.strip())
+    return masked if len(masked) <= MAX_ANSWER_CHARACTERS else masked[:MAX_ANSWER_CHARACTERS] + "…"

@@ -1,0 +1,212 @@
+"""Where every value of a change plan came from (DESIGN law 6): the requester's own words, the registry, or code.
+
+A value that a model brought from anywhere else (its own memory, a contract's answer in the history, another person's
+text) is found here, and the plan becomes a question that names it. Pure.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from pydantic import JsonValue
+
+from agent.records import Source
+from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
+from contracts.types import JsonObject
+
+ValueKind: TypeAlias = Literal["account", "token", "amount", "name", "text"]
+"""How a value is compared: `name` is a method's name, `text` a message; see `trace`."""
+
+Words: TypeAlias = Sequence[tuple[int, str]]
+"""The requester's own turns, newest first: index of the turn and its text."""
+
+ME: Final = "@me"
+_ME_WORDS = re.compile(r"(?i)(?<![\w@.-])(?:@me|me|my|mine|myself|i)(?![\w@-]|\.\w)")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
+"""`1 000 000` and `1'000`: neither 1 nor 000 is a number of its own."""
+_UNITS: Final = frozenset({"near", "n", "tgas"})
+"""What may stand right behind a number's digits, token symbols apart; `2k` and `1e5` are other numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsourced:
+    """A value that the requester never gave."""
+
+    action: str
+    argument: str
+    value: str
+
+
+def trace(
+    action: str,
+    args: JsonObject,
+    kinds: Mapping[str, ValueKind],
+    words: Words,
+    *,
+    caller: str,
+    registry: Registry,
+) -> tuple[dict[str, Source], tuple[Unsourced, ...]]:
+    """The source of each argument of a change, and those that have none.
+
+    Accounts, tokens and numbers must stand as a token of their own (`12.5` is not in `112.5`, `bob.near` not in
+    `x-bob.near`), ids and symbols in any case, messages as written. Objects and lists are walked: every string and number
+    inside needs a source, keys and booleans are code's.
+    """
+    sources: dict[str, Source] = {}
+    missing: list[Unsourced] = []
+    for name, value in args.items():
+        kind = kinds.get(name, "text")
+        found: Source | None = Source(kind="code")
+        for leaf in _leaves(value):
+            found = _source(leaf, kind, words, caller, registry)
+            if found is None:
+                missing.append(Unsourced(action, name, str(leaf)[:200]))
+                break
+        if found:
+            sources[name] = found
+    return sources, tuple(missing)
+
+
+def _leaves(value: JsonValue) -> Iterator[str | int]:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        yield value
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _leaves(inner)
+
+
+def _source(value: str | int, kind: ValueKind, words: Words, caller: str, registry: Registry) -> Source | None:
+    if isinstance(value, int) or (kind in {"amount", "text"} and _NUMBER.fullmatch(value)):
+        return _number(str(value), words, registry)
+    match kind:
+        case "account":
+            return _account(value, words, caller, registry)
+        case "token":
+            return _token(value, words, registry)
+        case "amount":
+            return _token_of_text(value, words)
+        case "name":
+            return _token_of_text(value, words) or _token_of_text(value.replace("_", " "), words)
+        case "text":
+            return _message(value, words)
+
+
+def _account(value: str, words: Words, caller: str, registry: Registry) -> Source | None:
+    said = _token_of_text(value, words)
+    if said:
+        return said
+    if value == ME:
+        return _search(_ME_WORDS, words)
+    if value == caller:
+        return Source(kind="code")
+    known = _known_token(value, registry)
+    return _token(value, words, registry) if known else None
+
+
+def _token(value: str, words: Words, registry: Registry) -> Source | None:
+    """A token said by symbol or contract. One of the registry that was not said counts unless another one was."""
+    said = _token_of_text(value, words)
+    if said:
+        return said
+    known = _known_token(value, registry)
+    if known is None:
+        return Source(kind="code") if value.casefold() == NEAR_SYMBOL.casefold() else None
+    names = [known.contract_id, *([known.symbol] if known.symbol else [])]
+    other = _first(_token_of_text(name, words) for name in names)
+    if other:
+        return Source(kind="registry", turn=other.turn, span=other.span)
+    another = _first(_token_of_text(symbol, words[:1]) for symbol in registry.symbols)
+    return None if another else Source(kind="registry")
+
+
+def _known_token(value: str, registry: Registry) -> TokenEntry | None:
+    return registry.by_symbol.get(value.casefold()) or registry.of_contract(value)
+
+
+def _number(value: str, words: Words, registry: Registry) -> Source | None:
+    """The number as a token of its own: not inside another number, a name, a date, a percentage or a sum of money."""
+    wanted = _canonical(value)
+    units = _UNITS | {symbol.casefold() for symbol in registry.symbols}
+    for turn, text in words:
+        grouped = [found.span() for found in _GROUPED.finditer(text)]
+        for found in _NUMBER.finditer(text):
+            start, end = found.span()
+            inside = any(first <= start < last for first, last in grouped)
+            if not inside and _canonical(found[0]) == wanted and _stands_alone(text, start, end, units):
+                return Source(kind="words", turn=turn, span=(start, end))
+    return None
+
+
+def _stands_alone(text: str, start: int, end: int, units: frozenset[str]) -> bool:
+    before, after = text[start - 1 : start], text[end : end + 40]
+    if before and (_continues(before) or before in ".,/:-+$€£¥#'"):
+        return False
+    unit = re.match(r"[^\W\d_]+", after)
+    if unit:
+        return unit[0].casefold() in units and not re.match(r"[\d_]", after[unit.end() :])
+    return not re.match(r"\s?[%$€£¥]|[.-]\w|[,/:']\d", after) and not _continues(after[:1])
+
+
+def _token_of_text(value: str, words: Words) -> Source | None:
+    """The value without regard to case, and not as a part of a longer name."""
+    if not value:
+        return None
+    pattern = re.compile(re.escape(value), re.IGNORECASE | re.ASCII)
+    for turn, text in words:
+        for found in pattern.finditer(text):
+            start, end = found.span()
+            before, after = text[start - 1 : start], text[end : end + 2]
+            longer = _continues(before) or (before in {".", "-"})
+            if not longer and not _goes_on(after):
+                return Source(kind="words", turn=turn, span=(start, end))
+    return None
+
+
+def _goes_on(after: str) -> bool:
+    return _continues(after[:1]) or after[:1] == "-" or (after[:1] == "." and _continues(after[1:2]))
+
+
+def _continues(character: str) -> bool:
+    """Whether a character next to a name makes it another name; invisible ones do."""
+    return bool(character) and (
+        character.isalnum() or character == "_" or unicodedata.category(character) in {"Cf", "Mn", "Me", "Mc"}
+    )
+
+
+def _message(value: str, words: Words) -> Source | None:
+    """A message as it was written, or with other spaces between its words; one word must be a word of its own."""
+    parts = value.split()
+    if not parts:
+        return Source(kind="code")
+    pattern = re.compile(r"\s+".join(re.escape(part) for part in parts))
+    for turn, text in words:
+        for found in pattern.finditer(text):
+            before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 2]
+            longer = _continues(before) or before in {".", "-"} or _goes_on(after)
+            if not longer:
+                return Source(kind="words", turn=turn, span=found.span())
+    return None
+
+
+def _search(pattern: re.Pattern[str], words: Words) -> Source | None:
+    for turn, text in words:
+        found = pattern.search(text)
+        if found:
+            return Source(kind="words", turn=turn, span=found.span())
+    return None
+
+
+def _canonical(number: str) -> str:
+    """The same text for the same decimal number; compared as text, so that nothing is rounded."""
+    whole, _, fraction = number.partition(".")
+    return f"{whole.lstrip('0') or '0'}.{fraction.rstrip('0')}"
+
+
+def _first(found: Iterable[Source | None]) -> Source | None:
+    return next((source for source in found if source), None)

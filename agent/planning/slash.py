@@ -1,0 +1,98 @@
+"""Slash commands: `/ACTION value ... key=value ...`, a way from text to a plan that needs no model.
+
+Words are split by shlex; positional values follow the catalogue's order, then come `key=value` pairs; objects are quoted
+JSON. Nothing here reads the chain or the registry.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.catalogue.entry import AnyEntry
+from contracts.errors import InvalidInput
+from contracts.knowledge.inert import inert
+from contracts.knowledge.names import did_you_mean, nearest
+from contracts.types import JsonObject
+
+_PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCall:
+    """One action and its arguments as they were typed."""
+
+    action: str
+    args: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class SlashHelp:
+    """`/help` (topic None) or `/help ACTION`."""
+
+    topic: str | None
+
+
+def is_slash(text: str) -> bool:
+    return text.lstrip().startswith("/")
+
+
+def parse_slash(text: str, catalogue: Mapping[str, AnyEntry]) -> SlashCall | SlashHelp:
+    """The command in a text that begins with `/`. Missing arguments are left to the entry's own reading.
+
+    InvalidInput: `malformed_command` (quotes, order), `unknown_action` and `unknown_argument` with the nearest name,
+    `repeated_argument`, `too_many_arguments`.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise InvalidInput(
+            "malformed_command", f"the command cannot be split into words: {str(error).lower()}; check its quotes"
+        ) from error
+    name = _action(words[0], catalogue)
+    if name == "help":
+        return SlashHelp(_action(words[1], catalogue) if words[1:] else None)
+    return SlashCall(name, _arguments(catalogue[name], words[1:]))
+
+
+def command_list(catalogue: Mapping[str, AnyEntry]) -> str:
+    """Every command with its arguments, one per line."""
+    return "\n".join(f"  {entry.usage()}" for entry in catalogue.values())
+
+
+def _action(written: str, catalogue: Mapping[str, AnyEntry]) -> str:
+    name = written.removeprefix("/").lower()
+    if name in catalogue or name == "help":
+        return name
+    known = [*catalogue, "help"]
+    raise InvalidInput(
+        "unknown_action",
+        f"there is no command {inert(written, _SHOWN)!r}{did_you_mean(name, known) or '; /help lists the commands'}",
+        details={"action": written[:_SHOWN], "nearest": nearest(name, known)},
+    )
+
+
+def _arguments(entry: AnyEntry, words: list[str]) -> JsonObject:
+    order = [parameter.name for parameter in entry.parameters]
+    args: JsonObject = {}
+    named = False
+    for place, word in enumerate(words):
+        pair = _PAIR.fullmatch(word)
+        if pair is None and named:
+            raise InvalidInput(
+                "malformed_command",
+                f"{inert(word, _SHOWN)!r} comes after a key=value word; write plain values first, or name its argument",
+            )
+        if pair is None and place >= len(order):
+            raise InvalidInput(
+                "too_many_arguments",
+                f"/{entry.name} takes {len(order)} arguments ({', '.join(order)}); {inert(word, _SHOWN)!r} is one too many",
+            )
+        named = pair is not None
+        name, value = (pair[1], pair[2]) if pair else (order[place], word)
+        entry.given({name: value})
+        if name in args:
+            raise InvalidInput("repeated_argument", f"/{entry.name}: {name} is given twice", details={"argument": name})
+        args[name] = value
+    return args
