@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from contracts.catalogue import near, tokens
+from contracts.catalogue import contract, keys, near, storage, tokens, wrap
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
@@ -12,9 +12,20 @@ from contracts.types import JsonObject
 
 _ENTRIES: Final[tuple[AnyEntry, ...]] = (
     near.NEAR_BALANCE,
+    near.ACCOUNT_VIEW,
     near.NEAR_TRANSFER,
+    keys.ACCESS_KEYS,
     tokens.FT_BALANCE,
+    tokens.FT_METADATA,
+    tokens.FT_TOTAL_SUPPLY,
     tokens.FT_TRANSFER,
+    storage.STORAGE_DEPOSIT,
+    storage.STORAGE_BALANCE,
+    wrap.NEAR_WRAP,
+    wrap.NEAR_UNWRAP,
+    contract.CONTRACT_VIEW,
+    contract.CONTRACT_CALL,
+    contract.CONTRACT_METHODS,
     near.TX_STATUS,
 )
 

@@ -108,7 +108,7 @@ def _transfer_build(args: NearTransferArgs, facts: ChainFacts, context: BuildCon
     amount = parse_near(args.amount)
     if amount == 0:
         raise InvalidInput("amount_zero", "a transfer of 0 NEAR moves nothing; write how much to send")
-    notes = list(check_receiver(args.receiver_id, facts, context))
+    notes = list(check_receiver(args.receiver_id, facts, context, created=True))
     token = context.registry.of_contract(args.receiver_id)
     if token:
         notes.append(f"warning: {args.receiver_id} is the {token.name} token contract; NEAR sent to it may be lost")

@@ -7,21 +7,25 @@ from contracts.knowledge.names import nearest
 from contracts.types import AccountId
 
 
-def check_receiver(receiver_id: AccountId, facts: ChainFacts, context: BuildContext) -> tuple[str, ...]:
-    """Notes for the card. InvalidInput `account_missing` where nobody can receive under this name."""
+def check_receiver(
+    receiver_id: AccountId, facts: ChainFacts, context: BuildContext, *, created: bool = False
+) -> tuple[str, ...]:
+    """Notes for the card; `created`: what is sent would bring an implicit account to life.
+
+    InvalidInput `account_missing` where nobody can receive under this name.
+    """
     if isinstance(facts.of(AccountFacts(receiver_id), AccountFact), AccountFact):
         return ()
     if receiver_id.kind in {"near_implicit", "eth_implicit"}:
-        return (
-            f"warning: {receiver_id} does not exist yet and would be created; a wrong character in it loses the money",
-        )
+        yet = "does not exist yet and would be created" if created else "does not exist yet"
+        return (f"warning: {receiver_id} {yet}; a wrong character in it loses what is sent",)
     raise missing_account(receiver_id, context)
 
 
 def missing_account(account_id: AccountId, context: BuildContext) -> InvalidInput:
     """The refusal for an account that is not there, with the nearest one that the registry knows."""
     suggestion = _like(account_id, context)
-    hint = f"; did you mean {suggestion}?" if suggestion else ". Check the name; a transfer does not create it"
+    hint = f"; did you mean {suggestion}?" if suggestion else "; check the name, sending does not create it"
     return InvalidInput(
         "account_missing",
         f"{account_id} does not exist on {context.network}{hint}",

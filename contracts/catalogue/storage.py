@@ -3,12 +3,26 @@
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.calls import FunctionCall
-from contracts.catalogue.arguments import compact_json
-from contracts.errors import InvalidInput
-from contracts.knowledge.facts import Absent, ChainFacts, StorageFact, StorageFacts
-from contracts.knowledge.inert import inert
-from contracts.types import TGAS, AccountId, Gas, Yocto, format_near
+from pydantic import Field
+
+from contracts.calls import ChangeCall, FunctionCall, ViewFunction
+from contracts.catalogue.arguments import AccountArg, AmountArg, Args, ContractArg, compact_json
+from contracts.catalogue.entry import BuildContext, Built, Entry, Example, merge_effects
+from contracts.catalogue.receivers import check_receiver, missing_contract
+from contracts.chain.outcome import Effect, ViewReturned
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.facts import (
+    Absent,
+    AccountFacts,
+    ChainFacts,
+    FactRequest,
+    StorageFact,
+    StorageFacts,
+    execution_reason,
+)
+from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.registry import NEAR_SYMBOL
+from contracts.types import TGAS, U128_MAX, AccountId, Gas, Yocto, format_near, parse_near
 
 STORAGE_DEPOSIT_GAS: Final = Gas(10 * TGAS)
 MAX_UNASKED_DEPOSIT: Final = Yocto(10**23)
@@ -66,3 +80,146 @@ def storage_deposit_action(account_id: AccountId, deposit: Yocto, *, registratio
         {"account_id": account_id, "registration_only": True} if registration_only else {"account_id": account_id}
     )
     return FunctionCall("storage_deposit", args, STORAGE_DEPOSIT_GAS, deposit)
+
+
+class StorageDepositArgs(Args):
+    contract_id: ContractArg = Field(description="a token symbol is resolved too")
+    account_id: AccountArg | None = Field(None, description="absent: the caller")
+    amount: AmountArg | None = Field(None, description="NEAR; absent: the contract's minimum")
+
+
+class StorageBalanceArgs(Args):
+    contract_id: ContractArg
+    account_id: AccountArg
+
+
+def _deposit_needs(args: StorageDepositArgs, context: BuildContext) -> tuple[FactRequest, ...]:
+    account_id = args.account_id or context.signer_id
+    return (StorageFacts(args.contract_id, account_id), AccountFacts(account_id))
+
+
+def _deposit_build(args: StorageDepositArgs, facts: ChainFacts, context: BuildContext) -> Built:
+    contract_id, account_id = args.contract_id, args.account_id or context.signer_id
+    storage = facts.of(StorageFacts(contract_id, account_id), StorageFact)
+    if isinstance(storage, Absent):
+        raise _no_storage(contract_id, storage, context)
+    notes = check_receiver(account_id, facts, context)
+    if args.amount is None:
+        amount, kept = _minimum(contract_id, account_id, storage), storage.minimum
+    else:
+        amount = parse_near(args.amount)
+        kept = _kept(contract_id, account_id, storage, amount)
+    if kept < amount:
+        notes = (*notes, f"{contract_id} keeps {format_near(kept)} NEAR of it and sends the rest back")
+    action = storage_deposit_action(account_id, amount, registration_only=args.amount is None)
+    return Built(
+        calls=(ChangeCall(contract_id, (action,)),),
+        summary=f"deposit {format_near(amount)} NEAR for the storage of {account_id} with {contract_id}",
+        expected=merge_effects((Effect(context.signer_id, NEAR_SYMBOL, -kept), Effect(contract_id, NEAR_SYMBOL, kept))),
+        notes=notes,
+    )
+
+
+def _minimum(contract_id: AccountId, account_id: AccountId, storage: StorageFact) -> Yocto:
+    if storage.registered is not None:
+        raise _registered(contract_id, account_id, storage.registered)
+    check_minimum(contract_id, storage.minimum)
+    return Yocto(storage.minimum)
+
+
+def _kept(contract_id: AccountId, account_id: AccountId, storage: StorageFact, amount: int) -> int:
+    """What the contract keeps of a deposit: up to its maximum."""
+    if storage.registered is None and amount < storage.minimum:
+        raise InvalidInput(
+            "deposit_too_small",
+            f"{contract_id} asks at least {format_near(storage.minimum)} NEAR to register {account_id}, "
+            f"not {format_near(amount)}",
+            details={"contract_id": contract_id, "minimum_yocto": str(storage.minimum)},
+        )
+    if amount == 0:
+        raise InvalidInput("amount_zero", "a deposit of 0 NEAR changes nothing; write how much, or leave it out")
+    room = U128_MAX if storage.maximum is None else storage.maximum - (storage.registered or 0)
+    if room <= 0:
+        raise _registered(contract_id, account_id, storage.registered or 0)
+    return min(amount, room)
+
+
+def _registered(contract_id: AccountId, account_id: AccountId, total: int) -> InvalidInput:
+    return InvalidInput(
+        "already_registered",
+        f"{account_id} is already registered with {contract_id} ({format_near(total)} NEAR); there is nothing to do",
+        details={"contract_id": contract_id, "account_id": account_id},
+    )
+
+
+def _no_storage(contract_id: AccountId, absent: Absent, context: BuildContext) -> InvalidInput:
+    if absent.reason in {"no_account", "no_code"}:
+        return missing_contract(contract_id, absent, context)
+    return InvalidInput(
+        "no_storage_standard",
+        f"{contract_id} does not answer as NEP-145 asks, so it takes no storage deposits: {inert(absent.detail, 160)}",
+        details={"contract_id": contract_id, "reason": absent.reason},
+    )
+
+
+def _balance_build(args: StorageBalanceArgs, _facts: ChainFacts, _context: BuildContext) -> Built:
+    call = ViewFunction(args.contract_id, "storage_balance_of", compact_json({"account_id": args.account_id}))
+    return Built((call,), f"look at the storage balance of {args.account_id} with {args.contract_id}")
+
+
+def _balance_answer(
+    args: StorageBalanceArgs, returned: ViewReturned, _facts: ChainFacts, _context: BuildContext
+) -> str:
+    match returned.value:
+        case None:
+            return f"{args.account_id} is not registered with {args.contract_id}."
+        case {"total": str(total), "available": str(available)} if _units(total) and _units(available):
+            return (
+                f"{args.account_id} has {format_near(int(total))} NEAR of storage balance with {args.contract_id}, "
+                f"{format_near(int(available))} NEAR of it available."
+            )
+        case value:
+            return f"{args.contract_id} answered {inert_json(value)}, which is not a NEP-145 balance."
+
+
+def _units(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 39
+
+
+def _explain(args: StorageBalanceArgs, error: RpcError, context: BuildContext) -> str | None:
+    if error.code == "UNKNOWN_ACCOUNT":
+        return f"{args.contract_id} does not exist on {context.network}."
+    if error.code == "NO_CONTRACT_CODE":
+        return f"{args.contract_id} has no contract on {context.network}."
+    if error.code != "CONTRACT_EXECUTION_ERROR":
+        return None
+    if execution_reason(error) == "failed":
+        return f"{args.contract_id} refused: {inert(error.message)}"
+    return f"{args.contract_id} keeps no storage balances (NEP-145)."
+
+
+STORAGE_DEPOSIT: Final = Entry(
+    name="storage_deposit",
+    kind="change",
+    about="register an account with a contract (NEP-145)",
+    args=StorageDepositArgs,
+    needs=_deposit_needs,
+    build=_deposit_build,
+    examples=(Example("register carol.localnet with USDC", {"contract_id": "USDC", "account_id": "carol.localnet"}),),
+)
+
+STORAGE_BALANCE: Final = Entry(
+    name="storage_balance",
+    kind="view",
+    about="NEP-145 balance",
+    args=StorageBalanceArgs,
+    build=_balance_build,
+    answer=_balance_answer,
+    explain=_explain,
+    examples=(
+        Example(
+            "is carol.localnet registered with usdt.localnet",
+            {"contract_id": "usdt.localnet", "account_id": "carol.localnet"},
+        ),
+    ),
+)

@@ -169,6 +169,15 @@ class ChainFacts:
             return value
         raise TypeError(f"{request} was answered with {type(value).__name__}")
 
+    @property
+    def methods(self) -> dict[str, frozenset[str]]:
+        """Method names of the contracts whose list was read, by contract id."""
+        return {
+            request.contract_id: value.names
+            for request, value in self.values.items()
+            if isinstance(request, MethodFacts) and isinstance(value, MethodFact)
+        }
+
 
 NO_FACTS: Final = ChainFacts({})
 
