@@ -5,6 +5,7 @@ Shapes: ed25519 secrets are 64 bytes in base58 (seed and public half), secp256k1
 the other's size and stay.
 """
 
+import base64
 import logging
 import re
 import sys
@@ -59,19 +60,15 @@ _RUN = re.compile(
 _WORD = re.compile(r"[A-Za-z]+")
 _PHRASE_WORDS: Final = 12
 _SHORTEST_PHRASE: Final = 47
-
-_JSON_TRIGGERS: Final = (
-    *("ed25519:", "secp256k1:", "bearer", "na_", "sk-", "gsk_", "hf_", "key=", "private", "secret", "seed", "mnemonic"),
-    *("passphrase", "passw", "api_key", "apikey", "api-key", "api key", "authorization", "cookie", "confirm_code"),
-    *('_token"', '-token"', "confirm-code", "confirmcode"),
-)
-_JSON_CODE = re.compile(r"(?:confirm|cancel)(?:[\s:`'\"*]|\\[nrtbf\"]){1,6}[0-9a-hjkmnp-tv-z]{8}(?![0-9a-z])")
-_JSON_SPACES = re.compile(r'\\[nrtbf]|"')
+_SHORTEST_SECRET: Final = 12
+_CALLS_WITH_ARGS: Final = ("function_call", "view_function")
 
 
 def redact(text: str) -> tuple[str, int]:
-    """The text with every secret masked, and how many were masked."""
-    total = 0
+    """The text with every secret masked, and how many were masked. Lone surrogates become `?`, so that it can be stored."""
+    if len(text) < _SHORTEST_SECRET:
+        return (text if text.isascii() else _storable(text)), 0
+    text, total = _storable(text), 0
     lower = text.lower()
     for trigger, shape in _SHAPES:
         if trigger in lower:
@@ -88,7 +85,7 @@ def redact(text: str) -> tuple[str, int]:
 
 
 def redact_json(value: JsonValue) -> tuple[JsonValue, int]:
-    """A JSON value with secrets masked: whole values by the name of their key, texts by shape; and how many."""
+    """A JSON value with secrets masked, by the names of keys and by shape, also inside a call's base64 arguments; how many."""
     match value:
         case str():
             return redact(value)
@@ -98,19 +95,27 @@ def redact_json(value: JsonValue) -> tuple[JsonValue, int]:
             total = 0
             clean: dict[str, JsonValue] = {}
             for key, inner in value.items():
-                clean[key], count = _redact_named(key, inner)
+                clean[_storable(key)], count = _redact_named(key, inner)
                 total += count
+            if value.get("kind") in _CALLS_WITH_ARGS:
+                clean["args"], total = _redact_base64(clean["args"], total)
             return clean, total
         case _:
             return value, 0
 
 
-def may_hold_secret(text: str) -> bool:
-    """Whether `redact_json` could change the value that this JSON text holds; quick, and never wrongly False."""
-    lower = text.lower()
-    if any(trigger in lower for trigger in _JSON_TRIGGERS) or _JSON_CODE.search(lower) or _has_long_token(text):
-        return True
-    return any(_phrases(_JSON_SPACES.sub(" ", text)))
+def _redact_base64(value: JsonValue, total: int) -> tuple[JsonValue, int]:
+    """Contract arguments as records keep them: base64 of bytes that mostly are JSON text."""
+    try:
+        text = base64.b64decode(value if isinstance(value, str) else "", validate=True).decode()
+    except ValueError:
+        return value, total
+    clean, count = redact(text)
+    return (base64.b64encode(clean.encode()).decode() if count else value), total + count
+
+
+def _storable(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _has_long_token(text: str) -> bool:
@@ -133,10 +138,24 @@ def _phrases(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _redact_named(key: str, value: JsonValue) -> tuple[JsonValue, int]:
-    if value is None or isinstance(value, bool) or not _SECRET_KEY.fullmatch(key):
+    if not value or not _SECRET_KEY.fullmatch(key):
         return redact_json(value)
-    masked = MASK * (len(value) if isinstance(value, str) else 8)
-    return masked, int(masked != value)
+    return _mask_value(value)
+
+
+def _mask_value(value: JsonValue) -> tuple[JsonValue, int]:
+    """The value of a key that names a secret: every text and number in it masked."""
+    match value:
+        case None | bool():
+            return value, 0
+        case str() | int() | float():
+            masked = MASK * (len(value) if isinstance(value, str) else 8)
+            return masked, int(masked != value)
+        case list():
+            pairs = [_mask_value(inner) for inner in value]
+            return [inner for inner, _ in pairs], sum(count for _, count in pairs)
+        case dict():
+            return redact_json(value)
 
 
 def _redact_list(values: list[JsonValue]) -> tuple[JsonValue, int]:

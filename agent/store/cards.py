@@ -1,0 +1,230 @@
+"""Approval cards: what waits for `confirm CODE`, and the count of wrong codes. Codes are here as hashes only."""
+
+import hashlib
+import hmac
+import json
+from typing import Final, Literal, TypeAlias
+
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
+
+from agent.errors import ApprovalError
+from agent.records import CallPlan, Frozen
+from agent.store.database import Database
+from agent.store.tables import CARDS, WRONG_CODES
+from agent.telemetry import redact
+from contracts.calls import ChangeCall
+from contracts.chain.outcome import Effect
+
+CardStatus: TypeAlias = Literal["pending", "confirmed", "cancelled", "expired"]
+Resolution: TypeAlias = Literal["confirmed", "cancelled", "expired"]
+
+MAX_PENDING: Final = 3
+"""Pending cards of one identity."""
+MAX_WRONG: Final = 5
+"""Wrong codes of one identity within WRONG_WINDOW_S that cancel its cards."""
+WRONG_WINDOW_S: Final = 60.0
+
+_COLUMNS: Final = {"code_hash", "status", "resolved_at"}
+
+
+class PendingCard(Frozen):
+    """A plan that waits for its approval, with everything that its execution needs."""
+
+    request_id: str
+    identity_key_id: str
+    conversation_id: str
+    turn_hash: str
+    """Hash of the turn that asked for it, so that the same turn sent again finds it."""
+    code_hash: str
+    calls_hash: str
+    chain_id: str
+    signer_id: str
+    plan: CallPlan
+    calls: tuple[ChangeCall, ...]
+    """In order; one transaction each."""
+    call_steps: tuple[int, ...] = ()
+    """For each call, the index in `plan.calls` that it was built for."""
+    expected: tuple[tuple[Effect, ...], ...] = ()
+    """For each call, what it should change."""
+    text: str
+    """The card in words, without its code."""
+    created_at: float
+    expires_at: float
+    """Unix seconds."""
+    status: CardStatus = "pending"
+    resolved_at: float | None = None
+
+
+class CardStore:
+    """All changes are compare-and-sets in the one writer, so two confirmations at once resolve a card once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def hash_code(self, key_id: str, code: str) -> str:
+        """What is stored of a code: keyed with this installation's salt and bound to the identity; case does not count."""
+        message = f"{key_id}\0{code.upper()}".encode(errors="replace")
+        return hmac.new(self._database.install_salt, message, hashlib.sha256).hexdigest()
+
+    async def add(self, card: PendingCard) -> PendingCard:
+        """Store a card; returns the one that stands: an earlier pending card of the same turn, else this.
+
+        ApprovalError `too_many_cards` for a fourth pending card of the identity.
+        """
+        clean = card.model_copy(update={"text": redact(card.text)[0]})
+        return await self._database.write(lambda c: _add(c, clean))
+
+    async def by_code_hash(self, key_id: str, code_hash: str) -> PendingCard | None:
+        """The identity's card with this code, whatever its status; a pending one first. Compared in constant time."""
+        pending = select(CARDS).where(and_(CARDS.c.key_id == key_id, CARDS.c.status == "pending"))
+        resolved = (
+            select(CARDS)
+            .where(and_(CARDS.c.key_id == key_id, CARDS.c.code_hash == code_hash))
+            .order_by(CARDS.c.created_at.desc())
+            .limit(1)
+        )
+        for query in (pending, resolved):
+            cards = await self._many(query)
+            matching = [card for card in cards if hmac.compare_digest(card.code_hash, code_hash)]
+            if matching:
+                return matching[0]
+        return None
+
+    async def by_request(self, request_id: str) -> PendingCard | None:
+        cards = await self._many(select(CARDS).where(CARDS.c.request_id == request_id))
+        return cards[0] if cards else None
+
+    async def pending_of(self, key_id: str, now: float) -> list[PendingCard]:
+        """The identity's cards that can still be confirmed, oldest first."""
+        return await self._many(_open_cards(now).where(CARDS.c.key_id == key_id))
+
+    async def pending(self, now: float) -> list[PendingCard]:
+        """Everybody's cards that can still be confirmed, oldest first."""
+        return await self._many(_open_cards(now))
+
+    async def pending_same_turn(
+        self, key_id: str, conversation_id: str, turn_hash: str, now: float
+    ) -> PendingCard | None:
+        """The card that the same turn of the same conversation waits for already."""
+        cards = await self._many(_same_turn(key_id, conversation_id, turn_hash, now))
+        return cards[0] if cards else None
+
+    async def replace_code(self, request_id: str, code_hash: str) -> bool:
+        """Give a pending card another code, for when it is shown again; False where it is no longer pending."""
+        change = (
+            update(CARDS)
+            .where(and_(CARDS.c.request_id == request_id, CARDS.c.status == "pending"))
+            .values(code_hash=code_hash)
+        )
+        return await self._database.write(lambda c: c.execute(change).rowcount == 1)
+
+    async def resolve(self, request_id: str, to: Resolution, now: float) -> bool:
+        """End a pending card, once: True for the one caller who did. An expired card can only become `expired`."""
+        return await self._database.write(lambda c: _resolve(c, request_id, to, now))
+
+    async def wrong_attempts(self, key_id: str, now: float) -> int:
+        """Wrong codes of the identity in the last minute."""
+        query = _wrong_count(key_id, now)
+        return await self._database.read(lambda c: c.execute(query).scalar() or 0)
+
+    async def note_wrong(self, key_id: str, now: float) -> int:
+        """Count a wrong code; returns how many in the last minute.
+
+        ApprovalError `too_many_wrong_codes` at the fifth, after the identity's pending cards were cancelled.
+        """
+        count = await self._database.write(lambda c: _note_wrong(c, key_id, now))
+        if count >= MAX_WRONG:
+            raise ApprovalError(
+                "too_many_wrong_codes",
+                f"{count} wrong codes within a minute; pending cards were cancelled: wait a minute, then ask again",
+                retryable=True,
+                retry_after_s=WRONG_WINDOW_S,
+                details={"count": count, "limit": MAX_WRONG},
+            )
+        return count
+
+    async def _many(self, query: Select[*tuple[object, ...]]) -> list[PendingCard]:
+        return await self._database.read(lambda c: [_card(row) for row in c.execute(query)])
+
+
+def _open_cards(now: float) -> Select[*tuple[object, ...]]:
+    return select(CARDS).where(and_(CARDS.c.status == "pending", CARDS.c.expires_at > now)).order_by(CARDS.c.created_at)
+
+
+def _same_turn(key_id: str, conversation_id: str, turn_hash: str, now: float) -> Select[*tuple[object, ...]]:
+    return _open_cards(now).where(
+        and_(CARDS.c.key_id == key_id, CARDS.c.conversation_id == conversation_id, CARDS.c.turn_hash == turn_hash)
+    )
+
+
+def _add(connection: Connection, card: PendingCard) -> PendingCard:
+    now = card.created_at
+    connection.execute(
+        update(CARDS)
+        .where(and_(CARDS.c.key_id == card.identity_key_id, CARDS.c.status == "pending", CARDS.c.expires_at <= now))
+        .values(status="expired", resolved_at=now)
+    )
+    same = connection.execute(_same_turn(card.identity_key_id, card.conversation_id, card.turn_hash, now)).first()
+    if same is not None:
+        return _card(same)
+    pending = connection.execute(
+        select(func.count()).where(and_(CARDS.c.key_id == card.identity_key_id, CARDS.c.status == "pending"))
+    ).scalar_one()
+    if pending >= MAX_PENDING:
+        raise ApprovalError(
+            "too_many_cards",
+            f"{pending} approvals are waiting already; confirm or cancel one of them first",
+            details={"pending": pending, "limit": MAX_PENDING},
+        )
+    connection.execute(
+        insert(CARDS),
+        {
+            "request_id": card.request_id,
+            "key_id": card.identity_key_id,
+            "conversation_id": card.conversation_id,
+            "turn_hash": card.turn_hash,
+            "code_hash": card.code_hash,
+            "calls_hash": card.calls_hash,
+            "created_at": card.created_at,
+            "expires_at": card.expires_at,
+            "status": "pending",
+            "card": card.model_dump_json(exclude=_COLUMNS),
+        },
+    )
+    return card
+
+
+def _resolve(connection: Connection, request_id: str, to: Resolution, now: float) -> bool:
+    still = and_(CARDS.c.request_id == request_id, CARDS.c.status == "pending")
+    if to != "expired":
+        connection.execute(
+            update(CARDS).where(and_(still, CARDS.c.expires_at <= now)).values(status="expired", resolved_at=now)
+        )
+    return connection.execute(update(CARDS).where(still).values(status=to, resolved_at=now)).rowcount == 1
+
+
+def _wrong_count(key_id: str, now: float) -> Select[int]:
+    return select(func.count()).where(and_(WRONG_CODES.c.key_id == key_id, WRONG_CODES.c.at > now - WRONG_WINDOW_S))
+
+
+def _note_wrong(connection: Connection, key_id: str, now: float) -> int:
+    mine = WRONG_CODES.c.key_id == key_id
+    connection.execute(delete(WRONG_CODES).where(and_(mine, WRONG_CODES.c.at <= now - WRONG_WINDOW_S)))
+    # A clock that was set back leaves attempts in the future; they count from now, so that none blocks for longer.
+    connection.execute(update(WRONG_CODES).where(and_(mine, WRONG_CODES.c.at > now)).values(at=now))
+    connection.execute(insert(WRONG_CODES), {"key_id": key_id, "at": now})
+    count = connection.execute(_wrong_count(key_id, now)).scalar_one()
+    if count >= MAX_WRONG:
+        connection.execute(
+            update(CARDS)
+            .where(and_(CARDS.c.key_id == key_id, CARDS.c.status == "pending"))
+            .values(status="cancelled", resolved_at=now)
+        )
+    return count
+
+
+def _card(row: Row[*tuple[object, ...]]) -> PendingCard:
+    found = row._mapping  # noqa: SLF001 -- SQLAlchemy's public name for a row's columns
+    return PendingCard.model_validate(
+        {**json.loads(found["card"]), **{name: found[name] for name in _COLUMNS}}, strict=False
+    )

@@ -1,0 +1,164 @@
+"""The database file: made, migrated, written by one thread and read by a few."""
+
+import asyncio
+import os
+import secrets
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from agent.errors import StoreError
+from agent.store.tables import META
+from agent.store.writer import GroupWriter, store_error
+
+T = TypeVar("T")
+
+HEAD: Final = "0001"
+"""The newest migration."""
+READERS: Final = 4
+
+
+class Database:
+    """Durable writes through one thread, reads in a few others."""
+
+    def __init__(self, writer: GroupWriter, readers: Engine, threads: ThreadPoolExecutor, install_salt: bytes) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._threads = threads
+        self.install_salt = install_salt
+        """Random, made with the database; goes into every hash of a code."""
+
+    async def write(self, run: Callable[[Connection], T]) -> T:
+        """Run `run` in a savepoint of the writer's transaction; returns when it is on disk.
+
+        What `run` raises undoes it alone. StoreError where the database fails; then nothing of it was stored. Cancelling the
+        wait does not take the write back.
+        """
+        return await self._writer.write(run)
+
+    async def read(self, run: Callable[[Connection], T]) -> T:
+        """Run `run` in a reader's thread on one snapshot of everything acknowledged so far."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, run)
+
+    def _read(self, run: Callable[[Connection], T]) -> T:
+        try:
+            with self._readers.connect() as connection:
+                connection.exec_driver_sql("BEGIN")
+                try:
+                    return run(connection)
+                finally:
+                    connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            raise store_error(error) from error
+
+
+@asynccontextmanager
+async def open_database(path: Path, *, busy_timeout_s: float) -> AsyncGenerator[Database]:
+    """The database in the file at `path`, made or migrated as needed; file 0600, a folder made for it 0700.
+
+    StoreError `store_newer` where a newer program has migrated the file, `store_failed` where it is no such database.
+    """
+    async with AsyncExitStack() as stack:
+        salt, connection, writers = await asyncio.to_thread(_prepare, path, busy_timeout_s)
+        stack.callback(writers.dispose)
+        writer = GroupWriter(connection)
+        stack.push_async_callback(asyncio.to_thread, writer.close)
+        readers = _engine(path, busy_timeout_s, ("PRAGMA query_only = ON",))
+        stack.callback(readers.dispose)
+        threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="store-reader")
+        stack.push_async_callback(asyncio.to_thread, threads.shutdown)
+        yield Database(writer, readers, threads, salt)
+
+
+def _prepare(path: Path, busy_timeout_s: float) -> tuple[bytes, Connection, Engine]:
+    """Blocking: the file, its migrations and the install salt; the connection that will write."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+    engine = _engine(
+        path,
+        busy_timeout_s,
+        ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON", _WAL_LIMIT),
+    )
+    try:
+        connection = engine.connect()
+        _migrate(connection)
+        return _install_salt(connection), connection, engine
+    except (DBAPIError, sqlite3.Error) as error:
+        engine.dispose()
+        raise store_error(error) from error
+    except StoreError:
+        engine.dispose()
+        raise
+
+
+_WAL_LIMIT: Final = "PRAGMA journal_size_limit = 67108864"
+
+
+def _engine(path: Path, busy_timeout_s: float, pragmas: tuple[str, ...]) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        isolation_level="AUTOCOMMIT",
+        pool_size=READERS,
+        connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
+    )
+
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in pragmas:
+            connection.execute(pragma).close()
+
+    event.listen(engine, "connect", set_up)
+    return engine
+
+
+def _version(connection: Connection) -> str | None:
+    known = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").first()
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first() if known else None
+    return None if row is None else str(row[0])
+
+
+def _migrate(connection: Connection) -> None:
+    """One transaction from whatever version to the newest; two processes that start at once do it once."""
+    if _version(connection) == HEAD:
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        current = _version(connection)
+        if current is not None and current > HEAD:
+            raise StoreError(
+                "store_newer",
+                f"the database has version {current}, this program knows {HEAD}; use the newer program or another data_dir",
+                details={"version": current, "known": HEAD},
+            )
+        if current != HEAD:
+            _run_alembic(connection)
+        connection.exec_driver_sql("COMMIT")
+    finally:
+        if _in_transaction(connection):
+            connection.exec_driver_sql("ROLLBACK")
+
+
+def _run_alembic(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _in_transaction(connection: Connection) -> bool:
+    driver = connection.connection.driver_connection
+    return isinstance(driver, sqlite3.Connection) and driver.in_transaction
+
+
+def _install_salt(connection: Connection) -> bytes:
+    connection.execute(insert(META).prefix_with("OR IGNORE"), {"key": "install_salt", "value": secrets.token_hex(32)})
+    return bytes.fromhex(connection.execute(select(META.c.value).where(META.c.key == "install_salt")).scalar_one())

@@ -1,0 +1,180 @@
+"""Requests that run and the records of those that ended: one record each, redacted before it is written."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, Select, and_, delete, insert, or_, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import IntegrityError
+
+from agent.errors import StoreError
+from agent.records import Frozen, InteractionRecord, UserRequest
+from agent.store.database import Database
+from agent.store.tables import INTENTS, RECORDS, RUNNING
+from agent.telemetry import redact, redact_json
+
+_ONCE = upsert(RECORDS).on_conflict_do_nothing(index_elements=[RECORDS.c.request_id])
+_OPEN = insert(RUNNING)
+_DONE = delete(RUNNING)
+_MAY_HAVE_EXECUTED: Final = ("sending", "sent", "included", "final", "unconfirmed")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    seq: int
+    """Rises in the order of finishing; the cursor of `latest`."""
+    record: InteractionRecord
+
+
+class RecordStore:
+    """`run_id` names this opening of the store, so that rows left by an earlier process are known."""
+
+    def __init__(self, database: Database, *, run_id: str) -> None:
+        self._database = database
+        self._run_id = run_id
+
+    async def open_request(self, request: UserRequest) -> None:
+        """Note that a request runs, before any work on it. StoreError `request_exists` for an id that ran or runs."""
+        clean, _ = _clean(request)
+        row = {
+            "request_id": request.request_id,
+            "run_id": self._run_id,
+            "opened_at": request.received_at,
+            "request": _text(clean),
+        }
+        await self._database.write(lambda c: _open(c, row))
+
+    async def finish(self, record: InteractionRecord) -> bool:
+        """Write the request's record, once: a second one is dropped, and False says so."""
+        row = _row(record)
+        return await self._database.write(lambda c: _finish(c, row))
+
+    async def interrupted(self) -> list[UserRequest]:
+        """Requests that an earlier process began and did not end, oldest first, redacted."""
+        query = select(RUNNING.c.request).where(RUNNING.c.run_id != self._run_id).order_by(RUNNING.c.opened_at)
+        return await self._database.read(
+            lambda c: [UserRequest.model_validate_json(text) for text in c.execute(query).scalars()]
+        )
+
+    async def get(self, request_id: str) -> InteractionRecord | None:
+        return await self._one(select(RECORDS.c.record).where(RECORDS.c.request_id == request_id))
+
+    async def latest(self, limit: int, after: int | None = None) -> list[StoredRecord]:
+        """The newest `limit` records, or with `after` the next ones past that `seq`; oldest first in both."""
+        query = select(RECORDS.c.seq, RECORDS.c.record).limit(limit)
+        if after is None:
+            query = query.order_by(RECORDS.c.seq.desc())
+        else:
+            query = query.where(RECORDS.c.seq > after).order_by(RECORDS.c.seq)
+        found = await self._database.read(
+            lambda c: [StoredRecord(seq, InteractionRecord.model_validate_json(text)) for seq, text in c.execute(query)]
+        )
+        return sorted(found, key=lambda stored: stored.seq)
+
+    async def find_by_key(
+        self, key_id: str, *, idempotency_key: str | None = None, message_id: str | None = None
+    ) -> InteractionRecord | None:
+        """The identity's newest record under the same idempotency key or message id that is not itself a repetition."""
+        same = [
+            column == _key_hash(value)
+            for column, value in ((RECORDS.c.idempotency_hash, idempotency_key), (RECORDS.c.message_hash, message_id))
+            if value
+        ]
+        if not same:
+            return None
+        return await self._one(
+            select(RECORDS.c.record)
+            .where(and_(RECORDS.c.key_id == key_id, or_(*same), RECORDS.c.repeats.is_(None)))
+            .order_by(RECORDS.c.seq.desc())
+            .limit(1)
+        )
+
+    async def approval_of(self, request_id: str) -> InteractionRecord | None:
+        """The record of the confirm or cancel that acted on this request's card; the first, not its repetitions."""
+        return await self._one(
+            select(RECORDS.c.record)
+            .where(and_(RECORDS.c.approval_of == request_id, RECORDS.c.repeats.is_(None)))
+            .order_by(RECORDS.c.seq)
+            .limit(1)
+        )
+
+    async def find_executed(self, calls_hash: str, signer_id: str, since: float) -> str | None:
+        """The newest request whose same calls were executed, or are on their way, at or after `since` (Unix seconds)."""
+        query = (
+            select(INTENTS.c.request_id)
+            .where(
+                and_(
+                    INTENTS.c.calls_hash == calls_hash,
+                    INTENTS.c.signer_id == str(signer_id),
+                    INTENTS.c.state.in_(_MAY_HAVE_EXECUTED),
+                    INTENTS.c.updated_at >= since,
+                )
+            )
+            .order_by(INTENTS.c.seq.desc())
+            .limit(1)
+        )
+        return await self._database.read(lambda c: c.execute(query).scalar())
+
+    async def _one(self, query: Select[str]) -> InteractionRecord | None:
+        text = await self._database.read(lambda c: c.execute(query).scalar())
+        return None if text is None else InteractionRecord.model_validate_json(text)
+
+
+def _open(connection: Connection, row: dict[str, str | float]) -> None:
+    try:
+        connection.execute(_OPEN, row)
+    except IntegrityError as error:
+        raise StoreError(
+            "request_exists",
+            f"request {row['request_id']} runs already; make a new id",
+            details={"request_id": row["request_id"]},
+        ) from error
+
+
+def _finish(connection: Connection, row: dict[str, JsonValue]) -> bool:
+    written = connection.execute(_ONCE, row).rowcount == 1
+    connection.execute(_DONE.where(RUNNING.c.request_id == row["request_id"]))
+    return written
+
+
+def _row(record: InteractionRecord) -> dict[str, JsonValue]:
+    """The record and its columns, redacted; keys that clients chose are hashed."""
+    clean, count = _clean(record)
+    clean["privacy"] = record.privacy.model_copy(update={"redactions": record.privacy.redactions + count}).model_dump()
+    request = record.request
+    return {
+        "request_id": request.request_id,
+        "received_at": request.received_at,
+        "finished_at": record.finished_at,
+        "status": record.status,
+        "front_end": request.front_end,
+        "key_id": request.identity.key_id,
+        "account_id": request.identity.account_id,
+        "conversation_id": redact(request.conversation_id)[0],
+        "idempotency_hash": _key_hash(request.idempotency_key),
+        "message_hash": _key_hash(request.message_id),
+        "calls_hash": record.calls_hash,
+        "approval_of": record.approval_of,
+        "repeats": record.repeats,
+        "record": _text(clean),
+    }
+
+
+def _clean(value: Frozen) -> tuple[dict[str, JsonValue], int]:
+    clean: dict[str, JsonValue] = {}
+    total = 0
+    for key, inner in value.model_dump(mode="json").items():
+        clean[key], count = redact_json(inner)
+        total += count
+    return clean, total
+
+
+def _text(value: dict[str, JsonValue]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _key_hash(key: str | None) -> str | None:
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest() if key else None

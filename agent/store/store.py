@@ -1,0 +1,60 @@
+"""The store: everything that is kept on disk, by concern."""
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from agent.store.api_keys import ApiKeyStore
+from agent.store.cards import CardStore
+from agent.store.database import Database, open_database
+from agent.store.ledger import SqlLedger
+from agent.store.records import RecordStore
+
+T = TypeVar("T")
+
+
+class Store:
+    """`ledger`, `records`, `cards` and `api_keys` over one database."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], new_secret: Callable[[], str]) -> None:
+        self._database = database
+        self.ledger = SqlLedger(database)
+        self.records = RecordStore(database, run_id=secrets.token_hex(8))
+        self.cards = CardStore(database)
+        self.api_keys = ApiKeyStore(database, clock=clock, new_secret=new_secret)
+
+    @property
+    def install_salt(self) -> bytes:
+        """Random, made with the database; goes into every hash of a code."""
+        return self._database.install_salt
+
+    async def write(self, run: Callable[[Connection], T]) -> T:
+        """See `Database.write`."""
+        return await self._database.write(run)
+
+    async def read(self, run: Callable[[Connection], T]) -> T:
+        """See `Database.read`."""
+        return await self._database.read(run)
+
+
+def new_api_secret() -> str:
+    """43 base64url characters of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+@asynccontextmanager
+async def open_store(
+    path: Path,
+    *,
+    clock: Callable[[], float] = time.time,
+    new_secret: Callable[[], str] = new_api_secret,
+    busy_timeout_s: float = 5.0,
+) -> AsyncGenerator[Store]:
+    """The store in the file at `path` (`Config.database_path`); errors as `open_database`."""
+    async with open_database(path, busy_timeout_s=busy_timeout_s) as database:
+        yield Store(database, clock, new_secret)

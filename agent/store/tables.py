@@ -1,0 +1,166 @@
+"""The tables of the one SQL store. Migrations create them; a test holds the two together.
+
+Amounts and nonces are TEXT where they can pass 2**63-1 (yoctoNEAR is u128, a nonce u64); nonces are padded with zeros to 20
+digits, so that text order is number order. Times are Unix seconds. JSON is TEXT.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+METADATA: Final = MetaData()
+
+META: Final = Table(
+    "meta",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+RUNNING: Final = Table(
+    "running",
+    METADATA,
+    Column("request_id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("request", Text, nullable=False),
+)
+"""Requests that have begun and have no record yet; `run_id` is one opening of the store."""
+
+RECORDS: Final = Table(
+    "records",
+    METADATA,
+    Column("seq", Integer, primary_key=True),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("received_at", Float, nullable=False),
+    Column("finished_at", Float, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("front_end", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("idempotency_hash", Text),
+    Column("message_hash", Text),
+    Column("calls_hash", Text),
+    Column("approval_of", Text),
+    Column("repeats", Text),
+    Column("record", Text, nullable=False),
+    Index("records_by_idempotency", "key_id", "idempotency_hash", sqlite_where=text("idempotency_hash IS NOT NULL")),
+    Index("records_by_message", "key_id", "message_hash", sqlite_where=text("message_hash IS NOT NULL")),
+    Index("records_by_approval", "approval_of", sqlite_where=text("approval_of IS NOT NULL")),
+)
+"""One InteractionRecord each, redacted; `seq` rises in the order of finishing."""
+
+GRANTS: Final = Table(
+    "grants",
+    METADATA,
+    Column("grant_id", Text, primary_key=True),
+    Column("calls_hash", Text, nullable=False),
+    Column("call_digests", Text, nullable=False),
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("granted_at", Float, nullable=False),
+)
+
+INTENTS: Final = Table(
+    "intents",
+    METADATA,
+    Column("seq", Integer, primary_key=True),
+    Column("intent_id", Text, nullable=False, unique=True),
+    Column("request_id", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("receiver_id", Text, nullable=False),
+    Column("deposit_yocto", Text, nullable=False),
+    Column("call", Text, nullable=False),
+    Column("calls_hash", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("grant_id", Text, ForeignKey("grants.grant_id")),
+    Column("tx_hash", Text, unique=True),
+    Column("data", LargeBinary),
+    Column("public_key", Text),
+    Column("nonce", Text),
+    Column("reference_hash", Text),
+    Column("reference_height", Integer),
+    Column("outcome", Text),
+    Index("intents_by_request", "request_id", "step"),
+    Index("intents_by_state", "state"),
+    Index("intents_by_calls", "calls_hash"),
+)
+
+GRANT_STEPS: Final = Table(
+    "grant_steps",
+    METADATA,
+    Column("grant_id", Text, ForeignKey("grants.grant_id"), nullable=False),
+    Column("intent_id", Text, ForeignKey("intents.intent_id"), nullable=False),
+    Column("consumed_at", Float),
+    PrimaryKeyConstraint("grant_id", "intent_id"),
+)
+"""Which intents a grant covers; each is consumed once."""
+
+NONCES: Final = Table(
+    "nonces",
+    METADATA,
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("nonce", Text, nullable=False),
+    PrimaryKeyConstraint("chain_id", "signer_id", "public_key"),
+)
+
+CARDS: Final = Table(
+    "cards",
+    METADATA,
+    Column("request_id", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("turn_hash", Text, nullable=False),
+    Column("code_hash", Text, nullable=False),
+    Column("calls_hash", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("resolved_at", Float),
+    Column("card", Text, nullable=False),
+    Index("cards_by_code", "key_id", "code_hash"),
+    Index("cards_pending", "key_id", sqlite_where=text("status = 'pending'")),
+)
+
+WRONG_CODES: Final = Table(
+    "wrong_codes",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("wrong_codes_by_key", "key_id", "at"),
+)
+
+API_KEYS: Final = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", Text, primary_key=True),
+    Column("key_hash", Text, nullable=False, unique=True),
+    Column("account_id", Text, nullable=False),
+    Column("may_confirm", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("revoked_at", Float),
+)
