@@ -58,6 +58,11 @@ class DataReceipt:
     kind: Literal["data"] = "data"
 
 
+def derived_id(parent: bytes, block_height: int, salt: int) -> CryptoHash:
+    """The id of the `salt`-th thing that `parent` (32 bytes) made at this height, as nearcore derives receipt ids."""
+    return CryptoHash.of(parent + block_height.to_bytes(8, "little") + salt.to_bytes(8, "little"))
+
+
 Receipt: TypeAlias = Annotated[ActionReceipt | DataReceipt, Discriminator("kind")]
 
 

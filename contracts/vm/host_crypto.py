@@ -1,0 +1,80 @@
+"""Host functions that hash and verify. Curves other than ed25519 are not offered: those functions stop the contract."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from Crypto.Hash import RIPEMD160, keccak
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
+from contracts.vm.execution import Execution
+from contracts.vm.failures import host_error, link_error
+
+_ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+
+
+def sha256(call: Execution, length: int, pointer: int, register_id: int) -> None:
+    call.burn(call.costs.base + call.costs.sha256_base)
+    data = call.input_bytes(length, pointer)
+    call.burn(call.costs.sha256_byte * len(data))
+    call.set_register(register_id, hashlib.sha256(data).digest())
+
+
+def keccak256(call: Execution, length: int, pointer: int, register_id: int) -> None:
+    call.burn(call.costs.base + call.costs.keccak256_base)
+    data = call.input_bytes(length, pointer)
+    call.burn(call.costs.keccak256_byte * len(data))
+    call.set_register(register_id, keccak.new(digest_bits=256, data=data).digest())
+
+
+def keccak512(call: Execution, length: int, pointer: int, register_id: int) -> None:
+    call.burn(call.costs.base + call.costs.keccak512_base)
+    data = call.input_bytes(length, pointer)
+    call.burn(call.costs.keccak512_byte * len(data))
+    call.set_register(register_id, keccak.new(digest_bits=512, data=data).digest())
+
+
+def ripemd160(call: Execution, length: int, pointer: int, register_id: int) -> None:
+    call.burn(call.costs.base + call.costs.ripemd160_base)
+    data = call.input_bytes(length, pointer)
+    call.burn(call.costs.ripemd160_block * ((len(data) + 8) // 64 + 1))
+    call.set_register(register_id, RIPEMD160.new(data).digest())
+
+
+def ed25519_verify(
+    call: Execution,
+    signature_length: int,
+    signature_pointer: int,
+    message_length: int,
+    message_pointer: int,
+    key_length: int,
+    key_pointer: int,
+) -> int:
+    """1 for a valid signature, 0 for one that does not verify; malformed inputs stop the contract."""
+    call.burn(call.costs.base + call.costs.ed25519_verify_base)
+    signature = call.input_bytes(signature_length, signature_pointer)
+    if len(signature) != 64:
+        raise host_error("Ed25519VerifyInvalidInput", msg="invalid signature length")
+    message = call.input_bytes(message_length, message_pointer)
+    call.burn(call.costs.ed25519_verify_byte * len(message))
+    key = call.input_bytes(key_length, key_pointer)
+    if len(key) != 32:
+        raise host_error("Ed25519VerifyInvalidInput", msg="invalid public key length")
+    if int.from_bytes(signature[32:], "little") >= _ED25519_ORDER:
+        return 0
+    try:
+        VerifyKey(key).verify(message, signature)
+    except BadSignatureError:
+        return 0
+    return 1
+
+
+def not_offered(name: str) -> Callable[..., int | None]:
+    """A host function that contracts may import and that stops them when they call it."""
+
+    def stop(call: Execution, *_arguments: int) -> int | None:
+        call.burn(call.costs.base)
+        raise link_error(f"host function {name} is not offered by this chain")
+
+    return stop

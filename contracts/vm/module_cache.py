@@ -1,0 +1,80 @@
+"""Compiled modules on disk. Such a file is native code that will be executed, so it is trusted only under conditions:
+
+the folder and the file belong to this user and nobody else may write to them, the file is a plain one, and its contents
+match the checksum at its beginning (a torn or damaged file is compiled again). Names bind contract code, wasmtime
+version, machine and engine settings. Losing the cache costs time and nothing else, so failing to write is not an error.
+"""
+
+import hashlib
+import os
+import platform
+import stat
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from contracts.types import CryptoHash
+
+_SETTINGS: Final = "1"
+"""Changes whenever the engine's settings change in a way that compiled code depends on."""
+_KEPT_FILES: Final = 256
+_CHECKSUM_BYTES: Final = 32
+
+
+class ModuleCache:
+    """Compiled modules by code hash in a folder of mode 0700, which is made where it is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._suffix = f"{version('wasmtime')}-{platform.machine()}-{_SETTINGS}.cwasm"
+
+    def read(self, code_hash: CryptoHash) -> bytes | None:
+        """The stored module; None where there is none that can be trusted."""
+        if not self._is_ours():
+            return None
+        try:
+            descriptor = os.open(self._path(code_hash), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            if not _private(os.fstat(descriptor), stat.S_ISREG):
+                return None
+            data = file.read()
+        body = data[_CHECKSUM_BYTES:]
+        return body if body and hashlib.sha256(body).digest() == data[:_CHECKSUM_BYTES] else None
+
+    def write(self, code_hash: CryptoHash, module: bytes) -> None:
+        """Store a module, whole or not at all; the oldest files go beyond 256."""
+        path = self._path(code_hash)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._is_ours():
+                return
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(hashlib.sha256(module).digest() + module)
+            temporary.replace(path)
+            self._prune()
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
+    def _path(self, code_hash: CryptoHash) -> Path:
+        return self._folder / f"{code_hash}-{self._suffix}"
+
+    def _is_ours(self) -> bool:
+        try:
+            return _private(self._folder.lstat(), stat.S_ISDIR)
+        except OSError:
+            return False
+
+    def _prune(self) -> None:
+        files = sorted(self._folder.glob("*.cwasm"), key=lambda path: path.lstat().st_mtime)
+        for path in files[: max(0, len(files) - _KEPT_FILES)]:
+            path.unlink(missing_ok=True)
+
+
+def _private(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
+    """Of the wanted kind, this user's, and not writable by others."""
+    return is_kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
