@@ -1,0 +1,35 @@
+"""near-agent: the command line. Each command's options and answers are in `agent.commands`."""
+
+import typer
+
+from agent.commands.api_keys import api_keys_app
+from agent.commands.asking import approve, ask
+from agent.commands.chain import localnet_app
+from agent.commands.chatting import chat
+from agent.commands.doctor import doctor
+from agent.commands.keys import keys_app
+from agent.commands.log import log
+from agent.commands.running import run
+
+app = typer.Typer(
+    name="near-agent",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Carries out what you write on NEAR: plans, asks for approval, signs and sends once, records.",
+)
+for command in (run, ask, chat, approve, log, doctor):
+    app.command()(command)
+app.add_typer(api_keys_app, name="api-keys")
+app.add_typer(keys_app, name="keys")
+app.add_typer(localnet_app, name="localnet")
+
+
+def main() -> None:
+    """Entry of the program `near-agent`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

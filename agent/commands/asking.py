@@ -1,0 +1,104 @@
+"""`ask` and `approve`: one request each."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from agent.commands.exits import USAGE, WAITS, CommandError, exit_code_of, print_json, told
+from agent.commands.sessions import Session, open_session
+from agent.commands.settings import ConfigOption, DataDirOption, JsonOption
+
+MODEL: Final = "near-agent"
+_CODE_LENGTH: Final = 8
+
+ModelOption = Annotated[str, typer.Option("--model", help="near-agent, near-agent-standard or near-agent-specialist")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Approve at once; on localnet only")]
+
+
+def ask(
+    text: Annotated[str, typer.Argument(help="What to do, in words or as a slash command; - reads it from stdin")],
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+    yes: YesOption = False,
+    model: ModelOption = MODEL,
+) -> None:
+    """Ask once and print the answer."""
+    with told(as_json=as_json):
+        words = sys.stdin.read() if text == "-" else text
+        with open_session(config, data_dir) as session:
+            answer = session.complete([{"role": "user", "content": words}], None, model)
+            if yes and answer["near_agent"]["status"] == "needs_approval":
+                if not as_json:
+                    show(answer)
+                answer = approve_now(session, answer, model)
+        finish(answer, as_json=as_json)
+
+
+def approve(
+    what: Annotated[str | None, typer.Argument(metavar="[CODE or REQUEST_ID]", help="Of the card")] = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+    list_cards: Annotated[bool, typer.Option("--list", help="Show the cards that wait")] = False,
+) -> None:
+    """Approve a card.
+
+    By its code, or as the operator by its request id.
+    """
+    with told(as_json=as_json):
+        if (what is None) != list_cards:
+            raise CommandError("give a CODE or a REQUEST_ID, or --list to see the cards that wait", USAGE, "usage")
+        with open_session(config, data_dir) as session:
+            if what is None:
+                _list_cards(session, as_json=as_json)
+                return
+            answer = _approve(session, what.strip())
+        finish(answer, as_json=as_json)
+
+
+def approve_now(session: Session, answer: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The answer after an approval that the command line gives itself. CommandError off localnet."""
+    facts = answer["near_agent"]
+    if session.network != "localnet":
+        raise CommandError(
+            f"--yes approves on localnet only, this is {session.network}; look at the card and run: "
+            f"near-agent approve {facts.get('confirm_code', facts['request_id'])}",
+            WAITS,
+            "needs_approval",
+        )
+    code = facts.get("confirm_code")
+    if code is None:
+        return session.operator("POST", "/v1/near/cards/approve", {"request_id": facts["request_id"]})
+    return session.complete([{"role": "user", "content": f"confirm {code}"}], None, model)
+
+
+def show(answer: Mapping[str, Any]) -> None:
+    print(answer["choices"][0]["message"]["content"], flush=True)
+
+
+def finish(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print an answer and end with its exit code."""
+    if as_json:
+        print_json({"text": answer["choices"][0]["message"]["content"], **answer["near_agent"]})
+    else:
+        show(answer)
+    raise typer.Exit(exit_code_of(answer["near_agent"]))
+
+
+def _approve(session: Session, what: str) -> dict[str, Any]:
+    if len(what) == _CODE_LENGTH:
+        return session.complete([{"role": "user", "content": f"confirm {what}"}], None, MODEL)
+    return session.operator("POST", "/v1/near/cards/approve", {"request_id": what})
+
+
+def _list_cards(session: Session, *, as_json: bool) -> None:
+    cards: list[dict[str, Any]] = session.operator("GET", "/v1/near/cards")["cards"]
+    if as_json:
+        print_json({"cards": cards})
+    elif not cards:
+        print("no card waits for approval")
+    for card in () if as_json else cards:
+        print(f"{card['request_id']}  {card['account_id']}  until {card['expires_at']}\n{card['text']}\n")

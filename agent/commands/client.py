@@ -1,0 +1,74 @@
+"""The running daemon as the command line sees it: its HTTP API through the standard library, which starts fast."""
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from agent.commands.exits import FAILED, UNREACHABLE, USAGE, CommandError
+from agent.data_folder import API_KEY, OPERATOR_KEY, DaemonAddress, read_key
+
+_ANSWER_LIMIT_S: Final = 900.0
+"""The daemon ends a request earlier, by its own configuration."""
+_USAGE_STATUS: Final = frozenset({400, 404, 405, 409, 413})
+
+
+class DaemonSession:
+    """A conversation with the daemon of a data folder, as its first client and as its operator."""
+
+    def __init__(self, folder: Path, address: DaemonAddress) -> None:
+        self._folder = folder
+        self._address = address
+        self.network = address.network
+
+    def complete(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> dict[str, Any]:
+        """A chat completion's answer. CommandError where there is none."""
+        headers = {"X-Near-Agent-Conversation": conversation_id} if conversation_id else {}
+        body = {"model": model, "messages": messages}
+        return self._call("POST", "/v1/chat/completions", API_KEY, body, headers)
+
+    def operator(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """An answer of the operator's routes."""
+        return self._call(method, path, OPERATOR_KEY, body, {})
+
+    def _call(
+        self, method: str, path: str, key_file: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> dict[str, Any]:
+        key = read_key(self._folder, key_file)
+        if key is None:
+            raise CommandError(
+                f"{self._folder / key_file} is missing or empty; restart the daemon, which writes it", USAGE, "no_key"
+            )
+        where = urlsplit(self._address.url)
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_ANSWER_LIMIT_S)
+        try:
+            connection.request(
+                method,
+                path,
+                None if body is None else json.dumps(body),
+                {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **headers},
+            )
+            answer = connection.getresponse()
+            status, text = answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandError(
+                f"the daemon at {self._address.url} (process {self._address.pid}) did not answer: {error or 'it closed'}",
+                UNREACHABLE,
+                "no_daemon",
+            ) from None
+        finally:
+            connection.close()
+        return _read(status, text)
+
+
+def _read(status: int, text: bytes) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(text)
+    except ValueError:
+        answer = {}
+    if status == 200:
+        return answer
+    error = answer.get("error") or {"code": "http_status", "message": f"the daemon answered with HTTP {status}"}
+    exit_code = USAGE if status in _USAGE_STATUS else UNREACHABLE if status in {401, 403, 503} else FAILED
+    raise CommandError(error["message"], exit_code, error["code"])

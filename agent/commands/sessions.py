@@ -1,0 +1,39 @@
+"""Where `ask`, `chat` and `approve` speak to: the running daemon of the data folder, else the pipeline in this process."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.commands.settings import find_data_dir, read_config
+from agent.data_folder import running_daemon
+
+
+class Session(Protocol):
+    """A place that answers. Errors: CommandError."""
+
+    network: str
+
+    def complete(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> dict[str, Any]:
+        """A chat completion's answer with its `near_agent` part."""
+        ...
+
+    def operator(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """An answer of the operator's routes (cards, approvals by request id, API keys)."""
+        ...
+
+
+@contextmanager
+def open_session(config: Path | None, data_dir: Path | None) -> Generator[Session]:
+    """The daemon where one runs on the data folder, else the same pipeline here, on no fixed port."""
+    folder = find_data_dir(config, data_dir)
+    address = running_daemon(folder)
+    if address is not None:
+        from agent.commands.client import DaemonSession
+
+        yield DaemonSession(folder, address)
+        return
+    from agent.commands.in_process import open_in_process
+
+    with open_in_process(read_config(config, data_dir)) as session:
+        yield session

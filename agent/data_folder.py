@@ -1,0 +1,149 @@
+"""The data folder's small files: the lock, the daemon's address, the keys of its first client and of its operator.
+
+Standard library only: the command line reads these files before anything heavy is imported.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+API_KEY: Final = "api_key"
+"""The first client's bearer key, in plain text, 0600."""
+OPERATOR_KEY: Final = "operator_key"
+"""Opens the operator's routes (cards by request id, API keys); new at each start, 0600."""
+ADDRESS: Final = "daemon.json"
+LOCK: Final = "lock"
+HISTORY: Final = "chat_history"
+_LOCK_POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonAddress:
+    """What `daemon.json` says of the running daemon."""
+
+    pid: int
+    url: str
+    rpc_url: str
+    network: str
+
+
+class FolderInUse(Exception):
+    """Another process works on this data folder. `pid` is as that process wrote it; empty where it has not yet."""
+
+    def __init__(self, folder: Path, pid: str) -> None:
+        owner = f"process {pid}" if pid else "another process"
+        address = read_address(folder)
+        at = f" at {address.url}" if address and str(address.pid) == pid else ""
+        super().__init__(
+            f"{owner}{at} already uses the data folder {folder}; stop it first, or name another folder with --data-dir"
+        )
+        self.folder = folder
+        self.pid = pid
+
+
+@contextmanager
+def lock_folder(folder: Path, *, wait_s: float = 0.0) -> Generator[None]:
+    """Hold the folder alone, our pid in the lock file. Made (0700) where it is missing. FolderInUse after `wait_s`."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _take(descriptor, folder, wait_s)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def write_address(folder: Path, address: DaemonAddress) -> None:
+    replace_file(folder / ADDRESS, json.dumps(asdict(address)) + "\n", mode=0o644)
+
+
+def remove_address(folder: Path) -> None:
+    (folder / ADDRESS).unlink(missing_ok=True)
+
+
+def read_address(folder: Path) -> DaemonAddress | None:
+    """The address in the folder, also of a daemon that is gone; None where there is none that can be read."""
+    try:
+        values = json.loads((folder / ADDRESS).read_bytes())
+        return DaemonAddress(
+            pid=int(values["pid"]),
+            url=str(values["url"]),
+            rpc_url=str(values["rpc_url"]),
+            network=str(values.get("network", "")),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def running_daemon(folder: Path) -> DaemonAddress | None:
+    """The address of a daemon that lives: its process exists and holds the folder."""
+    address = read_address(folder)
+    if address is None or _lock_owner(folder) != str(address.pid):
+        return None
+    try:
+        os.kill(address.pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return address
+
+
+def read_key(folder: Path, name: str) -> str | None:
+    """A key file's text; None where it is missing or empty."""
+    try:
+        return (folder / name).read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write_key(folder: Path, name: str, key: str) -> None:
+    replace_file(folder / name, key + "\n", mode=0o600)
+
+
+def replace_file(path: Path, text: str, *, mode: int) -> None:
+    """Write a file whole or not at all, on disk when this returns."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _take(descriptor: int, folder: Path, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if time.monotonic() >= deadline:
+            raise FolderInUse(folder, _lock_owner(folder))
+        time.sleep(_LOCK_POLL_S)
+
+
+def _lock_owner(folder: Path) -> str:
+    try:
+        owner = (folder / LOCK).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return owner if owner.isdigit() else ""

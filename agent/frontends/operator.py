@@ -1,0 +1,216 @@
+"""What the person at the daemon's machine may do: see all waiting cards, approve by request id, make and revoke API keys.
+
+Served under `/v1/near/` to the holder of the data folder's `operator_key`, and used directly where no daemon runs. An
+approval by request id takes the same way as one by code: the card's own code, in the words of the card's identity.
+"""
+
+import hmac
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, Protocol, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.approval import Codes
+from agent.errors import RequestError
+from agent.frontends.errors import no_key
+from agent.frontends.request_id import new_request_id
+from agent.frontends.running import RunningRequests
+from agent.frontends.seams import RequestHandler
+from agent.records import Identity, Reply, Turn, UserRequest
+from agent.store.api_keys import ApiKey
+from agent.store.cards import PendingCard
+from contracts.types import AccountId, JsonObject
+
+CHANNEL: Final = "operator"
+
+
+class Cards(Protocol):
+    async def pending(self, now: float) -> list[PendingCard]: ...
+
+    async def by_request(self, request_id: str) -> PendingCard | None: ...
+
+
+class ApiKeys(Protocol):
+    async def create(self, account_id: str, may_confirm: bool) -> tuple[str, str]: ...  # noqa: FBT001 -- the store's
+
+    async def list(self) -> list[ApiKey]: ...
+
+    async def revoke(self, key_id: str) -> bool: ...
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Approval(_Strict):
+    request_id: str
+
+
+class _NewKey(_Strict):
+    account_id: str | None = None
+    """None: the account of the first key."""
+    may_confirm: bool | None = None
+    """None: on localnet only."""
+
+
+_BodyT = TypeVar("_BodyT", bound=_Strict)
+
+
+class Operator:
+    """Answers the operator. Errors: RequestError `not_found`, `invalid_value`; StoreError."""
+
+    def __init__(
+        self,
+        pipeline: RequestHandler,
+        cards: Cards,
+        api_keys: ApiKeys,
+        codes: Codes,
+        first: Identity,
+        clock: Callable[[], float],
+    ) -> None:
+        self._first = first
+        self._pipeline = pipeline
+        self._cards = cards
+        self._api_keys = api_keys
+        self._codes = codes
+        self._clock = clock
+
+    async def list_cards(self) -> JsonObject:
+        """All cards that wait, oldest first; never their codes."""
+        cards = await self._cards.pending(self._clock())
+        return {
+            "cards": [
+                {
+                    "request_id": card.request_id,
+                    "account_id": card.signer_id,
+                    "key_id": card.identity_key_id,
+                    "expires_at": datetime.fromtimestamp(card.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+                    "text": card.text,
+                }
+                for card in cards
+            ]
+        }
+
+    async def approval(self, request_id: str) -> UserRequest:
+        """The request that approves a card; handled like any other. A card that is resolved gets its stored result told."""
+        card = await self._cards.by_request(request_id)
+        if card is None:
+            raise RequestError(
+                "not_found",
+                f"no card belongs to request {request_id[:80]!r}; near-agent approve --list shows those that wait",
+                param="request_id",
+            )
+        text = f"confirm {self._codes.code_of(card.request_id)}"
+        return UserRequest(
+            request_id=new_request_id(),
+            text=text,
+            turns=(Turn(role="user", content=text),),
+            identity=Identity(key_id=card.identity_key_id, account_id=card.signer_id, may_confirm=True),
+            front_end="cli",
+            conversation_id=CHANNEL,
+            received_at=self._clock(),
+        )
+
+    async def handle(self, request: UserRequest) -> Reply:
+        """The reply to a request that `approval` made."""
+        return await self._pipeline.handle(request)
+
+    async def create_key(self, account_id: str | None, may_confirm: bool | None) -> JsonObject:  # noqa: FBT001 -- two
+        """A new key with its plain text, which is shown this once; what is None is as the first key has it."""
+        try:
+            account = AccountId(account_id or self._first.account_id)
+        except ValueError as error:
+            raise RequestError("invalid_value", str(error), param="account_id") from None
+        confirms = self._first.may_confirm if may_confirm is None else may_confirm
+        key_id, plaintext = await self._api_keys.create(account, confirms)
+        return {"key_id": key_id, "account_id": account, "may_confirm": confirms, "api_key": plaintext}
+
+    async def list_keys(self) -> JsonObject:
+        keys = await self._api_keys.list()
+        return {
+            "api_keys": [
+                {
+                    "key_id": key.key_id,
+                    "account_id": key.account_id,
+                    "may_confirm": key.may_confirm,
+                    "created_at": key.created_at,
+                    "revoked_at": key.revoked_at,
+                }
+                for key in keys
+            ]
+        }
+
+    async def revoke_key(self, key_id: str) -> JsonObject:
+        if not await self._api_keys.revoke(key_id):
+            raise RequestError(
+                "not_found",
+                f"no key {key_id[:80]!r} is in force; near-agent api-keys list shows them",
+                param="key_id",
+            )
+        return {"key_id": key_id, "revoked": True}
+
+
+class OperatorApi:
+    """The operator's routes, for who holds `key`."""
+
+    def __init__(
+        self, operator: Operator, running: RunningRequests, key: str, answer: Callable[[Reply], JsonObject]
+    ) -> None:
+        self._operator = operator
+        self._running = running
+        self._key = key
+        self._answer = answer
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/near/cards", self._cards),
+            web.post("/v1/near/cards/approve", self._approve),
+            web.get("/v1/near/api-keys", self._list_keys),
+            web.post("/v1/near/api-keys", self._create_key),
+            web.delete("/v1/near/api-keys/{key_id}", self._revoke_key),
+        ]
+
+    async def _cards(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        return _json(await self._operator.list_cards())
+
+    async def _approve(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        asked = _parse(_Approval, await http.read())
+        request = await self._operator.approval(asked.request_id)
+        running = self._running.start(lambda _progress: self._operator.handle(request))
+        return _json(self._answer(await running.reply()))
+
+    async def _list_keys(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        return _json(await self._operator.list_keys())
+
+    async def _create_key(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        asked = _parse(_NewKey, await http.read())
+        return _json(await self._operator.create_key(asked.account_id, asked.may_confirm))
+
+    async def _revoke_key(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        return _json(await self._operator.revoke_key(http.match_info["key_id"]))
+
+    def _check(self, http: web.Request) -> None:
+        given = http.headers.get("Authorization", "").encode(errors="replace")
+        if not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
+            raise no_key(given=bool(given))
+
+
+def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    param = ".".join(str(step) for step in first["loc"]) or None
+    raise RequestError("invalid_value", f"{param or 'the body'}: {first['msg']}", param=param)
+
+
+def _json(body: JsonObject) -> web.Response:
+    return web.Response(body=json.dumps(body).encode("ascii"), content_type="application/json")
