@@ -1,8 +1,12 @@
 """The spine: what each stage of a request hands to the next, and the record that keeps them all.
 
-Imports no HTTP client and no database, so that training can read records without the daemon.
+Imports no HTTP client and no daemon: training reads records from the store's file, read-only, with the standard library.
 """
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -204,3 +208,22 @@ class InteractionRecord(Frozen):
     privacy: Privacy = Privacy()
     feedback: str | None = None
     split: str | None = None
+
+
+def read_records(path: Path) -> Iterator[InteractionRecord]:
+    """Every record in the store's file, in the order of finishing, also while a daemon writes to it.
+
+    Read in short pages, so that the writer is never held up. FileNotFoundError where there is no file;
+    sqlite3.DatabaseError where it is not a store.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no database at {path}; name the data folder of a daemon that has run")
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
+        last = 0
+        while page := connection.execute(_PAGE, (last,)).fetchall():
+            for seq, text in page:
+                last = seq
+                yield InteractionRecord.model_validate_json(text)
+
+
+_PAGE: Final = "SELECT seq, record FROM records WHERE seq > ? ORDER BY seq LIMIT 200"

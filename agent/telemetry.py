@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal, TextIO, TypeAlias, cast
 
 import structlog
@@ -61,6 +62,8 @@ _WORD = re.compile(r"[A-Za-z]+")
 _PHRASE_WORDS: Final = 12
 _SHORTEST_PHRASE: Final = 47
 _SHORTEST_SECRET: Final = 12
+_LONGEST_SECRET_KEY: Final = 64
+"""Characters of a key that are looked at."""
 _CALLS_WITH_ARGS: Final = ("function_call", "view_function")
 
 
@@ -97,7 +100,7 @@ def redact_json(value: JsonValue) -> tuple[JsonValue, int]:
             for key, inner in value.items():
                 clean[_storable(key)], count = _redact_named(key, inner)
                 total += count
-            if value.get("kind") in _CALLS_WITH_ARGS:
+            if "args" in clean and clean.get("kind") in _CALLS_WITH_ARGS:
                 clean["args"], total = _redact_base64(clean["args"], total)
             return clean, total
         case _:
@@ -138,9 +141,19 @@ def _phrases(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _redact_named(key: str, value: JsonValue) -> tuple[JsonValue, int]:
-    if not value or not _SECRET_KEY.fullmatch(key):
-        return redact_json(value)
-    return _mask_value(value)
+    """A value under its key; the quick way out first, because most of a record is short plain texts and numbers."""
+    if not value or value is True:
+        return value, 0
+    if _names_secret(key[:_LONGEST_SECRET_KEY]):
+        return _mask_value(value)
+    if isinstance(value, str) and len(value) < _SHORTEST_SECRET and value.isascii():
+        return value, 0
+    return redact_json(value)
+
+
+@lru_cache(maxsize=2048)
+def _names_secret(key: str) -> bool:
+    return _SECRET_KEY.fullmatch(key) is not None
 
 
 def _mask_value(value: JsonValue) -> tuple[JsonValue, int]:

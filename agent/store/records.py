@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Select, and_, delete, insert, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -18,7 +18,7 @@ from agent.telemetry import redact, redact_json
 
 _ONCE = upsert(RECORDS).on_conflict_do_nothing(index_elements=[RECORDS.c.request_id])
 _OPEN = insert(RUNNING)
-_DONE = delete(RUNNING)
+_DONE = delete(RUNNING).where(RUNNING.c.request_id == bindparam("ended"))
 _MAY_HAVE_EXECUTED: Final = ("sending", "sent", "included", "final", "unconfirmed")
 
 
@@ -35,11 +35,14 @@ class RecordStore:
     def __init__(self, database: Database, *, run_id: str) -> None:
         self._database = database
         self._run_id = run_id
+        self._running: dict[str, tuple[UserRequest, JsonValue, int]] = {}
+        """Requests that run, with their redacted form: records hold them again."""
 
     async def open_request(self, request: UserRequest) -> None:
         """Note that a request runs, before any work on it. StoreError `request_exists` for an id that ran or runs."""
-        clean, _ = _clean(request)
-        row = {
+        clean, count = _clean(request)
+        self._running[request.request_id] = (request, clean, count)
+        row: dict[str, str | float] = {
             "request_id": request.request_id,
             "run_id": self._run_id,
             "opened_at": request.received_at,
@@ -49,7 +52,8 @@ class RecordStore:
 
     async def finish(self, record: InteractionRecord) -> bool:
         """Write the request's record, once: a second one is dropped, and False says so."""
-        row = _row(record)
+        request, clean, count = self._running.pop(record.request.request_id, (None, None, 0))
+        row = _row(record, clean, count) if request == record.request else _row(record, *_clean(record.request))
         return await self._database.write(lambda c: _finish(c, row))
 
     async def interrupted(self) -> list[UserRequest]:
@@ -136,14 +140,16 @@ def _open(connection: Connection, row: dict[str, str | float]) -> None:
 
 def _finish(connection: Connection, row: dict[str, JsonValue]) -> bool:
     written = connection.execute(_ONCE, row).rowcount == 1
-    connection.execute(_DONE.where(RUNNING.c.request_id == row["request_id"]))
+    connection.execute(_DONE, {"ended": row["request_id"]})
     return written
 
 
-def _row(record: InteractionRecord) -> dict[str, JsonValue]:
+def _row(record: InteractionRecord, clean_request: JsonValue, request_redactions: int) -> dict[str, JsonValue]:
     """The record and its columns, redacted; keys that clients chose are hashed."""
-    clean, count = _clean(record)
-    clean["privacy"] = record.privacy.model_copy(update={"redactions": record.privacy.redactions + count}).model_dump()
+    clean, count = _clean(record, without={"request"})
+    count += request_redactions + record.privacy.redactions
+    privacy: JsonValue = record.privacy.model_copy(update={"redactions": count}).model_dump()
+    clean = {**clean, "request": clean_request, "privacy": privacy}
     request = record.request
     return {
         "request_id": request.request_id,
@@ -163,10 +169,10 @@ def _row(record: InteractionRecord) -> dict[str, JsonValue]:
     }
 
 
-def _clean(value: Frozen) -> tuple[dict[str, JsonValue], int]:
+def _clean(value: Frozen, without: set[str] | None = None) -> tuple[dict[str, JsonValue], int]:
     clean: dict[str, JsonValue] = {}
     total = 0
-    for key, inner in value.model_dump(mode="json").items():
+    for key, inner in value.model_dump(mode="json", exclude=without).items():
         clean[key], count = redact_json(inner)
         total += count
     return clean, total
