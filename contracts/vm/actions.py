@@ -5,7 +5,9 @@ minimum and no epoch to wait for. ETH-implicit (`0x`) and deterministic (`0s`) a
 neither key nor contract, because this chain carries no wallet contract.
 """
 
+import hashlib
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, assert_never
 
 from pydantic import JsonValue
@@ -32,7 +34,7 @@ from contracts.vm.execution import BlockContext, CallContext, Execution, Pending
 from contracts.vm.failures import no_code
 from contracts.vm.fees import action_execution_gas
 from contracts.vm.host_promises import distribute_gas
-from contracts.vm.receipts import SYSTEM, ActionReceipt, DataReceiver, ReceivedData, derived_id
+from contracts.vm.receipts import SYSTEM, ActionReceipt, DataReceiver, ReceivedData, derived_hash
 from contracts.vm.state import AccessKey, Account, Overlay
 from contracts.vm.validation import actions_error
 
@@ -97,6 +99,7 @@ class ReceiptRun:
         self._block = block
         self._receipt = receipt
         self._promise_results = promise_results
+        self.receipt_hash = receipt.receipt_id.raw
         self.account = overlay.account(receipt.receiver_id)
         self._actor_id = receipt.predecessor_id
         self.gas_burnt = config.action_receipt_creation.execution
@@ -319,21 +322,20 @@ class ReceiptRun:
 
     def _context(self, index: int, action: FunctionCall) -> CallContext:
         receipt, block = self._receipt, self._block
-        action_hash = derived_id(receipt.receipt_id.raw, block.height, U64_MAX - index).raw
+        action_hash = derived_hash(self.receipt_hash, block.height, U64_MAX - index)
         is_last = index == len(receipt.actions) - 1
-        key = receipt.signer_public_key
         return CallContext(
             config=self._config,
             block=block,
             current_account_id=receipt.receiver_id,
             signer_account_id=receipt.signer_id,
-            signer_public_key=bytes((key.curve == "secp256k1",)) + key.raw,
+            signer_public_key=_borsh_key(receipt.signer_public_key),
             predecessor_account_id=receipt.predecessor_id,
             method_name=action.method_name,
             input=action.args,
             prepaid_gas=action.gas,
             attached_deposit=action.deposit,
-            random_seed=CryptoHash.of(action_hash + block.random_seed).raw,
+            random_seed=hashlib.sha256(action_hash + block.random_seed).digest(),
             action_hash=action_hash,
             promise_results=self._promise_results,
             output_data_receivers=tuple(item.receiver_id for item in receipt.output_data_receivers) if is_last else (),
@@ -383,6 +385,11 @@ def run_contract(engine: Engine, execution: Execution) -> None:
     if code_hash is None or code is None:
         raise no_code(execution.context.current_account_id)
     engine.run(engine.load(code_hash, code, execution.limits), execution)
+
+
+@lru_cache(maxsize=1024)
+def _borsh_key(key: PublicKey) -> bytes:
+    return bytes((key.curve == "secp256k1",)) + key.raw
 
 
 def _action_bytes(action: Action) -> int:

@@ -4,6 +4,7 @@
 bytes are base64. Shapes follow nearcore's `Receipt` and `ExecutionOutcome`.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -60,7 +61,12 @@ class DataReceipt:
 
 def derived_id(parent: bytes, block_height: int, salt: int) -> CryptoHash:
     """The id of the `salt`-th thing that `parent` (32 bytes) made at this height, as nearcore derives receipt ids."""
-    return CryptoHash.of(parent + block_height.to_bytes(8, "little") + salt.to_bytes(8, "little"))
+    return CryptoHash.from_bytes(derived_hash(parent, block_height, salt))
+
+
+def derived_hash(parent: bytes, block_height: int, salt: int) -> bytes:
+    """`derived_id` as 32 bytes."""
+    return hashlib.sha256(parent + block_height.to_bytes(8, "little") + salt.to_bytes(8, "little")).digest()
 
 
 Receipt: TypeAlias = Annotated[ActionReceipt | DataReceipt, Discriminator("kind")]

@@ -263,7 +263,7 @@ def _finish(
     if isinstance(returned, ReceiptDraft):
         # Whoever waits for this receipt's result now waits for the returned receipt's.
         returned.output_data_receivers.extend(receipt.output_data_receivers)
-    parent = receipt.receipt_id.raw
+    parent = run.receipt_hash
     new_receipts: list[ActionReceipt | DataReceipt] = [
         _receipt(draft, derived_id(parent, block.height, index)) for index, draft in enumerate(drafts)
     ]
@@ -273,22 +273,12 @@ def _finish(
             new_receipts.append(
                 DataReceipt(receipt_id, receipt.receiver_id, receiver.receiver_id, receiver.data_id, returned)
             )
-    return tuple(new_receipts), _status(failure, returned, drafts, parent, block)
-
-
-def _status(
-    failure: JsonValue,
-    returned: bytes | ReceiptDraft | None,
-    drafts: list[ReceiptDraft],
-    parent: bytes,
-    block: BlockContext,
-) -> ExecutionStatus:
     if failure is not None or returned is None:
-        return Failure({"ActionError": failure})
+        return tuple(new_receipts), Failure({"ActionError": failure})
     if isinstance(returned, ReceiptDraft):
         index = next(place for place, draft in enumerate(drafts) if draft is returned)
-        return SuccessReceiptId(derived_id(parent, block.height, index))
-    return SuccessValue(returned)
+        return tuple(new_receipts), SuccessReceiptId(new_receipts[index].receipt_id)
+    return tuple(new_receipts), SuccessValue(returned)
 
 
 def _receipt(draft: ReceiptDraft, receipt_id: CryptoHash) -> ActionReceipt:
