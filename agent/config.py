@@ -112,7 +112,7 @@ class DaemonConfig(Section):
 class LocalnetConfig(Section):
     listen: Listen = "127.0.0.1:3030"
     finality_lag_blocks: Annotated[int, Field(ge=0, le=1000)] = 0
-    heartbeat_s: Seconds = 5.0
+    heartbeat_s: Seconds = 1.0
     """An empty block is produced after this time without transactions."""
 
 
@@ -158,17 +158,24 @@ class NetworksConfig(Section):
 
 
 class RpcConfig(Section):
-    """Deadlines and limits of the calls to RPC nodes."""
+    """Deadlines and limits of the calls to RPC nodes, and of the wait for a transaction's end."""
 
-    connect_timeout_s: Seconds = 3.0
-    read_timeout_s: Seconds = 10.0
-    send_timeout_s: Seconds = 15.0
+    connect_timeout_s: Seconds = 5.0
+    request_timeout_s: Seconds = 20.0
+    """One request, connection and answer together; nodes themselves wait up to 10 s for a transaction."""
+    read_timeout_s: Seconds = 30.0
+    """One read with all its attempts."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
-    """Tries of one read over all addresses."""
-    max_answer_bytes: Annotated[int, Field(ge=65_536)] = 33_554_432
-    final_timeout_s: Seconds = 60.0
-    """How long a sent transaction is awaited before it is called unconfirmed."""
-    poll_interval_s: Seconds = 0.5
+    """Requests that one read may make, over all addresses."""
+    max_body_bytes: Annotated[int, Field(ge=65_536)] = 8_388_608
+    confirm_timeout_s: Seconds = 60.0
+    """How long a sent transaction is followed before it is called unconfirmed."""
+    settle_timeout_s: Seconds = 15.0
+    """The same for one that is taken up again after a restart."""
+    poll_s: Seconds = 0.5
+    """Pause between two looks at a transaction that is not final."""
+    resend_s: Seconds = 3.0
+    """Pause between two sends of the same bytes."""
 
 
 class KeysConfig(Section):

@@ -5,7 +5,7 @@ import hmac
 import json
 from typing import Final, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
 
 from agent.errors import ApprovalError
 from agent.records import CallPlan, Frozen
@@ -109,6 +109,16 @@ class CardStore:
         cards = await self._many(_same_turn(key_id, conversation_id, turn_hash, now))
         return cards[0] if cards else None
 
+    async def confirmed_same_turn(self, key_id: str, conversation_id: str, turn_hash: str) -> PendingCard | None:
+        """The newest card of the same turn that was confirmed, however long ago."""
+        cards = await self._many(
+            select(CARDS)
+            .where(and_(_of_turn(key_id, conversation_id, turn_hash), CARDS.c.status == "confirmed"))
+            .order_by(CARDS.c.created_at.desc())
+            .limit(1)
+        )
+        return cards[0] if cards else None
+
     async def replace_code(self, request_id: str, code_hash: str) -> bool:
         """Give a pending card another code, for when it is shown again; False where it is no longer pending."""
         change = (
@@ -152,9 +162,11 @@ def _open_cards(now: float) -> Select[*tuple[object, ...]]:
 
 
 def _same_turn(key_id: str, conversation_id: str, turn_hash: str, now: float) -> Select[*tuple[object, ...]]:
-    return _open_cards(now).where(
-        and_(CARDS.c.key_id == key_id, CARDS.c.conversation_id == conversation_id, CARDS.c.turn_hash == turn_hash)
-    )
+    return _open_cards(now).where(_of_turn(key_id, conversation_id, turn_hash))
+
+
+def _of_turn(key_id: str, conversation_id: str, turn_hash: str) -> ColumnElement[bool]:
+    return and_(CARDS.c.key_id == key_id, CARDS.c.turn_hash == turn_hash, CARDS.c.conversation_id == conversation_id)
 
 
 def _add(connection: Connection, card: PendingCard) -> PendingCard:

@@ -142,6 +142,7 @@ CARDS: Final = Table(
     Column("resolved_at", Float),
     Column("card", Text, nullable=False),
     Index("cards_by_code", "key_id", "code_hash"),
+    Index("cards_by_turn", "key_id", "turn_hash"),
     Index("cards_pending", "key_id", sqlite_where=text("status = 'pending'")),
 )
 

@@ -129,6 +129,7 @@ def _approval() -> None:
         sa.Column("card", sa.Text, nullable=False),
     )
     op.create_index("cards_by_code", "cards", ["key_id", "code_hash"])
+    op.create_index("cards_by_turn", "cards", ["key_id", "turn_hash"])
     op.create_index("cards_pending", "cards", ["key_id"], sqlite_where=sa.text("status = 'pending'"))
     op.create_table(
         "wrong_codes",
