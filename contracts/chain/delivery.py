@@ -1,0 +1,320 @@
+"""From signed bytes in the ledger to their end: send, look up by hash, send the same bytes again, prove dead or say unknown.
+
+DESIGN law 2. No single answer of a node ends an intent. What a node refuses (`NotEnoughBalance`, `InvalidNonce` ...) is
+followed by a look-up on every operator: another node may have taken the bytes, and bytes that were refused can be
+replayed by anyone who saw them for as long as their nonce and reference block live. So a refusal without a proof ends
+as `unconfirmed`, with the node's reason in the message, at once where no earlier send of these bytes can have been taken.
+An `unconfirmed` intent is never sent again by itself; looking it up later finds its end or the proof of its death, for
+instance after another transaction of the same key was included.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from contracts.chain.ledger import TRANSITIONS, Intent, IntentState, Ledger, Signed
+from contracts.chain.outcome import (
+    DeathProof,
+    Effect,
+    ExecutionFailed,
+    Failed,
+    Finalized,
+    Outcome,
+    PartiallyExecuted,
+    Unconfirmed,
+)
+from contracts.chain.outcome_reader import read_outcome
+from contracts.chain.proofs import Operators, prove_dead
+from contracts.chain.rpc import RpcClient
+from contracts.chain.tx_answer import TxAnswer
+from contracts.errors import LedgerConflict, RpcError
+
+log = structlog.get_logger()
+
+ENDED: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
+_BURIAL: Final[dict[str, IntentState]] = {"expired": "expired", "nonce_passed": "fenced"}
+
+
+@dataclass(frozen=True, slots=True)
+class SendSettings:
+    operators: int = 2
+    """How many operators must agree that bytes are dead; 1 on localnet."""
+    confirm_timeout_s: float = 60.0
+    """How long a new transaction is followed before it is `unconfirmed`."""
+    settle_timeout_s: float = 15.0
+    """The same for one that is taken up again after a restart."""
+    poll_s: float = 0.5
+    """Pause between look-ups."""
+    resend_s: float = 3.0
+    """Pause between sends of the same bytes, and between attempts at a proof."""
+
+
+@dataclass(slots=True)
+class _Pursuit:
+    """One attempt to bring an intent to its end."""
+
+    intent: Intent
+    signed: Signed
+    expected: tuple[Effect, ...]
+    may_send: bool
+    ambiguous: bool
+    """An earlier send may have been taken: a refusal then says nothing about whether it was executed."""
+    give_up_at: float
+    next_send_at: float
+    next_proof_at: float
+    once: bool = False
+    """Give up after one look, unless it is found in a block."""
+    trouble: RpcError | None = None
+    everyone_answered: bool = False
+    """In the last look-up every operator said that it does not know the hash."""
+
+
+class Delivery:
+    """Moves intents from `signed` on. The caller holds the intent's and its key's turn."""
+
+    def __init__(
+        self,
+        rpc: RpcClient,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], float],
+        settings: SendSettings,
+        kill_point: Callable[[str], None],
+    ) -> None:
+        self._rpc = rpc
+        self._operators: Operators = rpc.operators()
+        self._ledger = ledger
+        self._clock = clock
+        self._settings = settings
+        self._kill_point = kill_point
+
+    async def send_new(self, intent: Intent, signed: Signed, expected: tuple[Effect, ...]) -> Outcome:
+        """Follow bytes that were just stored as `signed`: `sending` on disk, then the socket, then to their end."""
+        await self._ledger.move(intent.intent_id, "sending", self._clock())
+        self._kill_point("after_sending_stored")
+        now = asyncio.get_running_loop().time()
+        return await self._follow(
+            _Pursuit(
+                intent,
+                signed,
+                expected,
+                may_send=True,
+                ambiguous=False,
+                give_up_at=now + self._settings.confirm_timeout_s,
+                next_send_at=now,
+                next_proof_at=now,
+            )
+        )
+
+    async def take_up(self, intent: Intent, signed: Signed) -> Outcome:
+        """Follow an intent of an earlier time that may be on chain: look up first, then send the same bytes again.
+
+        An `unconfirmed` one is looked up once, and its death proven where possible; a person decides what else.
+        """
+        now = asyncio.get_running_loop().time()
+        once = intent.state == "unconfirmed"
+        return await self._follow(
+            _Pursuit(
+                intent,
+                signed,
+                intent.expected,
+                may_send=not once,
+                ambiguous=True,
+                give_up_at=now + self._settings.settle_timeout_s,
+                next_send_at=now,
+                next_proof_at=now,
+                once=once,
+            ),
+            look_first=True,
+        )
+
+    async def _follow(self, pursuit: _Pursuit, *, look_first: bool = False) -> Outcome:
+        try:
+            while True:
+                answer = None if look_first else await self._send_if_due(pursuit)
+                look_first = False
+                outcome = await self._advance(pursuit, answer)
+                if outcome is not None:
+                    return outcome
+                looked_once = pursuit.once and pursuit.intent.state == "unconfirmed"
+                if looked_once or asyncio.get_running_loop().time() >= pursuit.give_up_at:
+                    return await self._give_up(pursuit)
+                await asyncio.sleep(self._settings.poll_s)
+        except LedgerConflict:
+            # Another process that shares the ledger was faster: what it stored is the answer.
+            stored = await self._ledger.get(pursuit.intent.intent_id)
+            if stored is None or stored.outcome is None:
+                raise
+            return stored.outcome
+
+    async def _send_if_due(self, pursuit: _Pursuit) -> TxAnswer | None:
+        loop = asyncio.get_running_loop()
+        if not pursuit.may_send or pursuit.intent.state == "included" or loop.time() < pursuit.next_send_at:
+            return None
+        pursuit.next_send_at = loop.time() + self._settings.resend_s
+        signed = pursuit.signed
+        answer: TxAnswer | None = None
+        sent = True
+        try:
+            answer = await self._rpc.send_tx(
+                signed.data, signed.tx_hash, "FINAL", on_written=lambda: self._kill_point("after_socket_write")
+            )
+        except RpcError as error:
+            log.info("tx_send_failed", tx_hash=signed.tx_hash, code=error.code, node=error.details.get("node"))
+            pursuit.trouble = error
+            sent = error.sent
+            pursuit.ambiguous = pursuit.ambiguous or (error.sent and not _refused(error))
+            if _refused(error):
+                pursuit.may_send = pursuit.ambiguous
+            elif not error.sent:
+                pursuit.next_send_at = loop.time()  # nothing went out: the next node gets it without a pause
+        self._kill_point("after_answer")
+        ended = answer is not None and answer.final  # stored with its outcome right away, one write less
+        if sent and not ended and pursuit.intent.state == "sending":
+            await self._move(pursuit, "sent")
+            log.info("tx_sent", tx_hash=signed.tx_hash, intent_id=pursuit.intent.intent_id)
+        return answer
+
+    async def _advance(self, pursuit: _Pursuit, answer: TxAnswer | None) -> Outcome | None:
+        """One round: read the end if there is one, else note how far it is, else look for a proof."""
+        if answer is None or not answer.final:
+            answer = await self._look_up(pursuit) or answer
+        if answer is not None and answer.final:
+            return await self._finish(pursuit, answer)
+        if answer is not None and answer.included:
+            await self._move(pursuit, "included")
+            return None
+        if answer is not None or not pursuit.everyone_answered:
+            return None
+        if pursuit.intent.state == "included":
+            await self._move(pursuit, "sent")  # the block that held it was not final
+        return await self._bury_if_dead(pursuit)
+
+    async def _look_up(self, pursuit: _Pursuit) -> TxAnswer | None:
+        """The furthest that any operator knows of the hash; None where none knows it."""
+        pursuit.everyone_answered = True
+        best: TxAnswer | None = None
+        for _, rpc in self._operators:
+            try:
+                answer = await rpc.tx(pursuit.signed.tx_hash, pursuit.intent.signer_id)
+            except RpcError as error:
+                if error.code != "UNKNOWN_TRANSACTION":
+                    pursuit.everyone_answered = False
+                    pursuit.trouble = pursuit.trouble or error
+                continue
+            if answer.final:
+                return answer
+            if best is None or answer.included:
+                best = answer
+        return best
+
+    async def _finish(self, pursuit: _Pursuit, answer: TxAnswer) -> Outcome | None:
+        """Store and return the outcome of a final transaction; None where its details cannot be read yet."""
+        try:
+            outcome = await self._read_end(pursuit, answer)
+        except RpcError as error:
+            pursuit.trouble = error
+            return None
+        if outcome is None:
+            return None
+        state: IntentState = "failed" if isinstance(outcome, ExecutionFailed) else "final"
+        await self._end(pursuit, state, outcome)
+        log.info("tx_finalized", tx_hash=pursuit.signed.tx_hash, kind=outcome.kind, state=state)
+        return outcome
+
+    async def _read_end(
+        self, pursuit: _Pursuit, answer: TxAnswer
+    ) -> Finalized | PartiallyExecuted | ExecutionFailed | None:
+        signed, signer_id = pursuit.signed, pursuit.intent.signer_id
+        try:
+            told = await self._rpc.experimental_tx_status(signed.tx_hash, signer_id)
+        except RpcError as error:
+            if not _no_receipts_here(error):
+                raise
+            told = answer  # a node without the method: no receipts, and the outcome says so
+        if not told.final or told.transaction_outcome is None:
+            return None
+        block = await self._rpc.block(told.transaction_outcome.block_hash)
+        return read_outcome(told, block, pursuit.expected)
+
+    async def _bury_if_dead(self, pursuit: _Pursuit) -> Outcome | None:
+        loop = asyncio.get_running_loop()
+        if loop.time() < pursuit.next_proof_at:
+            return None
+        pursuit.next_proof_at = loop.time() + self._settings.resend_s
+        proof = await prove_dead(
+            pursuit.signed, pursuit.intent.signer_id, self._operators, needed=self._settings.operators
+        )
+        if proof is None:
+            return await self._give_up(pursuit) if _nothing_to_wait_for(pursuit) else None
+        outcome = _dead(pursuit, proof)
+        await self._end(pursuit, _BURIAL[proof.reason], outcome)
+        log.info("tx_proven_dead", tx_hash=pursuit.signed.tx_hash, reason=proof.reason, block_height=proof.block_height)
+        return outcome
+
+    async def _give_up(self, pursuit: _Pursuit) -> Outcome:
+        """Say that it is not known. Bytes and hash stay in the ledger."""
+        if pursuit.intent.state == "unconfirmed" and pursuit.intent.outcome is not None:
+            return pursuit.intent.outcome
+        error, tx_hash = pursuit.trouble, pursuit.signed.tx_hash
+        if error is not None and _refused(error):
+            why = f"{error.message}; not executed so far"
+        else:
+            why = "no node has confirmed it" + ("" if error is None else f" (last: {error.message})")
+        code = "unconfirmed" if error is None else str(error.details.get("kind", error.code))
+        outcome = Unconfirmed(
+            tx_hash, f"Transaction {tx_hash}: {why}. It can still be executed until it expires.", code
+        )
+        await self._move(pursuit, "unconfirmed", outcome)
+        log.warning("tx_unconfirmed", tx_hash=tx_hash, code=code)
+        return outcome
+
+    async def _end(self, pursuit: _Pursuit, state: IntentState, outcome: Outcome) -> None:
+        await self._move(pursuit, state, outcome)
+        self._kill_point("after_final_stored")
+
+    async def _move(self, pursuit: _Pursuit, to: IntentState, outcome: Outcome | None = None) -> None:
+        intent = pursuit.intent
+        if intent.state == to and outcome is None:
+            return
+        await self._ledger.move(intent.intent_id, to, self._clock(), outcome)
+        pursuit.intent = replace(intent, state=to, outcome=outcome)
+
+
+def _refused(error: RpcError) -> bool:
+    """The node looked at these bytes and will not take them, now or later."""
+    return error.code == "INVALID_TRANSACTION" and not error.retryable
+
+
+def _no_receipts_here(error: RpcError) -> bool:
+    """The node, or the provider before it, does not serve EXPERIMENTAL_tx_status."""
+    if error.code == "HTTP_STATUS":
+        return error.details.get("status") in {401, 403, 404, 405}
+    return error.code in {"METHOD_NOT_FOUND", "PARSE_ERROR", "UNKNOWN_ERROR"}
+
+
+def _nothing_to_wait_for(pursuit: _Pursuit) -> bool:
+    """Refused by the only node that ever saw the bytes, for a reason that no later block turns into a proof.
+
+    After InvalidNonce (another wallet's transaction took the nonce) or a missing key, the proof comes with finality.
+    """
+    error = pursuit.trouble
+    if error is None or pursuit.ambiguous or not _refused(error):
+        return False
+    return error.details.get("kind") not in {"InvalidNonce", "AccessKeyNotFound", "SignerDoesNotExist", "Expired"}
+
+
+def _dead(pursuit: _Pursuit, proof: DeathProof) -> Failed:
+    error = pursuit.trouble
+    refused = error is not None and _refused(error)
+    code = str(error.details.get("kind")) if error is not None and refused else proof.reason
+    why = "it expired" if proof.reason == "expired" else "its nonce can no longer be used"
+    told = f"{error.message}; " if error is not None and refused else ""
+    message = (
+        f"{told}transaction {pursuit.signed.tx_hash} was not executed and never will be: {why} "
+        f"(block {proof.block_height}). Nothing moved; ask again if you still want it."
+    )
+    return Failed("send", code, message, pursuit.signed.tx_hash, proof)

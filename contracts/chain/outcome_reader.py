@@ -1,0 +1,140 @@
+"""From a node's final answer about a transaction to its Outcome. Pure."""
+
+import base64
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from contracts.chain.effects import NEAR, missing_effects, read_effects
+from contracts.chain.outcome import (
+    Effect,
+    Execution,
+    ExecutionFailed,
+    Finalized,
+    PartiallyExecuted,
+    ReceiptOutcome,
+)
+from contracts.chain.rpc_parse import invalid_tx_kind, vm_error_kind
+from contracts.chain.rpc_types import BlockView
+from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TxAnswer
+from contracts.errors import RpcError
+from contracts.types import JsonObject, format_near
+
+_SHOWN: Final = 2000
+
+
+def read_outcome(
+    answer: TxAnswer, block: BlockView, expected: tuple[Effect, ...] = ()
+) -> Finalized | PartiallyExecuted | ExecutionFailed:
+    """What became of a transaction whose answer is `final`; `block` is the one it was included in.
+
+    Success with a failed inner receipt, or with other effects than expected, is PartiallyExecuted. RpcError
+    `BAD_ANSWER` where the answer lacks the outcome.
+    """
+    transaction, own, status = answer.transaction, answer.transaction_outcome, answer.status
+    if not answer.final or transaction is None or own is None or status is None:
+        raise RpcError(
+            "BAD_ANSWER", "the node calls the transaction final and does not tell its outcome", retryable=True
+        )
+    effects = read_effects(answer, transaction)
+    receipts = tuple(_receipt(outcome) for outcome in answer.receipts_outcome)
+    execution = Execution(
+        tx_hash=transaction.hash,
+        block_height=block.height,
+        block_hash=block.hash,
+        signer_id=transaction.signer_id,
+        receiver_id=transaction.receiver_id,
+        value=decode_value(status.value) if isinstance(status, SuccessValue) else None,
+        receipts=receipts,
+        effects=effects.effects,
+        gas_burnt=own.outcome.gas_burnt + sum(receipt.gas_burnt for receipt in receipts),
+        tokens_burnt=own.outcome.tokens_burnt + sum(receipt.tokens_burnt for receipt in receipts),
+        effects_complete=effects.complete,
+        expected=expected,
+    )
+    if isinstance(status, Failure):
+        code, message = failure_text(status.error)
+        return ExecutionFailed(execution, code, message)
+    missed = missing_effects(expected, effects)
+    failed = [receipt for receipt in receipts if not receipt.success]
+    if not failed and not missed:
+        return Finalized(execution)
+    return PartiallyExecuted(execution, _partial_text(failed, missed))
+
+
+def failure_text(error: JsonValue) -> tuple[str, str]:
+    """A failure's name (e.g. `FunctionCallError`, `AccountDoesNotExist`) and its text, in a contract's own words if any."""
+    match error:
+        case {"ActionError": {"kind": kind}}:
+            pass
+        case {"InvalidTxError": invalid}:
+            name, _, fields = invalid_tx_kind(invalid)
+            return name, _told(name, fields)
+        case _:
+            return "UnknownFailure", str(error)[:_SHOWN]
+    match kind:
+        case {"FunctionCallError": inner}:
+            name, panic = vm_error_kind(inner)
+            return "FunctionCallError", panic if panic is not None else _contract_failure(name)
+        case dict() if len(kind) == 1:
+            name, body = next(iter(kind.items()))
+            return name[:80], _told(name[:80], body if isinstance(body, dict) else {})
+        case _:
+            return str(kind)[:80], str(kind)[:_SHOWN]
+
+
+def decode_value(data: bytes) -> JsonValue:
+    """JSON where the bytes are JSON, else text, else base64; None for no bytes."""
+    if not data:
+        return None
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError:
+        pass
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(data).decode()
+
+
+def _receipt(outcome: OutcomeView) -> ReceiptOutcome:
+    execution = outcome.outcome
+    failure = execution.status.error if isinstance(execution.status, Failure) else None
+    return ReceiptOutcome(
+        receipt_id=outcome.id,
+        executor_id=execution.executor_id,
+        success=not isinstance(execution.status, Failure),
+        logs=execution.logs,
+        gas_burnt=execution.gas_burnt,
+        tokens_burnt=execution.tokens_burnt,
+        failure=failure,
+    )
+
+
+def _told(name: str, fields: JsonObject) -> str:
+    return name + "".join(f", {field} {str(value)[:200]}" for field, value in fields.items())
+
+
+def _contract_failure(name: str) -> str:
+    known = {
+        "MethodNotFound": "the contract has no such method",
+        "CodeDoesNotExist": "there is no contract on the account",
+    }
+    return known.get(name, name)
+
+
+def _partial_text(failed: Iterable[ReceiptOutcome], missed: Iterable[Effect]) -> str:
+    parts = [f"a receipt on {receipt.executor_id} failed: {failure_text(receipt.failure)[1]}" for receipt in failed]
+    parts += [
+        f"expected {_change(effect)} for {effect.account_id}, which the receipts do not show" for effect in missed
+    ]
+    return "; ".join(parts)[:_SHOWN]
+
+
+def _change(effect: Effect) -> str:
+    sign = "+" if effect.change > 0 else ""
+    if effect.token == NEAR:
+        return f"{sign}{format_near(effect.change)} NEAR"
+    return f"{sign}{effect.change} base units of {effect.token}"
