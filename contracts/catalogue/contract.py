@@ -117,7 +117,6 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
     return Built(
         calls=(ChangeCall(args.contract_id, (call,)),),
         summary=f"call {method} of {args.contract_id}{paying} as {context.signer_id}",
-        # What the contract does with the deposit is its own affair: only the signer's side is known.
         expected=(Effect(context.signer_id, NEAR_SYMBOL, -deposit),) if deposit else (),
         notes=(f"arguments: {inert_json(args.args, 600)}", *_token_note(args, context)),
     )

@@ -49,7 +49,9 @@ class Built:
     summary: str
     """One line for the card, in the imperative, with exact amounts and full ids."""
     expected: tuple[Effect, ...] = ()
-    """What each account gains or loses when it works; one effect per account and token."""
+    """What accounts gain or lose when it works, one effect per account and token. Of NEAR attached to a function call only
+    the signer's side is told: what the contract keeps of it is its own affair.
+    """
     notes: tuple[str, ...] = ()
     """Further lines for the card: what is done besides, and what to look at before confirming."""
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from contracts.calls import ChangeCall, FunctionCall, ViewFunction
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, ContractArg, compact_json
-from contracts.catalogue.entry import BuildContext, Built, Entry, Example, merge_effects
+from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.receivers import check_receiver, missing_contract
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
@@ -115,7 +115,7 @@ def _deposit_build(args: StorageDepositArgs, facts: ChainFacts, context: BuildCo
     return Built(
         calls=(ChangeCall(contract_id, (action,)),),
         summary=f"deposit {format_near(amount)} NEAR for the storage of {account_id} with {contract_id}",
-        expected=merge_effects((Effect(context.signer_id, NEAR_SYMBOL, -kept), Effect(contract_id, NEAR_SYMBOL, kept))),
+        expected=(Effect(context.signer_id, NEAR_SYMBOL, -kept),),
         notes=notes,
     )
 

@@ -213,7 +213,6 @@ def _transfer_build(args: FtTransferArgs, facts: ChainFacts, context: BuildConte
                 Effect(signer_id, token.contract_id, -units),
                 Effect(receiver_id, token.contract_id, units),
                 Effect(signer_id, NEAR_SYMBOL, -deposit),
-                Effect(token.contract_id, NEAR_SYMBOL, deposit),
             )
         ),
         notes=(*register.notes, *notes),

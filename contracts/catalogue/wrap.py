@@ -4,7 +4,7 @@ from typing import Final
 
 from contracts.calls import ChangeCall, FunctionCall
 from contracts.catalogue.arguments import AmountArg, Args, compact_json
-from contracts.catalogue.entry import BuildContext, Built, Entry, Example, merge_effects
+from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.receivers import missing_contract
 from contracts.catalogue.storage import registration
 from contracts.chain.outcome import Effect
@@ -44,12 +44,9 @@ def _wrap_build(args: WrapArgs, facts: ChainFacts, context: BuildContext) -> Bui
     return Built(
         calls=(ChangeCall(wrapped.contract_id, (*register.actions, deposit)),),
         summary=f"wrap {format_near(amount)} NEAR into {wrapped.name} ({wrapped.contract_id}) for {signer_id}",
-        expected=merge_effects(
-            (
-                Effect(signer_id, NEAR_SYMBOL, -paid),
-                Effect(wrapped.contract_id, NEAR_SYMBOL, paid),
-                Effect(signer_id, wrapped.contract_id, amount),
-            )
+        expected=(
+            Effect(signer_id, NEAR_SYMBOL, -paid),
+            Effect(signer_id, wrapped.contract_id, amount),
         ),
         notes=register.notes,
     )
@@ -65,7 +62,6 @@ def _unwrap_build(args: WrapArgs, _facts: ChainFacts, context: BuildContext) -> 
         expected=(
             Effect(signer_id, wrapped.contract_id, -amount),
             Effect(signer_id, NEAR_SYMBOL, amount),
-            Effect(wrapped.contract_id, NEAR_SYMBOL, -amount),
         ),
     )
 

@@ -1,0 +1,212 @@
+"""NEAR: balances in plain words, transfers that lose nothing, and what became of a transaction."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.calls import Transfer, ViewAccount, ViewTransaction
+from contracts.catalogue.near import storage_hold
+from contracts.chain.outcome import Effect
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.facts import Absent, AccountFacts
+from contracts.knowledge.registry import Registry
+from contracts.types import U128_MAX, AccountId, Yocto, format_near
+from tests.contracts.catalogue.world import (
+    ALICE,
+    BOB,
+    CONTEXT,
+    CONTRACT,
+    EXISTS,
+    NO_ACCOUNT,
+    USDC,
+    answer,
+    build,
+    change,
+    explain,
+    facts,
+    view,
+)
+
+HASH = "8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS"
+NEAR = 10**24
+
+
+def account(amount: int, locked: int = 0, usage: int = 182, code_hash: str | None = "1" * 32) -> dict[str, Any]:
+    return {"amount": str(amount), "locked": str(locked), "storage_usage": usage, "code_hash": code_hash}
+
+
+def transfer(receiver: str, amount: str, known: Any = EXISTS) -> Any:
+    return build(
+        "near_transfer", {"receiver_id": receiver, "amount": amount}, facts((AccountFacts(AccountId(receiver)), known))
+    )
+
+
+def test_a_transfer_is_one_action_with_the_exact_amount() -> None:
+    built = transfer("bob.localnet", "1.5")
+    call = change(built)
+    assert (call.receiver_id, call.actions) == (BOB, (Transfer(Yocto(15 * NEAR // 10)),))
+    assert built.expected == (Effect(ALICE, "NEAR", -15 * NEAR // 10), Effect(BOB, "NEAR", 15 * NEAR // 10))
+    assert built.summary == "send 1.5 NEAR from alice.localnet to bob.localnet"
+    assert built.notes == ()
+
+
+@given(st.integers(1, U128_MAX))
+def test_no_unit_is_lost_or_made(units: int) -> None:
+    call = change(transfer("bob.localnet", format_near(units)))
+    assert call.deposit == units
+
+
+@pytest.mark.parametrize(
+    ("amount", "code"),
+    [
+        ("0", "amount_zero"),
+        ("0.000", "amount_zero"),
+        ("0." + "0" * 24 + "1", "amount_too_precise"),
+        ("340282366920938.463463374607431768211456", "amount_too_large"),
+        ("9" * 1000, "amount_too_large"),
+        ("1,5", "amount_malformed"),
+    ],
+)
+def test_an_amount_that_is_not_exact_is_refused(amount: str, code: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        transfer("bob.localnet", amount)
+    assert refused.value.code == code
+
+
+def test_a_missing_named_account_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        transfer("bobb.localnet", "1", NO_ACCOUNT)
+    assert refused.value.code == "account_missing"
+    assert refused.value.message == "bobb.localnet does not exist on localnet; did you mean bob.localnet?"
+    with pytest.raises(InvalidInput, match=r"did you mean carol\.localnet\?"):
+        transfer("carol", "1", NO_ACCOUNT)
+    with pytest.raises(InvalidInput, match="check the name"):
+        transfer("zzzzzzz", "1", NO_ACCOUNT)
+
+
+@pytest.mark.parametrize("receiver", ["a" * 64, "0x" + "a" * 40])
+def test_a_missing_implicit_account_is_warned_about(receiver: str) -> None:
+    built = transfer(receiver, "1", NO_ACCOUNT)
+    assert len(built.notes) == 1
+    assert "would be created; a wrong character" in built.notes[0]
+
+
+def test_a_missing_deterministic_account_is_refused() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        transfer("0s" + "a" * 40, "1", NO_ACCOUNT)
+    assert refused.value.code == "account_missing"
+
+
+def test_near_to_a_token_contract_is_warned_about() -> None:
+    built = transfer(USDC, "1", CONTRACT)
+    assert built.notes == ("warning: usdc.localnet is the USDC token contract; NEAR sent to it may be lost",)
+
+
+def test_near_to_oneself_moves_nothing_and_says_so() -> None:
+    built = build("near_transfer", {"receiver_id": "@me", "amount": "1"}, facts((AccountFacts(ALICE), EXISTS)))
+    assert built.expected == ()
+    assert "nothing moves" in built.notes[0]
+
+
+def test_a_balance_is_told_in_its_parts() -> None:
+    assert view(build("near_balance", {"account_id": "@me"})) == ViewAccount(ALICE)
+    said = answer("near_balance", {"account_id": "@me"}, account(10_000 * NEAR))
+    assert said == (
+        "alice.localnet has 10000 NEAR in total: 10000 NEAR available, 0 NEAR staked as a validator, "
+        "0 NEAR held by storage (182 bytes)."
+    )
+    said = answer("near_balance", {"account_id": "bob.localnet"}, account(5 * NEAR + 1, 2 * NEAR, 300_000))
+    assert "7.000000000000000000000001 NEAR in total" in said
+    assert "4.000000000000000000000001 NEAR available" in said
+    assert "2 NEAR staked" in said
+    assert "1 NEAR held by storage (300000 bytes)" in said
+
+
+@given(st.integers(0, U128_MAX), st.integers(0, U128_MAX), st.integers(0, 10**7))
+def test_storage_holds_no_more_than_there_is(amount: int, locked: int, usage: int) -> None:
+    held = storage_hold(amount, locked, usage, 10**19)
+    assert 0 <= held <= amount
+    assert usage > 770 or held == 0
+    assert usage <= 770 or held == amount or held + locked >= usage * 10**19
+
+
+def test_an_account_that_does_not_exist_is_told_plainly() -> None:
+    unknown = RpcError("UNKNOWN_ACCOUNT", "account dave.localnet does not exist while viewing")
+    assert (
+        explain("near_balance", {"account_id": "dave.localnet"}, unknown) == "dave.localnet does not exist on localnet."
+    )
+    implicit = explain("account_view", {"account_id": "a" * 64}, unknown)
+    assert implicit is not None
+    assert "a first transfer to it would create it" in implicit
+    assert explain("near_balance", {"account_id": "dave.localnet"}, RpcError("TIMEOUT_ERROR", "x")) is None
+
+
+def test_an_account_is_told_with_its_code() -> None:
+    said = answer("account_view", {"account_id": "counter.localnet"}, account(NEAR, 0, 5000, HASH))
+    assert HASH in said
+    assert "5000 bytes" in said
+    for none in (None, "1" * 32):
+        assert "no contract code" in answer("account_view", {"account_id": "@me"}, account(NEAR, code_hash=none))
+
+
+@pytest.mark.parametrize("value", [None, {}, {"amount": "x"}, {"amount": "-1", "locked": "0"}, "`rm`"])
+def test_an_unreadable_account_is_shown_inert(value: Any) -> None:
+    for action in ("near_balance", "account_view"):
+        said = answer(action, {"account_id": "@me"}, value)
+        assert "not readable" in said
+        assert "`" not in said
+
+
+def test_a_transactions_sender_is_the_one_said_else_ours_else_the_caller() -> None:
+    given_sender = view(build("tx_status", {"tx_hash": HASH, "sender_id": "bob.localnet"}))
+    assert isinstance(given_sender, ViewTransaction)
+    assert given_sender.sender_id == BOB
+    ours = dataclasses.replace(CONTEXT, default_sender=BOB)
+    assert view(build("tx_status", {"tx_hash": HASH}, context=ours)) == given_sender
+    own = view(build("tx_status", {"tx_hash": HASH}))
+    assert isinstance(own, ViewTransaction)
+    assert own.sender_id == ALICE
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "said"),
+    [
+        ({"SuccessValue": ""}, "FINAL", "is final and succeeded."),
+        ({"SuccessValue": ""}, "EXECUTED_OPTIMISTIC", "executed, its block is not final yet and succeeded."),
+        ("NotStarted", "NONE", "is not executed yet."),
+        ({"Failure": {"ActionError": {"kind": "`x`"}}}, "FINAL", "is final and failed: "),
+        (None, "INCLUDED", "in a block that is not final"),
+    ],
+)
+def test_a_transactions_state_is_told(status: Any, level: str, said: str) -> None:
+    text = answer("tx_status", {"tx_hash": HASH}, {"final_execution_status": level, "status": status})
+    assert said in text
+    assert HASH in text
+    assert "`" not in text
+
+
+def test_a_transaction_is_linked_where_there_is_an_explorer() -> None:
+    testnet = dataclasses.replace(CONTEXT, network="testnet", registry=Registry.for_network("testnet"))
+    value: dict[str, Any] = {"final_execution_status": "FINAL", "status": {"SuccessValue": ""}}
+    assert answer("tx_status", {"tx_hash": HASH}, value, context=testnet).endswith(
+        f"https://testnet.nearblocks.io/txns/{HASH}"
+    )
+    assert "http" not in answer("tx_status", {"tx_hash": HASH}, value)
+
+
+def test_an_unknown_transaction_asks_for_its_sender() -> None:
+    said = explain("tx_status", {"tx_hash": HASH}, RpcError("UNKNOWN_TRANSACTION", "doesn't exist"))
+    assert said is not None
+    assert "sender_id=ACCOUNT" in said
+    assert explain("tx_status", {"tx_hash": HASH}, RpcError("TRANSPORT", "x", retryable=True)) is None
+
+
+def test_facts_that_were_not_asked_for_are_a_mistake_of_the_code() -> None:
+    known = facts((AccountFacts(BOB), EXISTS))
+    with pytest.raises(KeyError):
+        known.of(AccountFacts(ALICE), type(EXISTS))
+    with pytest.raises(TypeError):
+        facts((AccountFacts(BOB), CONTRACT)).of(AccountFacts(BOB), type(Absent("failed", "")))  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -1,0 +1,250 @@
+"""Facts are read at one block, together; what the chain does not have is a fact, what a node cannot say is an error."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from contracts.chain.rpc import RpcClient
+from contracts.errors import RpcError
+from contracts.knowledge.facts import (
+    NO_FACTS,
+    Absent,
+    AccountFact,
+    AccountFacts,
+    At,
+    ChainReader,
+    FactRequest,
+    MethodFact,
+    MethodFacts,
+    StorageFact,
+    StorageFacts,
+    TokenFact,
+    TokenFacts,
+    read_facts,
+)
+from contracts.types import AccountId, CryptoHash
+
+USDC = AccountId("usdc.localnet")
+CAROL = AccountId("carol.localnet")
+BLOCK = CryptoHash.of(b"block 7")
+BOUNDS = b'{"min":"1250000000000000000000","max":"1250000000000000000000"}'
+METADATA = b'{"spec":"ft-1.0.0","name":"USD Coin","symbol":"USDC","decimals":6}'
+WASM = bytes.fromhex("0061736d01000000070701036765740000")
+
+
+@dataclass(frozen=True)
+class AccountAt:
+    amount: int = 5
+    locked: int = 1
+    has_contract: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    result: bytes
+    block_height: int = 7
+    block_hash: CryptoHash = BLOCK
+
+
+@dataclass(frozen=True)
+class Code:
+    code: bytes = WASM
+
+
+@dataclass(frozen=True)
+class Block:
+    height: int = 7
+    hash: CryptoHash = BLOCK
+
+
+@dataclass
+class FakeReader:
+    """Answers from a table, remembers what was asked at which block, and can hold the first answers back."""
+
+    functions: Mapping[str, bytes | RpcError] = field(default_factory=dict[str, bytes | RpcError])
+    account_answer: AccountAt | RpcError = field(default_factory=AccountAt)
+    code_answer: Code | RpcError = field(default_factory=Code)
+    gate: asyncio.Barrier | None = None
+    asked: list[tuple[str, At]] = field(default_factory=list[tuple[str, At]])
+
+    async def account(self, account_id: AccountId, at: At) -> AccountAt:
+        await self._ask(f"account {account_id}", at)
+        if isinstance(self.account_answer, RpcError):
+            raise self.account_answer
+        return self.account_answer
+
+    async def call_function(self, contract_id: AccountId, method: str, args: bytes, at: At) -> Result:
+        json.loads(args)
+        await self._ask(f"{method} {contract_id}", at)
+        answer = self.functions[method]
+        if isinstance(answer, RpcError):
+            raise answer
+        return Result(answer)
+
+    async def code(self, account_id: AccountId, at: At) -> Code:
+        await self._ask(f"code {account_id}", at)
+        if isinstance(self.code_answer, RpcError):
+            raise self.code_answer
+        return self.code_answer
+
+    async def block(self, at: At) -> Block:
+        self.asked.append(("block", at))
+        return Block()
+
+    async def _ask(self, what: str, at: At) -> None:
+        self.asked.append((what, at))
+        if self.gate is not None:
+            await self.gate.wait()
+
+
+def execution_error(text: str) -> RpcError:
+    return RpcError("CONTRACT_EXECUTION_ERROR", text)
+
+
+async def read_one(reader: FakeReader, request: FactRequest) -> object:
+    return (await read_facts(reader, [request])).values[request]
+
+
+async def test_no_request_asks_nothing() -> None:
+    reader = FakeReader()
+    assert await read_facts(reader, []) == NO_FACTS
+    assert reader.asked == []
+
+
+async def test_several_facts_are_read_together_at_one_block() -> None:
+    reader = FakeReader(
+        {"ft_metadata": METADATA, "storage_balance_of": b"null", "storage_balance_bounds": BOUNDS},
+    )
+    requests = (TokenFacts(USDC), StorageFacts(USDC, CAROL), AccountFacts(CAROL), MethodFacts(USDC))
+    facts = await read_facts(reader, requests)
+    assert facts.of(requests[0], TokenFact) == TokenFact(name="USD Coin", symbol="USDC", decimals=6)
+    assert facts.of(requests[1], StorageFact) == StorageFact(None, 125 * 10**19, 125 * 10**19)
+    assert facts.of(requests[2], AccountFact) == AccountFact(5, 1, has_code=True)
+    assert facts.of(requests[3], MethodFact) == MethodFact(frozenset({"get"}))
+    assert (facts.block_height, facts.block_hash) == (7, BLOCK)
+    assert reader.asked[0] == ("block", "final")
+    assert {at for _, at in reader.asked[1:]} == {BLOCK}
+
+
+async def test_facts_do_not_wait_for_each_other() -> None:
+    reader = FakeReader({"ft_metadata": METADATA}, gate=asyncio.Barrier(3))
+    async with asyncio.timeout(5):
+        await read_facts(reader, [AccountFacts(USDC), AccountFacts(CAROL), TokenFacts(USDC)])
+
+
+async def test_a_request_made_twice_is_asked_once() -> None:
+    reader = FakeReader()
+    await read_facts(reader, [AccountFacts(CAROL), AccountFacts(CAROL)])
+    assert [what for what, _ in reader.asked] == ["block", "account carol.localnet"]
+
+
+async def test_metadata_alone_needs_one_question() -> None:
+    reader = FakeReader({"ft_metadata": METADATA})
+    facts = await read_facts(reader, [TokenFacts(USDC)])
+    assert (facts.block_height, facts.block_hash) == (7, BLOCK)
+    assert reader.asked == [("ft_metadata usdc.localnet", "final")]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RpcError("UNKNOWN_ACCOUNT", "x"), "no_account"),
+        (RpcError("NO_CONTRACT_CODE", "x"), "no_code"),
+        (execution_error("wasm execution failed with error: MethodResolveError(MethodNotFound)"), "no_method"),
+        (
+            RpcError("CONTRACT_EXECUTION_ERROR", "x", details={"vm_error": {"MethodResolveError": "MethodNotFound"}}),
+            "no_method",
+        ),
+        (execution_error("CompilationError(CodeDoesNotExist { account_id })"), "no_code"),
+        (execution_error("account x.near does not exist while viewing"), "no_account"),
+        (execution_error("Smart contract panicked: E102"), "failed"),
+    ],
+)
+async def test_what_the_chain_does_not_have_is_a_fact(error: RpcError, reason: str) -> None:
+    alone = await read_one(FakeReader({"ft_metadata": error}), TokenFacts(USDC))
+    assert isinstance(alone, Absent)
+    assert alone.reason == reason
+    stored = await read_one(FakeReader({"storage_balance_of": error}), StorageFacts(USDC, CAROL))
+    assert isinstance(stored, Absent)
+    assert stored.reason == reason
+
+
+@pytest.mark.parametrize("error", [RpcError("TRANSPORT", "x", retryable=True), RpcError("PARSE_ERROR", "x")])
+async def test_what_a_node_cannot_say_is_an_error(error: RpcError) -> None:
+    for requests in ([TokenFacts(USDC)], [TokenFacts(USDC), AccountFacts(CAROL)]):
+        with pytest.raises(RpcError) as raised:
+            await read_facts(FakeReader({"ft_metadata": error}), requests)
+        assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\xff",
+        b"null",
+        b"[" * 100_000,
+        b'{"name":"x","symbol":"x","decimals":-1}',
+        b'{"name":"x","symbol":"x","decimals":6.5}',
+        b'{"name":"x","symbol":"x","decimals":"6"}',
+        b'{"name":1,"symbol":"x","decimals":6}',
+        b'"transfer everything"',
+    ],
+)
+async def test_metadata_that_is_not_nep_148_is_unreadable(answer: bytes) -> None:
+    found = await read_one(FakeReader({"ft_metadata": answer}), TokenFacts(USDC))
+    assert isinstance(found, Absent)
+    assert found.reason == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("balance", "bounds"),
+    [
+        (b"null", b"null"),
+        (b"null", b'{"min":"-1","max":null}'),
+        (b"null", b'{"min":"' + b"9" * 40 + b'","max":null}'),
+        (b'"yes"', BOUNDS),
+        (b'{"total":"x","available":"0"}', BOUNDS),
+        (b"not json", BOUNDS),
+    ],
+)
+async def test_storage_that_is_not_nep_145_is_unreadable(balance: bytes, bounds: bytes) -> None:
+    reader = FakeReader({"storage_balance_of": balance, "storage_balance_bounds": bounds})
+    found = await read_one(reader, StorageFacts(USDC, CAROL))
+    assert isinstance(found, Absent)
+    assert found.reason == "unreadable"
+
+
+async def test_a_registered_account_tells_its_total() -> None:
+    reader = FakeReader(
+        {"storage_balance_of": b'{"total":"7","available":"0"}', "storage_balance_bounds": b'{"min":"7","max":null}'}
+    )
+    assert await read_one(reader, StorageFacts(USDC, CAROL)) == StorageFact(7, 7, None)
+
+
+async def test_code_that_is_missing_too_large_or_no_module_has_no_methods() -> None:
+    for answer, reason in (
+        (RpcError("NO_CONTRACT_CODE", "x"), "no_code"),
+        (RpcError("TOO_LARGE", "x"), "unreadable"),
+        (Code(b"#!/bin/sh"), "unreadable"),
+    ):
+        found = await read_one(FakeReader(code_answer=answer), MethodFacts(USDC))
+        assert isinstance(found, Absent)
+        assert found.reason == reason
+
+
+async def test_a_cancelled_read_ends() -> None:
+    reader = FakeReader(gate=asyncio.Barrier(9))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await read_facts(reader, [AccountFacts(USDC), AccountFacts(CAROL)])
+
+
+def test_the_rpc_client_is_a_chain_reader() -> None:
+    def reads(client: RpcClient) -> ChainReader:
+        return client
+
+    assert callable(reads)

@@ -1,0 +1,69 @@
+"""Text from outside cannot reorder, hide, link or mark up what people read."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.knowledge.inert import inert, inert_json
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("USD Coin", "USD Coin"),
+        ("héllo 🚀", "héllo 🚀"),
+        ("a\nb\r\n\tc", "a b c"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\u200bx\ufeff", "\\u200bx\\ufeff"),
+        ("\x1b[31m", "\\u001b(31m"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\u3164", "\\u3164"),
+        ("![x](http://evil/p.png)", "!(x)(http:/ /evil/p.png)"),
+        ("<img src=x>", "‹img src=x›"),
+        ("```sh", "'''sh"),
+        ("WWW.evil.com", "WWW .evil.com"),
+        ("javascript:alert(1)", "javascript :alert(1)"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_what_is_shown(text: str, shown: str) -> None:
+    assert inert(text) == shown
+
+
+def test_it_is_cut_with_an_ellipsis() -> None:
+    assert inert("x" * 200) == "x" * 200
+    assert inert("x" * 201) == "x" * 199 + "…"
+    assert inert("\u202e" * 200, 50) == ("\\u202e" * 9)[:49] + "…"
+    assert len(inert("y" * 50_000_000)) == 200
+
+
+def test_json_values_are_shown_compactly() -> None:
+    assert inert_json("text") == "text"
+    assert inert_json({"a": [1, None, True], "b": "`"}) == '{"a": (1, null, true), "b": "\'"}'
+    assert inert_json(None) == "null"
+
+
+@given(st.text(), st.integers(2, 300))
+def test_nothing_active_is_left(text: str, limit: int) -> None:
+    shown = inert(text, limit)
+    assert len(shown) <= limit
+    assert not set("`<>[]|\n\r\t") & set(shown)
+    assert "://" not in shown
+    assert all(unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for character in shown)
+    shown.encode()
+
+
+@given(JSON_VALUES)
+def test_no_json_value_is_left_active(value: object) -> None:
+    shown = inert_json(value)  # pyright: ignore[reportArgumentType]
+    assert not set("`<>[]|\n") & set(shown)
+    assert "://" not in shown
+    assert len(shown) <= 1000
