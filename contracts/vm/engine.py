@@ -127,7 +127,7 @@ class Engine:
             except wasmtime.Trap as trap:
                 raise _trap_error(trap, execution) from None
             except wasmtime.WasmtimeError as error:
-                raise prepare_error("Instantiate", str(error).partition("\n")[0]) from None
+                raise _instance_error(str(error)) from None
             finally:
                 execution.settle_gas()
         if execution.burnt + execution.promised > execution.gas_limit:
@@ -175,9 +175,15 @@ def _trap_error(trap: wasmtime.Trap, execution: Execution) -> VmError:
     code = trap.trap_code
     if code is wasmtime.TrapCode.OUT_OF_FUEL:
         return execution.out_of_gas()
-    if code is None and "unknown import" in trap.message:
-        return link_error(trap.message.partition("\n")[0])
     return wasm_trap(_TRAPS.get(code, "GenericTrap") if code is not None else "GenericTrap")
+
+
+def _instance_error(text: str) -> VmError:
+    """What wasmtime reports without a trap: a call of an unknown import, or an instance beyond the limits."""
+    start = text.find("unknown import")
+    if start >= 0:
+        return link_error(text[start:].partition("\n")[0])
+    return prepare_error("Instantiate", text.partition("\n")[0])
 
 
 def _wasmtime_config() -> wasmtime.Config:

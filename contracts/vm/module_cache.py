@@ -5,6 +5,7 @@ match the checksum at its beginning (a torn or damaged file is compiled again). 
 version, machine and engine settings. Losing the cache costs time and nothing else, so failing to write is not an error.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -58,7 +59,8 @@ class ModuleCache:
             temporary.replace(path)
             self._prune()
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def _path(self, code_hash: CryptoHash) -> Path:
         return self._folder / f"{code_hash}-{self._suffix}"
@@ -70,7 +72,7 @@ class ModuleCache:
             return False
 
     def _prune(self) -> None:
-        files = sorted(self._folder.glob("*.cwasm"), key=lambda path: path.lstat().st_mtime)
+        files = sorted(self._folder.iterdir(), key=lambda path: path.lstat().st_mtime)
         for path in files[: max(0, len(files) - _KEPT_FILES)]:
             path.unlink(missing_ok=True)
 

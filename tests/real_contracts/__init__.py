@@ -1,0 +1,1 @@
+"""Tests against contracts that others wrote and compiled."""
