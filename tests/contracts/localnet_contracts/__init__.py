@@ -1,0 +1,1 @@
+"""Tests of the contracts that the embedded chain starts with."""
