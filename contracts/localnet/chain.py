@@ -205,7 +205,7 @@ class Chain:
             if self._stopping:
                 break
             self._work.clear()
-            await self._make_block()
+            await self.make_block()
 
     def stop(self) -> None:
         self._stopping = True
@@ -249,7 +249,8 @@ class Chain:
         except TimeoutError:
             return
 
-    async def _make_block(self) -> None:
+    async def make_block(self) -> None:
+        """One block of what waits now, committed and published. `run` calls it; two at a time are not allowed."""
         prev = self.head
         draft = BlockDraft(self.runtime, self._state, self._next_context(prev), prev, self._next_position)
         batch = self._take_batch()

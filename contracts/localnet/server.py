@@ -66,14 +66,11 @@ async def open_localnet(
         with _opened_store(chain_path(data_dir)) as store:
             loaded = store.load() or _begin(data_dir, store, runtime, config)
             chain = Chain(store, runtime, config, loaded, clock_ns=time.time_ns, settings=settings)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(chain.run(), name="localnet_blocks")
-                try:
-                    async with _served(chain, listen, wait_timeout_s) as rpc_url:
-                        yield Localnet(rpc_url, chain)
-                finally:
-                    chain.stop()
-            chain.close()
+            try:
+                async with _producing(chain), _served(chain, listen, wait_timeout_s) as rpc_url:
+                    yield Localnet(rpc_url, chain)
+            finally:
+                chain.close()
 
 
 async def run_localnet(
@@ -94,6 +91,22 @@ async def run_localnet(
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def _producing(chain: Chain) -> AsyncGenerator[None]:
+    """Blocks are made until the end; what the body raises comes out as it is, not as a group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(chain.run(), name="localnet_blocks")
+            try:
+                yield
+            finally:
+                chain.stop()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
 
 
 @contextmanager
