@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from contracts.catalogue import contract, keys, near, storage, tokens, wrap
+from contracts.catalogue import contract, keys, near, storage, tokens, transactions, wrap
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
@@ -26,7 +26,7 @@ _ENTRIES: Final[tuple[AnyEntry, ...]] = (
     contract.CONTRACT_VIEW,
     contract.CONTRACT_CALL,
     contract.CONTRACT_METHODS,
-    near.TX_STATUS,
+    transactions.TX_STATUS,
 )
 
 CATALOGUE: Final[Mapping[str, AnyEntry]] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

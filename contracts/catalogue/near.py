@@ -1,11 +1,11 @@
-"""NEAR itself: balances, an account's state, transfers, and what became of a transaction."""
+"""NEAR itself: balances, an account's state, transfers."""
 
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from contracts.calls import ChangeCall, Transfer, ViewAccount, ViewTransaction
-from contracts.catalogue.arguments import AccountArg, AmountArg, Args, HashArg
+from contracts.calls import ChangeCall, Transfer, ViewAccount
+from contracts.catalogue.arguments import AccountArg, AmountArg, Args
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example, merge_effects
 from contracts.catalogue.receivers import check_receiver
 from contracts.chain.outcome import Effect, ViewReturned
@@ -28,11 +28,6 @@ class NearTransferArgs(Args):
     amount: AmountArg
 
 
-class TxStatusArgs(Args):
-    tx_hash: HashArg
-    sender_id: AccountArg | None = Field(None, description="who sent it")
-
-
 class AccountAnswer(BaseModel):
     """`view_account` of nearcore."""
 
@@ -42,6 +37,8 @@ class AccountAnswer(BaseModel):
     locked: int = Field(ge=0)
     code_hash: str | None
     storage_usage: int = Field(ge=0)
+    global_contract_hash: str | None = None
+    global_contract_account_id: str | None = None
 
 
 def _view_account(args: AccountArgs, _facts: ChainFacts, _context: BuildContext) -> Built:
@@ -80,13 +77,20 @@ def _account_view_answer(args: AccountArgs, returned: ViewReturned, _facts: Chai
     account = _account(returned.value)
     if account is None:
         return _unreadable(args.account_id, returned.value)
-    has_code = account.code_hash is not None and set(account.code_hash) != {"1"}
-    code = f"contract code {inert(account.code_hash or '')}" if has_code else "no contract code of its own"
     return (
-        f"{args.account_id}: {code}, {account.storage_usage} bytes of storage used, "
+        f"{args.account_id}: {_code(account)}, {account.storage_usage} bytes of storage used, "
         f"{format_near(account.amount)} NEAR, {format_near(account.locked)} NEAR locked "
         f"(block {returned.block_height})."
     )
+
+
+def _code(account: AccountAnswer) -> str:
+    shared = account.global_contract_account_id or account.global_contract_hash
+    if shared is not None:
+        return f"the global contract {inert(shared, 64)}"
+    if account.code_hash is None or set(account.code_hash) == {"1"}:
+        return "no contract code"
+    return f"contract code {inert(account.code_hash, 64)}"
 
 
 def _account(value: JsonValue) -> AccountAnswer | None:
@@ -124,60 +128,6 @@ def _transfer_build(args: NearTransferArgs, facts: ChainFacts, context: BuildCon
     )
 
 
-def _tx_status_build(args: TxStatusArgs, _facts: ChainFacts, context: BuildContext) -> Built:
-    sender = args.sender_id or context.default_sender or context.signer_id
-    return Built((ViewTransaction(args.tx_hash, sender),), f"look up transaction {args.tx_hash} of {sender}")
-
-
-class TxAnswer(BaseModel):
-    """The parts of `tx` that people are told."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    final_execution_status: Literal["NONE", "INCLUDED", "EXECUTED_OPTIMISTIC", "INCLUDED_FINAL", "EXECUTED", "FINAL"]
-    status: JsonValue = None
-
-
-_PROGRESS: Final = {
-    "NONE": "not executed yet",
-    "INCLUDED": "in a block that is not final, not executed yet",
-    "INCLUDED_FINAL": "in a final block, not executed yet",
-    "EXECUTED_OPTIMISTIC": "executed, its block is not final yet",
-    "EXECUTED": "executed, not all of its blocks are final yet",
-    "FINAL": "final",
-}
-
-
-def _tx_status_answer(args: TxStatusArgs, returned: ViewReturned, _facts: ChainFacts, context: BuildContext) -> str:
-    link = context.registry.explorer_tx(args.tx_hash)
-    end = f" {link}" if link else ""
-    try:
-        answer = TxAnswer.model_validate(returned.value)
-    except ValidationError:
-        return f"Transaction {args.tx_hash}: {inert_json(returned.value, 300)}{end}"
-    return f"Transaction {args.tx_hash} is {_PROGRESS[answer.final_execution_status]}{_ending(answer.status)}.{end}"
-
-
-def _ending(status: JsonValue) -> str:
-    match status:
-        case {"SuccessValue": _} | {"SuccessReceiptId": _}:
-            return " and succeeded"
-        case {"Failure": failure}:
-            return f" and failed: {inert_json(failure, 300)}"
-        case _:
-            return ""
-
-
-def _tx_unknown(args: TxStatusArgs, error: RpcError, context: BuildContext) -> str | None:
-    if error.code != "UNKNOWN_TRANSACTION":
-        return None
-    sender = args.sender_id or context.default_sender or context.signer_id
-    return (
-        f"No transaction {args.tx_hash} of {sender} is known on {context.network} to the node that was asked. "
-        "If someone else sent it, name them: sender_id=ACCOUNT."
-    )
-
-
 NEAR_BALANCE: Final = Entry(
     name="near_balance",
     kind="view",
@@ -211,20 +161,4 @@ NEAR_TRANSFER: Final = Entry(
     needs=_transfer_needs,
     build=_transfer_build,
     examples=(Example("send 1.5 NEAR to bob.localnet", {"receiver_id": "bob.localnet", "amount": "1.5"}),),
-)
-
-TX_STATUS: Final = Entry(
-    name="tx_status",
-    kind="view",
-    about="outcome of a transaction",
-    args=TxStatusArgs,
-    build=_tx_status_build,
-    answer=_tx_status_answer,
-    explain=_tx_unknown,
-    examples=(
-        Example(
-            "did 8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS go through",
-            {"tx_hash": "8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS"},
-        ),
-    ),
 )

@@ -1,23 +1,20 @@
-"""NEAR: balances in plain words, transfers that lose nothing, and what became of a transaction."""
+"""NEAR: balances in plain words, and transfers that lose nothing."""
 
-import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.calls import Transfer, ViewAccount, ViewTransaction
+from contracts.calls import Transfer, ViewAccount
 from contracts.catalogue.near import storage_hold
 from contracts.chain.outcome import Effect
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.facts import Absent, AccountFacts
-from contracts.knowledge.registry import Registry
 from contracts.types import U128_MAX, AccountId, Yocto, format_near
 from tests.contracts.catalogue.world import (
     ALICE,
     BOB,
-    CONTEXT,
     CONTRACT,
     EXISTS,
     NO_ACCOUNT,
@@ -149,7 +146,12 @@ def test_an_account_is_told_with_its_code() -> None:
     assert HASH in said
     assert "5000 bytes" in said
     for none in (None, "1" * 32):
-        assert "no contract code" in answer("account_view", {"account_id": "@me"}, account(NEAR, code_hash=none))
+        assert "no contract code," in answer("account_view", {"account_id": "@me"}, account(NEAR, code_hash=none))
+
+
+def test_a_global_contract_is_named() -> None:
+    value = {**account(NEAR), "global_contract_account_id": "publisher.testnet"}
+    assert "the global contract publisher.testnet" in answer("account_view", {"account_id": "@me"}, value)
 
 
 @pytest.mark.parametrize("value", [None, {}, {"amount": "x"}, {"amount": "-1", "locked": "0"}, "`rm`"])
@@ -158,50 +160,6 @@ def test_an_unreadable_account_is_shown_inert(value: Any) -> None:
         said = answer(action, {"account_id": "@me"}, value)
         assert "not readable" in said
         assert "`" not in said
-
-
-def test_a_transactions_sender_is_the_one_said_else_ours_else_the_caller() -> None:
-    given_sender = view(build("tx_status", {"tx_hash": HASH, "sender_id": "bob.localnet"}))
-    assert isinstance(given_sender, ViewTransaction)
-    assert given_sender.sender_id == BOB
-    ours = dataclasses.replace(CONTEXT, default_sender=BOB)
-    assert view(build("tx_status", {"tx_hash": HASH}, context=ours)) == given_sender
-    own = view(build("tx_status", {"tx_hash": HASH}))
-    assert isinstance(own, ViewTransaction)
-    assert own.sender_id == ALICE
-
-
-@pytest.mark.parametrize(
-    ("status", "level", "said"),
-    [
-        ({"SuccessValue": ""}, "FINAL", "is final and succeeded."),
-        ({"SuccessValue": ""}, "EXECUTED_OPTIMISTIC", "executed, its block is not final yet and succeeded."),
-        ("NotStarted", "NONE", "is not executed yet."),
-        ({"Failure": {"ActionError": {"kind": "`x`"}}}, "FINAL", "is final and failed: "),
-        (None, "INCLUDED", "in a block that is not final"),
-    ],
-)
-def test_a_transactions_state_is_told(status: Any, level: str, said: str) -> None:
-    text = answer("tx_status", {"tx_hash": HASH}, {"final_execution_status": level, "status": status})
-    assert said in text
-    assert HASH in text
-    assert "`" not in text
-
-
-def test_a_transaction_is_linked_where_there_is_an_explorer() -> None:
-    testnet = dataclasses.replace(CONTEXT, network="testnet", registry=Registry.for_network("testnet"))
-    value: dict[str, Any] = {"final_execution_status": "FINAL", "status": {"SuccessValue": ""}}
-    assert answer("tx_status", {"tx_hash": HASH}, value, context=testnet).endswith(
-        f"https://testnet.nearblocks.io/txns/{HASH}"
-    )
-    assert "http" not in answer("tx_status", {"tx_hash": HASH}, value)
-
-
-def test_an_unknown_transaction_asks_for_its_sender() -> None:
-    said = explain("tx_status", {"tx_hash": HASH}, RpcError("UNKNOWN_TRANSACTION", "doesn't exist"))
-    assert said is not None
-    assert "sender_id=ACCOUNT" in said
-    assert explain("tx_status", {"tx_hash": HASH}, RpcError("TRANSPORT", "x", retryable=True)) is None
 
 
 def test_facts_that_were_not_asked_for_are_a_mistake_of_the_code() -> None:
