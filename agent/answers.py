@@ -1,0 +1,133 @@
+"""What people are told, in plain words: outcomes with exact amounts and hashes; text from outside quoted and inert."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from agent.records import CallOutcome, Status
+from contracts.chain.outcome import (
+    Declined,
+    ExecutionFailed,
+    Failed,
+    Finalized,
+    NotDone,
+    Outcome,
+    PartiallyExecuted,
+    Unconfirmed,
+    ViewReturned,
+)
+from contracts.errors import ContractsError, RpcError
+from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.registry import Registry
+from contracts.types import CryptoHash
+
+
+def call_outcome(action: str, outcome: Outcome) -> CallOutcome:
+    """One step in the form front ends show (INTERFACE: `outcomes[]`)."""
+    match outcome:
+        case ViewReturned(value, block_height):
+            return CallOutcome(action=action, status="returned", value=value, block_height=block_height)
+        case Finalized(execution):
+            return CallOutcome(
+                action=action,
+                status="final",
+                value=execution.value,
+                tx_hash=execution.tx_hash,
+                block_height=execution.block_height,
+            )
+        case PartiallyExecuted(execution, message) | ExecutionFailed(execution, _, message):
+            partial = isinstance(outcome, PartiallyExecuted)
+            return CallOutcome(
+                action=action,
+                status="partial" if partial else "failed",
+                value=execution.value,
+                tx_hash=execution.tx_hash,
+                block_height=execution.block_height,
+                error={"code": "partially_executed" if partial else outcome.code, "message": inert(message, 500)},
+            )
+        case Failed(stage, code, message, tx_hash):
+            return CallOutcome(
+                action=action,
+                status="unconfirmed" if stage == "unknown" else "failed",
+                tx_hash=tx_hash,
+                error={"code": code, "message": inert(message, 500)},
+            )
+        case Unconfirmed(tx_hash, message, code):
+            error = {"code": code, "message": inert(message, 500)}
+            return CallOutcome(action=action, status="unconfirmed", tx_hash=tx_hash, error={**error})
+        case Declined(reason) | NotDone(reason):
+            return CallOutcome(action=action, status="not_done", error={"code": "not_done", "message": reason})
+        case _:
+            assert_never(outcome)
+
+
+def failed_view(action: str, error: ContractsError) -> CallOutcome:
+    """A view that the node refused."""
+    return CallOutcome(action=action, status="failed", error={"code": error.code, "message": inert(error.message, 500)})
+
+
+def status_of(outcomes: Sequence[Outcome]) -> Status:
+    """The status of a plan's change steps together; what may still happen on chain weighs most."""
+    if any(isinstance(o, Unconfirmed) or (isinstance(o, Failed) and o.stage == "unknown") for o in outcomes):
+        return "unconfirmed"
+    done = sum(isinstance(outcome, Finalized) for outcome in outcomes)
+    if outcomes and done == len(outcomes):
+        return "executed"
+    if done or any(isinstance(outcome, PartiallyExecuted) for outcome in outcomes):
+        return "partially_executed"
+    return "failed"
+
+
+def step_text(summary: str, outcome: Outcome, registry: Registry) -> str:
+    """One change step: what it was, what became of it, its hash, and what to do."""
+    match outcome:
+        case Finalized(execution):
+            returned = "" if execution.value is None else f" It returned {inert_json(execution.value, 300)}."
+            return f"Done: {summary}.{returned}\n  {_where(execution.tx_hash, registry, execution.block_height)}"
+        case PartiallyExecuted(execution, message):
+            return (
+                f"Only partly done: {summary}. {_quoted(message)}\n"
+                f"  {_where(execution.tx_hash, registry, execution.block_height)}\n"
+                "  Part of it took effect: look at the transaction before you repeat it."
+            )
+        case ExecutionFailed(execution, code, message):
+            return (
+                f"Failed on chain ({code}): {summary}. {_quoted(message)}\n"
+                f"  {_where(execution.tx_hash, registry, execution.block_height)}\n"
+                "  It was rolled back, only gas was spent. Correct the cause and ask again."
+            )
+        case Failed("unknown", code, message):
+            return (
+                f"Unknown ({code}): {summary}. {inert(message, 500)}\n"
+                "  It may have been sent: do not repeat it before the daemon was started again and says what became of it."
+            )
+        case Failed(_, code, message, tx_hash):
+            place = f"\n  {_where(tx_hash, registry, None)}" if tx_hash else ""
+            return f"Not done ({code}): {summary}. {inert(message, 500)}{place}\n  Nothing moved; ask again to retry."
+        case Unconfirmed(tx_hash, message):
+            return (
+                f"Not confirmed yet: {summary}. {inert(message, 500)}\n  {_where(tx_hash, registry, None)}\n"
+                f"  It may still happen, so do not repeat it: ask /tx_status {tx_hash} first."
+            )
+        case Declined(reason) | NotDone(reason):
+            return f"Not done: {summary}. {reason}"
+        case ViewReturned(value):
+            return f"{summary}: {inert_json(value, 300)}"
+        case _:
+            assert_never(outcome)
+
+
+def rpc_text(what: str, error: RpcError) -> str:
+    """Why a read did not work, and what to do."""
+    end = "Try again in a moment." if error.retryable else "Check the ids and the method, then ask again."
+    return f"{what} failed ({error.code}): {_quoted(error.message)} {end}"
+
+
+def _quoted(message: str) -> str:
+    """Text of a contract or a node, on one line, marked as theirs."""
+    return f"The chain says: “{inert(message, 400)}”."
+
+
+def _where(tx_hash: CryptoHash, registry: Registry, block_height: int | None) -> str:
+    link = registry.explorer_tx(tx_hash)
+    block = f", block {block_height}" if block_height is not None else ""
+    return f"Transaction {tx_hash}{block}{f', {link}' if link else ''}"

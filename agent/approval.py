@@ -1,0 +1,160 @@
+"""Approval by text: what a decision looks like, the codes, and the card that people read. Pure, but for the code key's file.
+
+A code is the first 40 bits of a keyed hash of its card's request id, in Crockford's base 32. So the same card sent again
+shows the same code, also after a restart and in a second tab, while the database keeps a hash of it only. The key is random,
+made once per data folder, and lies beside the database, not in it.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from agent.data_folder import read_key, write_key
+from agent.planning.conversations import CARD_BEGIN, CARD_END
+from contracts.calls import Action, ChangeCall, FunctionCall, Transfer
+from contracts.chain.rpc_types import Fee, ProtocolConfig
+from contracts.signing.transaction import encode_actions
+from contracts.types import TGAS, AccountId, format_near, format_units
+
+CODE_KEY: Final = "code_key"
+"""The file of the key in the data folder."""
+
+_KEY_DIGITS: Final = 64
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_DECISION = re.compile(r"(?i)\s*(confirm|cancel)\s+([0-9A-HJKMNP-TV-Z]{8})\s*")
+_ARGUMENT_BYTE_GAS: Final = 5_000_000
+"""Above what a byte of arguments costs to send and to execute together (4.5 M gas in protocol 86)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    verb: Literal["confirm", "cancel"]
+    code: str
+    """In capitals. Never logged, never stored."""
+
+    def __repr__(self) -> str:
+        return f"Decision({self.verb})"
+
+
+def read_decision(text: str) -> Decision | None:
+    """The decision in a user's last message, when it is nothing but one (INTERFACE, "Approval by text")."""
+    found = _DECISION.fullmatch(text)
+    if found is None:
+        return None
+    return Decision("confirm" if found[1].lower() == "confirm" else "cancel", found[2].upper())
+
+
+class Codes:
+    """The codes of cards, by one data folder's key. What is stored of them is `CardStore.hash_code`."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def code_of(self, request_id: str) -> str:
+        """The 8-character code of a request's card."""
+        bits = int.from_bytes(hmac.digest(self._key, request_id.encode(), hashlib.sha256)[:5])
+        return "".join(_ALPHABET[bits >> shift & 31] for shift in range(35, -1, -5))
+
+
+def open_code_key(data_dir: Path) -> bytes:
+    """The key of DATA_DIR/code_key (0600), made at the first call. OSError where the folder cannot be written."""
+    key = read_key(data_dir, CODE_KEY)
+    if key is None or len(key) < _KEY_DIGITS:
+        key = secrets.token_hex(_KEY_DIGITS // 2)
+        write_key(data_dir, CODE_KEY, key)
+    return key.encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class GasBound:
+    """The most that gas can cost for a plan at the current price."""
+
+    gas: int
+    yocto: int | None
+    """None: the node did not say the price."""
+
+
+def gas_bound(calls: Sequence[ChangeCall], config: ProtocolConfig, gas_price: int | None) -> GasBound:
+    """Attached gas and fees of all calls, rounded up to a whole Tgas for each, at today's price."""
+    gas = sum(_call_gas(call, config) for call in calls)
+    return GasBound(gas, None if gas_price is None else gas * max(gas_price, config.min_gas_price))
+
+
+def card_text(
+    request_id: str,
+    *,
+    network: str,
+    signer_id: AccountId,
+    summaries: Sequence[str],
+    notes: Sequence[str],
+    calls: Sequence[ChangeCall],
+    bound: GasBound,
+) -> str:
+    """The card without its code: who, what, to whom, exact amounts, deposits, gas bound, network, notes."""
+    lines = [f"{CARD_BEGIN}{request_id} on {network}, signed by {signer_id}:"]
+    numbered = len(summaries) > 1
+    lines += [f"  {number}. {text}" if numbered else f"  {text}" for number, text in enumerate(summaries, start=1)]
+    lines += [f"  Note: {note}" for note in notes]
+    lines += [f"  Transaction {n}: {_call_line(call)}" for n, call in enumerate(calls, start=1)]
+    total = sum(call.deposit for call in calls)
+    lines.append(f"  NEAR that leaves {signer_id}: {format_near(total)} NEAR, gas apart")
+    price = "" if bound.yocto is None else f", {format_near(bound.yocto)} NEAR at today's price"
+    lines.append(f"  Gas: at most {-(-bound.gas // TGAS)} Tgas{price}; what is not burnt comes back")
+    if numbered or len(calls) > 1:
+        lines.append("  They are done in this order and stop at the first failure.")
+    return "\n".join(lines)
+
+
+def how_to_decide(request_id: str, code: str | None, expires_at: float, *, repeated: bool = False) -> str:
+    """The end of a card: how to confirm or cancel, and until when. Without a code, by request id."""
+    until = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    again = "  This is the card that is already waiting.\n" if repeated else ""
+    if code is None:
+        how = (
+            f"  Your key cannot confirm here. On the daemon's machine: near-agent approve {request_id}\n"
+            f"  It expires at {until}."
+        )
+    else:
+        how = f"  To approve, write: confirm {code}\n  To drop it, write: cancel {code}\n  It expires at {until}."
+    return f"{again}{how} {CARD_END}"
+
+
+def _call_line(call: ChangeCall) -> str:
+    return f"to {call.receiver_id}: " + ", ".join(_action_text(action) for action in call.actions)
+
+
+def _action_text(action: Action) -> str:
+    match action:
+        case Transfer(deposit):
+            return f"transfer {format_near(deposit)} NEAR"
+        case FunctionCall(method_name, _, gas, deposit):
+            attached = format_units(gas, len(str(TGAS)) - 1)
+            return f"call {method_name} (deposit {format_near(deposit)} NEAR, gas {attached} Tgas)"
+        case _:
+            return action.kind.replace("_", " ")
+
+
+def _call_gas(call: ChangeCall, config: ProtocolConfig) -> int:
+    gas = _fee(config.receipt_fee)
+    for action in call.actions:
+        match action:
+            case FunctionCall(_, _, attached, _):
+                gas += attached + _fee(config.function_call_fee)
+            case Transfer():
+                gas += _fee(config.transfer_fee)
+                # A transfer brings an implicit account to life.
+                gas += 0 if call.receiver_id.kind == "named" else _fee(config.create_account_fee)
+            case _:
+                gas += _fee(config.create_account_fee)
+    gas += len(encode_actions(call.actions)) * _ARGUMENT_BYTE_GAS
+    return -(-gas // TGAS) * TGAS
+
+
+def _fee(fee: Fee | None) -> int:
+    return max(fee.send_sir, fee.send_not_sir) + fee.execution if fee else TGAS

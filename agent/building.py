@@ -1,0 +1,120 @@
+"""From planned calls to calls: facts read at one block, the entries' pure `build`, validation of what comes out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from agent.records import PlannedCall
+from contracts.calls import ChangeCall, ViewCall
+from contracts.catalogue.entry import AnyEntry, BuildContext, Built
+from contracts.chain.ledger import Ledger
+from contracts.chain.outcome import Effect
+from contracts.chain.rpc_types import ProtocolConfig
+from contracts.checks.validation import ValidatedCall, ValidationContext, validate
+from contracts.errors import RpcError
+from contracts.knowledge.facts import ChainFacts, ChainReader, FactRequest, read_facts
+from contracts.knowledge.registry import Network, Registry
+from contracts.types import AccountId, CryptoHash, Yocto
+
+
+class Reads(ChainReader, Protocol):
+    """What is read from the chain to build, show and price a plan. RpcError where a node does not answer."""
+
+    async def protocol_config(self) -> ProtocolConfig: ...
+
+    async def gas_price(self) -> Yocto: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One planned call, built. `args` is what the entry read from the plan's arguments."""
+
+    planned: PlannedCall
+    entry: AnyEntry
+    args: Any
+    context: BuildContext
+    facts: ChainFacts
+    built: Built
+    validated: tuple[ValidatedCall, ...]
+
+    @property
+    def views(self) -> tuple[ViewCall, ...]:
+        return tuple(made.call for made in self.validated if not isinstance(made.call, ChangeCall))
+
+    @property
+    def changes(self) -> tuple[ChangeCall, ...]:
+        return tuple(made.call for made in self.validated if isinstance(made.call, ChangeCall))
+
+    @property
+    def expected(self) -> tuple[tuple[Effect, ...], ...]:
+        """Expected effects per change; they are the whole action's, so an action of several transactions has none."""
+        return (self.built.expected,) if len(self.changes) == 1 else ((),) * len(self.changes)
+
+
+class Builder:
+    """Builds for one network. InvalidInput where the plan cannot become calls, RpcError where facts cannot be read."""
+
+    def __init__(
+        self,
+        catalogue: Mapping[str, AnyEntry],
+        registry: Registry,
+        reads: Reads,
+        ledger: Ledger,
+        *,
+        network: Network,
+        chain_id: str,
+    ) -> None:
+        self._catalogue = catalogue
+        self._registry = registry
+        self._reads = reads
+        self._ledger = ledger
+        self._network: Network = network
+        self._chain_id = chain_id
+
+    async def build(self, calls: Sequence[PlannedCall], signer_id: AccountId) -> tuple[Step, ...]:
+        """The steps of a plan, all facts read at one final block."""
+        context = await self._context(signer_id)
+        entries = [self._catalogue[call.action] for call in calls]
+        read = [entry.parse(call.args, signer_id, self._registry) for entry, call in zip(entries, calls, strict=True)]
+        contexts = [await self._with_sender(context, call) for call in calls]
+        wanted: list[FactRequest] = []
+        for entry, args, own in zip(entries, read, contexts, strict=True):
+            wanted += entry.needs(args, own)
+        facts = await read_facts(self._reads, wanted)
+        limits = ValidationContext(context.limits)
+        steps: list[Step] = []
+        for call, entry, args, own in zip(calls, entries, read, contexts, strict=True):
+            built = entry.build(args, facts, own)
+            validated = tuple(validate(made, limits) for made in built.calls)
+            steps.append(Step(call, entry, args, own, facts, built, validated))
+        return tuple(steps)
+
+    async def _context(self, signer_id: AccountId) -> BuildContext:
+        limits = (await self._reads.protocol_config()).limits
+        if limits is None:
+            raise RpcError("BAD_ANSWER", "the node does not state its limits; configure another RPC address")
+        return BuildContext(self._network, self._chain_id, signer_id, self._registry, limits)
+
+    async def _with_sender(self, context: BuildContext, call: PlannedCall) -> BuildContext:
+        """For a transaction's status without a sender: the account that sent this hash by our own ledger."""
+        tx_hash = call.args.get("tx_hash")
+        if not isinstance(tx_hash, str) or "sender_id" in call.args:
+            return context
+        intent = await self._ledger.by_hash(CryptoHash(tx_hash))
+        return context if intent is None else replace(context, default_sender=intent.signer_id)
+
+
+def changes_of(steps: Sequence[Step]) -> tuple[ChangeCall, ...]:
+    """All transactions of a plan, in order."""
+    return tuple(change for step in steps for change in step.changes)
+
+
+def expected_of(steps: Sequence[Step]) -> tuple[tuple[Effect, ...], ...]:
+    """Expected effects of `changes_of`, one entry per transaction."""
+    return tuple(effects for step in steps for effects in step.expected)
+
+
+def split_at_change(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """The views that can be answered at once, and everything from the first change on."""
+    first = next((place for place, step in enumerate(steps) if step.changes), len(steps))
+    return tuple(steps[:first]), tuple(steps[first:])
