@@ -45,9 +45,9 @@ _SHAPES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("hf_", re.compile(r"(?<![A-Za-z0-9_-])(hf_[A-Za-z0-9]{16,})")),
     ("confirm", re.compile(r"(?i)\bconfirm[\s:`'\"*]{1,6}([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")),
     ("cancel", re.compile(r"(?i)\bcancel[\s:`'\"*]{1,6}([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")),
-    ("key", re.compile(r"(?i)(?:private|secret|api)[_ -]?key[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"',;&}\]]{6,})")),
-    ("key=", re.compile(r"(?i)[?&](?:api_?)?key=([^\s\"'&]{6,})")),
-    ("passw", re.compile(r"(?i)passw(?:or)?d[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"',;&}\]]{3,})")),
+    ("key", re.compile(r"(?i)(?:private|secret|api)[_ -]?key[\"']?\s{0,3}[:=]\s{0,3}[\"']?((?!\*)[^\s\"',;&}\]]{6,})")),
+    ("key=", re.compile(r"(?i)[?&]key=((?!\*)[^\s\"'&]{6,})")),
+    ("passw", re.compile(r"(?i)passw(?:or)?d[\"']?\s{0,3}[:=]\s{0,3}[\"']?((?!\*)[^\s\"',;&}\]]{3,})")),
 )
 """A lower-case text that must occur, and the shape; group 1 is what is masked."""
 _TOKEN_BYTES: Final = bytes(

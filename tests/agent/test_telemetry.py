@@ -1,0 +1,275 @@
+"""Redaction: no secret in any shape gets through, nothing else is lost; and logs go to one place in two forms."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import base58
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from mnemonic import Mnemonic
+from pydantic import JsonValue
+
+from agent import telemetry
+from agent.telemetry import redact, redact_json, set_up_logging
+
+ED25519_SECRET = base58.b58encode(bytes(range(64))).decode()
+SECP256K1_SECRET = base58.b58encode(bytes(range(1, 33))).decode()
+ED25519_PUBLIC = "ed25519:" + base58.b58encode(bytes(range(1, 33))).decode()
+SECP256K1_PUBLIC = "secp256k1:" + base58.b58encode(bytes(range(1, 65))).decode()
+PHRASE = Mnemonic("english").to_mnemonic(bytes(range(16)))
+LONG_PHRASE = Mnemonic("english").to_mnemonic(bytes(range(32)))
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+SECRETS = {
+    "ed25519": (f"my key is ed25519:{ED25519_SECRET}, keep it", ED25519_SECRET),
+    "ed25519 in capitals": (f"ED25519:{ED25519_SECRET}", ED25519_SECRET),
+    "secp256k1": (f"secp256k1:{SECP256K1_SECRET}.", SECP256K1_SECRET),
+    "bare": (f"import {ED25519_SECRET} please", ED25519_SECRET),
+    "bare in quotes": (f'{{"x":"{ED25519_SECRET}"}}', ED25519_SECRET),
+    "bearer": ("Authorization: Bearer abc.DEF-123_~", "abc.DEF-123_~"),
+    "our api key": ("use na_" + "aB3-_" * 8 + "xyz now", "na_" + "aB3-_" * 8 + "xyz"),
+    "openai key": ("sk-proj-abcdefghijklmnop1234", "sk-proj-abcdefghijklmnop1234"),
+    "groq key": ("gsk_abcdefghijklmnop1234", "gsk_abcdefghijklmnop1234"),
+    "hub key": ("hf_abcdefghijklmnop1234", "hf_abcdefghijklmnop1234"),
+    "confirm": ("confirm 7Z4K9QXA", "7Z4K9QXA"),
+    "cancel": ("please CANCEL\n`7z4k9qxa`", "7z4k9qxa"),
+    "confirm in a card": ("Reply **confirm 7Z4K9QXA** to send", "7Z4K9QXA"),
+    "phrase": (f"restore {PHRASE} and go", PHRASE),
+    "long phrase": (LONG_PHRASE, LONG_PHRASE),
+    "phrase over lines": ("\n".join(PHRASE.split()), PHRASE.split()[0]),
+    "numbered phrase": (" ".join(f"{n}. {word}" for n, word in enumerate(PHRASE.split(), 1)), PHRASE.split()[5]),
+    "phrase in capitals": (" ".join(word.capitalize() for word in PHRASE.split()), PHRASE.split()[3].capitalize()),
+    "private key by name": ('{"private_key": "abcdef123"}', "abcdef123"),
+    "api key by name": ("api-key=abcdef123&x=1", "abcdef123"),
+    "key in an address": ("https://rpc.example/?apiKey=abcdef123&b=2", "abcdef123"),
+    "password": ("Password: hunter2!", "hunter2!"),
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_in_a_text_is_masked_and_its_length_kept(name: str) -> None:
+    text, secret = SECRETS[name]
+    clean, count = redact(text)
+    assert secret not in clean
+    assert count == 1
+    assert len(clean) == len(text)
+    assert redact(clean) == (clean, 0)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_masked_wherever_it_stands_in_a_value(name: str) -> None:
+    text, secret = SECRETS[name]
+    value: JsonValue = {"a": [{"b": text}, 1, None, True], text: "key"}
+    clean, count = redact_json(value)
+    assert isinstance(clean, dict)
+    assert secret not in str(clean["a"])
+    assert count >= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ED25519_PUBLIC,
+        SECP256K1_PUBLIC,
+        f"add key {SECP256K1_PUBLIC} to bob.near",
+        "send 12.5 USDC to bob.testnet and confirm when it is done",
+        "please send twelve tokens over there once more because the last time nothing came of it",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "44PMwfFs4tfN4ujLy5xwpiGxQfa9abP5HFYtub8vgHXn",
+        "near_balance, account_view, near_transfer, access_keys, ft_balance, storage_deposit, storage_balance, near_wrap",
+        "eyJyZWNlaXZlcl9pZCI6ImJvYi5uZWFyIiwiYW1vdW50IjoiMTI1MDAwMDAiLCJtZW1vIjpudWxsfSAgICAgICAgICAgICAg",
+        "bearer of news",
+        "a token costs 1 NEAR; the key: see docs",
+        "",
+        "確認 confirm この取引",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact(text) == (text, 0)
+
+
+def test_documents_of_the_project_hold_nothing_that_looks_like_a_secret() -> None:
+    for name in ("README.md", "agent.toml", "CHANGELOG.md"):
+        text = (Path(__file__).parents[2] / name).read_text()
+        changed = redact(text)[0]
+        assert [line for line, kept in zip(text.splitlines(), changed.splitlines(), strict=True) if line != kept] == []
+
+
+def test_words_that_end_a_phrase_are_no_phrase_words() -> None:
+    assert telemetry._STOPWORDS & set(Mnemonic("english").wordlist) == set()
+
+
+@given(
+    st.binary(min_size=16, max_size=32).filter(lambda raw: len(raw) % 4 == 0), st.sampled_from(["  ", ", ", "\n", " "])
+)
+def test_every_seed_phrase_is_seen(entropy: bytes, between: str) -> None:
+    words = Mnemonic("english").to_mnemonic(entropy).split()
+    assert redact(between.join(words))[1] == 1
+
+
+@given(raw=st.binary(min_size=64, max_size=64), prefixed=st.booleans())
+def test_every_ed25519_secret_is_seen(*, raw: bytes, prefixed: bool) -> None:
+    secret = base58.b58encode(raw).decode()
+    if prefixed or len(secret) >= 85:
+        clean, count = redact(("ed25519:" if prefixed else "") + secret)
+        assert (secret in clean, count) == (False, 1)
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_public_keys_and_hashes_are_never_taken_for_secrets(raw: bytes) -> None:
+    text = base58.b58encode(raw).decode()
+    assert redact("ed25519:" + text) == ("ed25519:" + text, 0)
+    assert redact(text) == (text, 0)
+
+
+@given(
+    st.sampled_from(["confirm", "Cancel", "CONFIRM"]),
+    st.text(CROCKFORD, min_size=8, max_size=8) | st.text(CROCKFORD.lower(), min_size=8, max_size=8),
+)
+def test_every_code_is_masked(verb: str, code: str) -> None:
+    assert redact(f"  {verb} {code} ")[0] == f"  {verb} ******** "
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_redaction_keeps_the_form_and_is_done_once(value: JsonValue) -> None:
+    clean, _ = redact_json(value)
+    assert type(clean) is type(value)
+    assert redact_json(clean) == (clean, 0)
+    json.dumps(clean, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "private_key",
+        "secret",
+        "client_secret",
+        "seed_phrase",
+        "mnemonic",
+        "password",
+        "api_key",
+        "X-Api-Key",
+        "Authorization",
+        "access_token",
+        "confirm_code",
+        "Cookie",
+        "seed",
+        "user_password",
+        "secretKey",
+        "SECRET_KEY",
+    ],
+)
+def test_what_a_key_names_as_secret_is_masked_whole(key: str) -> None:
+    assert redact_json({key: "short"}) == ({key: "*****"}, 1)
+    assert redact_json({key: 12345}) == ({key: "********"}, 1)
+    assert redact_json({key: ["ab", None]}) == ({key: ["**", None]}, 1)
+    assert redact_json({key: None}) == ({key: None}, 0)
+
+
+@pytest.mark.parametrize(
+    "key", ["public_key", "token", "key_id", "api_key_env", "method_name", "random_seed", "code", "keys"]
+)
+def test_what_a_key_does_not_name_as_secret_stays(key: str) -> None:
+    assert redact_json({key: "USDC"}) == ({key: "USDC"}, 0)
+
+
+def test_a_phrase_cut_into_a_list_is_masked() -> None:
+    words: list[JsonValue] = [*PHRASE.split()]
+    clean, count = redact_json({"words": words})
+    assert count == 1
+    assert PHRASE.split()[0] not in str(clean)
+
+
+def test_secrets_inside_a_calls_arguments_are_masked_and_the_call_stays_readable() -> None:
+    args = {"memo": f"ed25519:{ED25519_SECRET}", "amount": "1"}
+    encoded = telemetry.base64.b64encode(json.dumps(args).encode()).decode()
+    clean, count = redact_json({"kind": "function_call", "args": encoded, "method_name": "x"})
+    assert count == 1
+    assert isinstance(clean, dict)
+    assert json.loads(telemetry.base64.b64decode(str(clean["args"])))["amount"] == "1"
+    assert ED25519_SECRET not in telemetry.base64.b64decode(str(clean["args"])).decode()
+
+
+@pytest.mark.parametrize("args", ["///w", "not base64", 5, None])
+def test_arguments_that_are_no_text_are_left(args: JsonValue) -> None:
+    assert redact_json({"kind": "function_call", "args": args}) == ({"kind": "function_call", "args": args}, 0)
+    assert redact_json({"kind": "function_call"}) == ({"kind": "function_call"}, 0)
+
+
+def test_lone_surrogates_become_storable() -> None:
+    clean, _ = redact_json({"a\ud800": "short \udfff", "b": "a longer text with one \ud83d in it"})
+    assert clean == {"a?": "short ?", "b": "a longer text with one ? in it"}
+
+
+@pytest.mark.parametrize("unit", ["a", "abc ", "confirm ", "key:", "ed25519:", "1", "na_", "Bearer ", "word, "])
+def test_megabytes_are_done_in_one_pass(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    assert len(redact(text)[0]) == len(text)
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_logs_are_one_json_object_a_line_without_secrets() -> None:
+    stream = io.StringIO()
+    set_up_logging("info", stream)
+    log = structlog.get_logger()
+    log.debug("request_heard")
+    log.info(
+        "request_routed", request_id="r1", private_key="abc", text="confirm 7Z4K9QXA", path=Path("/x"), keys=("a",)
+    )
+    logging.getLogger("aiohttp.server").warning("Bearer %s", "abcdefghijkl")
+    try:
+        int(f"ed25519:{ED25519_SECRET}")
+    except ValueError:
+        log.exception("request_failed")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["request_routed", "Bearer ************", "request_failed"]
+    assert lines[0]["request_id"] == "r1"
+    assert (lines[0]["private_key"], lines[0]["text"]) == ("***", "confirm ********")
+    assert (lines[0]["path"], lines[0]["keys"], lines[0]["level"]) == ("/x", ["a"], "info")
+    assert "ValueError" in lines[2]["exception"]
+    assert ED25519_SECRET not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_on_a_terminal_logs_are_for_people_and_without_secrets_too() -> None:
+    stream = Terminal()
+    set_up_logging("debug", stream)
+    log = structlog.get_logger()
+    log.debug("request_heard", api_key="abc")
+    try:
+        int(f"ed25519:{ED25519_SECRET}")
+    except ValueError:
+        log.exception("request_failed")
+    text = stream.getvalue()
+    assert "request_heard" in text
+    assert "abc" not in text
+    assert "ValueError" in text
+    assert ED25519_SECRET not in text
+    assert not text.startswith("{")
