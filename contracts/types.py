@@ -5,6 +5,7 @@ Sources: account ids, nearcore's account-id rules (2 to 64 characters, NEP-616 f
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Any, Final, Literal, NewType, Self, TypeAlias
 
 import base58
@@ -93,11 +94,11 @@ class CryptoHash(_Text):
     def from_bytes(cls, raw: bytes) -> Self:
         if len(raw) != 32:
             raise ValueError(f"a hash has 32 bytes, not {len(raw)}")
-        return str.__new__(cls, base58.b58encode(raw).decode())
+        return str.__new__(cls, _encoded(raw))
 
     @property
     def raw(self) -> bytes:
-        return base58.b58decode(self)
+        return _base58(self)
 
 
 class PublicKey(_Text):
@@ -119,7 +120,7 @@ class PublicKey(_Text):
 
     @classmethod
     def from_bytes(cls, curve: Literal["ed25519", "secp256k1"], raw: bytes) -> Self:
-        return cls(f"{curve}:{base58.b58encode(raw).decode()}")
+        return cls(f"{curve}:{_encoded(raw)}")
 
     @property
     def curve(self) -> Literal["ed25519", "secp256k1"]:
@@ -127,7 +128,7 @@ class PublicKey(_Text):
 
     @property
     def raw(self) -> bytes:
-        return base58.b58decode(self.partition(":")[2])
+        return _base58(self.partition(":")[2])
 
 
 def parse_units(text: str, decimals: int) -> int:
@@ -180,6 +181,13 @@ def format_near(yocto: int) -> str:
     return format_units(yocto, NEAR_DECIMALS)
 
 
+# Base58 costs 15 to 30 us a value, and the same keys and hashes come again and again. Callers bound the length first.
+@lru_cache(maxsize=4096)
+def _encoded(raw: bytes) -> str:
+    return base58.b58encode(raw).decode()
+
+
+@lru_cache(maxsize=4096)
 def _base58(text: str) -> bytes:
     try:
         return base58.b58decode(text)

@@ -77,7 +77,7 @@ class BlockDraft:
             tokens_burnt=self.tokens_burnt,
             total_supply=prev.total_supply - self.tokens_burnt,
             tx_root=digest([item.signed.data for item in self._transactions]),
-            receipts_root=digest([item.receipt.receipt_id.raw for item in self._consumed]),
+            receipts_root=digest([item.receipt.receipt_id.encode() for item in self._consumed]),
             outcome_root=digest(outcomes),
             prev_state_root=prev.state_root,
         )

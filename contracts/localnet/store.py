@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from contracts.calls import Permission
 from contracts.errors import ChainError
-from contracts.localnet.blocks import GENESIS_HEIGHT, ZERO_HASH, Block, Header, QueuedReceipt
+from contracts.localnet.blocks import GENESIS_HEIGHT, ZERO_HASH, Block, Header, QueuedReceipt, trusted_hash
 from contracts.localnet.state import ChainState
 from contracts.types import CryptoHash, JsonObject
 from contracts.vm.receipts import ActionReceipt, Receipt, ReceiptExecution, ReceivedData
@@ -27,9 +27,9 @@ BUSY_TIMEOUT_S: Final = 5.0
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE blocks (
-    height INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, prev_hash BLOB NOT NULL, timestamp_ns INTEGER NOT NULL,
-    gas_used INTEGER NOT NULL, tokens_burnt TEXT NOT NULL, total_supply TEXT NOT NULL, tx_root BLOB, receipts_root BLOB,
-    outcome_root BLOB, prev_state_root BLOB NOT NULL);
+    height INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, prev_hash TEXT NOT NULL, timestamp_ns INTEGER NOT NULL,
+    gas_used INTEGER NOT NULL, tokens_burnt TEXT NOT NULL, total_supply TEXT NOT NULL, tx_root TEXT, receipts_root TEXT,
+    outcome_root TEXT, prev_state_root TEXT NOT NULL);
 CREATE TABLE accounts (
     account_id TEXT PRIMARY KEY, amount TEXT NOT NULL, locked TEXT NOT NULL, code_hash TEXT,
     storage_usage INTEGER NOT NULL) WITHOUT ROWID;
@@ -45,13 +45,13 @@ CREATE TABLE waiting (
     PRIMARY KEY (receiver_id, data_id)) WITHOUT ROWID;
 CREATE TABLE received (
     receiver_id TEXT NOT NULL, data_id TEXT NOT NULL, data BLOB, PRIMARY KEY (receiver_id, data_id));
-CREATE TABLE transactions (hash BLOB PRIMARY KEY, data BLOB NOT NULL, height INTEGER NOT NULL, outcome TEXT NOT NULL);
+CREATE TABLE transactions (hash TEXT PRIMARY KEY, data BLOB NOT NULL, height INTEGER NOT NULL, outcome TEXT NOT NULL);
 CREATE INDEX transactions_by_height ON transactions (height);
 CREATE TABLE receipts (
-    id BLOB PRIMARY KEY, tx_hash BLOB NOT NULL, receipt TEXT NOT NULL, height INTEGER, outcome TEXT);
+    id TEXT PRIMARY KEY, tx_hash TEXT NOT NULL, receipt TEXT NOT NULL, height INTEGER, outcome TEXT);
 CREATE INDEX receipts_by_transaction ON receipts (tx_hash);
 CREATE INDEX receipts_by_height ON receipts (height) WHERE height IS NOT NULL;
-CREATE TABLE queue (position INTEGER PRIMARY KEY, receipt_id BLOB NOT NULL);
+CREATE TABLE queue (position INTEGER PRIMARY KEY, receipt_id TEXT NOT NULL);
 """
 
 _SELECT_HEADER: Final = (
@@ -199,22 +199,22 @@ class ChainStore:
         return self._header("WHERE height = ?", (height,))
 
     def header_of(self, block_hash: CryptoHash) -> Header | None:
-        return self._header("WHERE hash = ?", (block_hash.raw,))
+        return self._header("WHERE hash = ?", (block_hash,))
 
     def transaction(self, tx_hash: CryptoHash) -> StoredTransaction | None:
         row = self._reader.execute(
             "SELECT data, outcome, height, blocks.hash FROM transactions JOIN blocks USING (height)"
             " WHERE transactions.hash = ?",
-            (tx_hash.raw,),
+            (tx_hash,),
         ).fetchone()
         return StoredTransaction(row[0], _executed(*row[1:])) if row is not None else None
 
     def receipts_of(self, tx_hash: CryptoHash) -> list[StoredReceipt]:
         """All receipts of a transaction, in the order in which they were made."""
-        return self._receipts("WHERE receipts.tx_hash = ? ORDER BY receipts.rowid", (tx_hash.raw,))
+        return self._receipts("WHERE receipts.tx_hash = ? ORDER BY receipts.rowid", (tx_hash,))
 
     def receipt(self, receipt_id: CryptoHash) -> StoredReceipt | None:
-        found = self._receipts("WHERE receipts.id = ?", (receipt_id.raw,))
+        found = self._receipts("WHERE receipts.id = ?", (receipt_id,))
         return found[0] if found else None
 
     def transactions_in(self, height: int) -> list[bytes]:
@@ -231,7 +231,7 @@ class ChainStore:
         return [
             StoredReceipt(
                 _RECEIPT.validate_json(receipt),
-                CryptoHash.from_bytes(tx_hash),
+                trusted_hash(tx_hash),
                 _executed(outcome, height, block_hash) if outcome is not None else None,
             )
             for receipt, tx_hash, outcome, height, block_hash in rows
@@ -243,8 +243,8 @@ class ChainStore:
             return None
         return Header(
             height=row[0],
-            hash=CryptoHash.from_bytes(row[1]),
-            prev_hash=CryptoHash.from_bytes(row[2]),
+            hash=trusted_hash(row[1]),
+            prev_hash=trusted_hash(row[2]),
             timestamp_ns=row[3],
             gas_used=row[4],
             tokens_burnt=int(row[5]),
@@ -252,7 +252,7 @@ class ChainStore:
             tx_root=_root(row[7]),
             receipts_root=_root(row[8]),
             outcome_root=_root(row[9]),
-            prev_state_root=CryptoHash.from_bytes(row[10]),
+            prev_state_root=trusted_hash(row[10]),
         )
 
 
@@ -260,16 +260,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
-def _root(raw: bytes | None) -> CryptoHash:
-    return ZERO_HASH if raw is None else CryptoHash.from_bytes(raw)
+def _root(text: str | None) -> CryptoHash:
+    return ZERO_HASH if text is None else trusted_hash(text)
 
 
-def _root_column(root: CryptoHash) -> bytes | None:
-    return None if root == ZERO_HASH else root.raw
+def _root_column(root: CryptoHash) -> str | None:
+    return None if root == ZERO_HASH else root
 
 
-def _executed(outcome: str, height: int, block_hash: bytes) -> Executed:
-    return Executed(_EXECUTION.validate_json(outcome), height, CryptoHash.from_bytes(block_hash))
+def _executed(outcome: str, height: int, block_hash: str) -> Executed:
+    return Executed(_EXECUTION.validate_json(outcome), height, trusted_hash(block_hash))
 
 
 def _write_block(cursor: sqlite3.Cursor, block: Block) -> None:
@@ -278,8 +278,8 @@ def _write_block(cursor: sqlite3.Cursor, block: Block) -> None:
         "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             header.height,
-            header.hash.raw,
-            header.prev_hash.raw,
+            header.hash,
+            header.prev_hash,
             header.timestamp_ns,
             header.gas_used,
             str(header.tokens_burnt),
@@ -287,34 +287,28 @@ def _write_block(cursor: sqlite3.Cursor, block: Block) -> None:
             _root_column(header.tx_root),
             _root_column(header.receipts_root),
             _root_column(header.outcome_root),
-            header.prev_state_root.raw,
+            header.prev_state_root,
         ),
     )
     _write_changes(cursor, block.changes)
     cursor.executemany(
         "INSERT INTO transactions VALUES (?, ?, ?, ?)",
         [
-            (item.signed.tx_hash.raw, item.signed.data, header.height, _EXECUTION.dump_json(item.execution).decode())
+            (item.signed.tx_hash, item.signed.data, header.height, _EXECUTION.dump_json(item.execution).decode())
             for item in block.transactions
         ],
     )
     cursor.executemany(
         "INSERT INTO receipts (id, tx_hash, receipt) VALUES (?, ?, ?)",
-        [
-            (item.receipt.receipt_id.raw, item.tx_hash.raw, _RECEIPT.dump_json(item.receipt).decode())
-            for item in block.queued
-        ],
+        [(item.receipt.receipt_id, item.tx_hash, _RECEIPT.dump_json(item.receipt).decode()) for item in block.queued],
     )
     cursor.executemany(
         "UPDATE receipts SET height = ?, outcome = ? WHERE id = ?",
-        [
-            (header.height, _EXECUTION.dump_json(item.execution).decode(), item.execution.id.raw)
-            for item in block.executed
-        ],
+        [(header.height, _EXECUTION.dump_json(item.execution).decode(), item.execution.id) for item in block.executed],
     )
     cursor.executemany("DELETE FROM queue WHERE position = ?", [(position,) for position in block.consumed])
     cursor.executemany(
-        "INSERT INTO queue VALUES (?, ?)", [(item.position, item.receipt.receipt_id.raw) for item in block.queued]
+        "INSERT INTO queue VALUES (?, ?)", [(item.position, item.receipt.receipt_id) for item in block.queued]
     )
 
 
@@ -390,10 +384,10 @@ def _load_queue(reader: sqlite3.Connection) -> Iterator[QueuedReceipt]:
         "SELECT position, tx_hash, receipt FROM queue JOIN receipts ON receipts.id = queue.receipt_id ORDER BY position"
     )
     for position, tx_hash, receipt in rows:
-        yield QueuedReceipt(position, CryptoHash.from_bytes(tx_hash), _RECEIPT.validate_json(receipt))
+        yield QueuedReceipt(position, trusted_hash(tx_hash), _RECEIPT.validate_json(receipt))
 
 
 def _load_unfinished(reader: sqlite3.Connection) -> Iterator[CryptoHash]:
     rows = reader.execute("SELECT DISTINCT tx_hash FROM queue JOIN receipts ON receipts.id = queue.receipt_id")
     for (tx_hash,) in rows:
-        yield CryptoHash.from_bytes(tx_hash)
+        yield trusted_hash(tx_hash)
