@@ -108,7 +108,7 @@ def read_key(folder: Path, name: str) -> str | None:
 
 
 def write_key(folder: Path, name: str, key: str) -> None:
-    replace_file(folder / name, key + "\n", mode=0o600)
+    replace_file(folder / name, key, mode=0o600)
 
 
 def replace_file(path: Path, text: str, *, mode: int) -> None:

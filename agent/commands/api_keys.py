@@ -1,7 +1,7 @@
 """`api-keys`: the bearer keys of clients. A key is printed once, when it is made."""
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,11 +27,7 @@ def create(
 ) -> None:
     """Make a key for a client and print it, this once."""
     with told(as_json=as_json), open_session(config, data_dir) as session:
-        body: dict[str, Any] = {
-            "account_id": account,
-            "may_confirm": may_confirm,
-        }
-        made = session.operator("POST", "/v1/near/api-keys", body)
+        made = session.create_key(account, may_confirm)
         if as_json:
             print_json(made)
         else:
@@ -42,7 +38,7 @@ def create(
 def list_keys(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Show all keys by id, never the keys themselves."""
     with told(as_json=as_json), open_session(config, data_dir) as session:
-        listed = session.operator("GET", "/v1/near/api-keys")
+        listed = session.api_keys()
         if as_json:
             print_json(listed)
             return
@@ -62,7 +58,7 @@ def revoke(
 ) -> None:
     """End a key at once."""
     with told(as_json=as_json), open_session(config, data_dir) as session:
-        ended = session.operator("DELETE", f"/v1/near/api-keys/{key_id}")
+        ended = session.revoke_key(key_id)
         if as_json:
             print_json(ended)
         else:

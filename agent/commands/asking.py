@@ -71,7 +71,7 @@ def approve_now(session: Session, answer: Mapping[str, Any], model: str) -> dict
         )
     code = facts.get("confirm_code")
     if code is None:
-        return session.operator("POST", "/v1/near/cards/approve", {"request_id": facts["request_id"]})
+        return session.approve(facts["request_id"])
     return session.complete([{"role": "user", "content": f"confirm {code}"}], None, model)
 
 
@@ -91,11 +91,11 @@ def finish(answer: Mapping[str, Any], *, as_json: bool) -> None:
 def _approve(session: Session, what: str) -> dict[str, Any]:
     if len(what) == _CODE_LENGTH:
         return session.complete([{"role": "user", "content": f"confirm {what}"}], None, MODEL)
-    return session.operator("POST", "/v1/near/cards/approve", {"request_id": what})
+    return session.approve(what)
 
 
 def _list_cards(session: Session, *, as_json: bool) -> None:
-    cards: list[dict[str, Any]] = session.operator("GET", "/v1/near/cards")["cards"]
+    cards: list[dict[str, Any]] = session.cards()["cards"]
     if as_json:
         print_json({"cards": cards})
     elif not cards:

@@ -4,7 +4,7 @@ import http.client
 import json
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from agent.commands.exits import FAILED, UNREACHABLE, USAGE, CommandError
 from agent.data_folder import API_KEY, OPERATOR_KEY, DaemonAddress, read_key
@@ -28,9 +28,21 @@ class DaemonSession:
         body = {"model": model, "messages": messages}
         return self._call("POST", "/v1/chat/completions", API_KEY, body, headers)
 
-    def operator(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """An answer of the operator's routes."""
-        return self._call(method, path, OPERATOR_KEY, body, {})
+    def approve(self, request_id: str) -> dict[str, Any]:
+        return self._call("POST", "/v1/near/cards/approve", OPERATOR_KEY, {"request_id": request_id}, {})
+
+    def cards(self) -> dict[str, Any]:
+        return self._call("GET", "/v1/near/cards", OPERATOR_KEY, None, {})
+
+    def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:
+        body = {"account_id": account_id, "may_confirm": may_confirm}
+        return self._call("POST", "/v1/near/api-keys", OPERATOR_KEY, body, {})
+
+    def api_keys(self) -> dict[str, Any]:
+        return self._call("GET", "/v1/near/api-keys", OPERATOR_KEY, None, {})
+
+    def revoke_key(self, key_id: str) -> dict[str, Any]:
+        return self._call("DELETE", f"/v1/near/api-keys/{quote(key_id, safe='')}", OPERATOR_KEY, None, {})
 
     def _call(
         self, method: str, path: str, key_file: str, body: dict[str, Any] | None, headers: dict[str, str]

@@ -10,17 +10,28 @@ from agent.data_folder import running_daemon
 
 
 class Session(Protocol):
-    """A place that answers. Errors: CommandError."""
+    """A place that answers, as the first client and as the operator. Errors: CommandError."""
 
-    network: str
+    @property
+    def network(self) -> str: ...
 
     def complete(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> dict[str, Any]:
         """A chat completion's answer with its `near_agent` part."""
         ...
 
-    def operator(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """An answer of the operator's routes (cards, approvals by request id, API keys)."""
+    def approve(self, request_id: str) -> dict[str, Any]:
+        """The same, for the approval of a card by its request id."""
         ...
+
+    def cards(self) -> dict[str, Any]:
+        """`{"cards": [...]}`, all that wait."""
+        ...
+
+    def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]: ...
+
+    def api_keys(self) -> dict[str, Any]: ...
+
+    def revoke_key(self, key_id: str) -> dict[str, Any]: ...
 
 
 @contextmanager

@@ -21,6 +21,7 @@ _STATUS: Final = {
     "too_many_cards": 429,
     "draining": 503,
     "not_ready": 503,
+    "plan_failed": 503,
 }
 _TYPE: Final = {403: "permission_error", 429: "rate_limit_error"}
 
@@ -57,6 +58,15 @@ def no_key(*, given: bool) -> RequestError:
         "invalid_api_key",
         f"{what}; send the header 'Authorization: Bearer KEY' with the key of the data folder's file api_key, "
         "or one made with: near-agent api-keys create",
+    )
+
+
+def not_ready() -> DaemonError:
+    return DaemonError(
+        "not_ready",
+        "the daemon is starting and still settles what an earlier run left; ask again in a second",
+        retryable=True,
+        retry_after_s=1.0,
     )
 
 

@@ -15,7 +15,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from agent.errors import AgentError, DaemonError, RequestError
 from agent.frontends import sse
-from agent.frontends.errors import ErrorAnswer, answer_for, error_body, no_key
+from agent.frontends.errors import ErrorAnswer, answer_for, error_body, no_key, not_ready
 from agent.frontends.replies import ChunkForm, completion, plan_answer
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
@@ -87,7 +87,7 @@ class OpenAiApi:
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
-        self._running.check()
+        self._check_open()
         chat = parse_chat(await self._body(http))
         self._check_model(chat.model)
         request = self._request(http, identity, chat, "chat_completions")
@@ -103,12 +103,15 @@ class OpenAiApi:
 
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
-        self._running.check()
+        self._check_open()
         asked = parse_plan(await self._body(http))
         self._check_model(asked.model)
         request = self._request(http, identity, asked, "plan")
         running = self._running.start(lambda _progress: self._pipeline.plan_only(request))
-        return _json(plan_answer(await running.reply()))
+        reply = await running.reply()
+        if reply.status == "failed":
+            raise RequestError("plan_failed", reply.text, retryable=True)
+        return _json(plan_answer(reply))
 
     async def _models(self, http: web.Request) -> web.StreamResponse:
         await self._identity(http)
@@ -177,6 +180,11 @@ class OpenAiApi:
         if (http.content_length or 0) > self._settings.max_body_bytes:
             raise _too_large(self._settings.max_body_bytes)
         return await http.read()
+
+    def _check_open(self) -> None:
+        if not self._settings.ready():
+            raise not_ready()
+        self._running.check()
 
     def _check_model(self, name: ModelName) -> None:
         if name not in self._settings.configured_models():
@@ -252,9 +260,14 @@ def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
 
 
 def _raise_refused(reply: Reply) -> None:
-    """Too many wrong codes is the one refusal with a status of its own."""
-    if isinstance(reply.plan, Refusal) and reply.plan.why == "too_many_wrong_codes":
-        raise RequestError("too_many_wrong_codes", reply.text, retryable=True, retry_after_s=_WRONG_CODE_PAUSE_S)
+    """The refusals that have an HTTP status of their own."""
+    match reply.plan:
+        case Refusal(why="too_many_wrong_codes"):
+            raise RequestError("too_many_wrong_codes", reply.text, retryable=True, retry_after_s=_WRONG_CODE_PAUSE_S)
+        case Refusal(why="idempotency_conflict"):
+            raise RequestError("idempotency_conflict", reply.text, param="Idempotency-Key")
+        case _:
+            pass
 
 
 def _too_large(limit: int) -> RequestError:

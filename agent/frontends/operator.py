@@ -1,7 +1,7 @@
 """What the person at the daemon's machine may do: see all waiting cards, approve by request id, make and revoke API keys.
 
-Served under `/v1/near/` to the holder of the data folder's `operator_key`, and used directly where no daemon runs. An
-approval by request id takes the same way as one by code: the card's own code, in the words of the card's identity.
+Served under `/v1/near/` to the holder of the data folder's `operator_key`, and used directly where no daemon runs. Cards
+are shown with their request ids, never with their codes.
 """
 
 import hmac
@@ -13,18 +13,17 @@ from typing import Final, Protocol, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.approval import Codes
 from agent.errors import RequestError
 from agent.frontends.errors import no_key
-from agent.frontends.request_id import new_request_id
 from agent.frontends.running import RunningRequests
-from agent.frontends.seams import RequestHandler
-from agent.records import Identity, Reply, Turn, UserRequest
+from agent.frontends.seams import Approver, Progress
+from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
 from agent.store.cards import PendingCard
 from contracts.types import AccountId, JsonObject
 
-CHANNEL: Final = "operator"
+KEY_ID: Final = "operator"
+"""In records, who approved by request id; also the name of the channel."""
 
 
 class Cards(Protocol):
@@ -64,10 +63,9 @@ class Operator:
 
     def __init__(
         self,
-        pipeline: RequestHandler,
+        pipeline: Approver,
         cards: Cards,
         api_keys: ApiKeys,
-        codes: Codes,
         first: Identity,
         clock: Callable[[], float],
     ) -> None:
@@ -75,7 +73,6 @@ class Operator:
         self._pipeline = pipeline
         self._cards = cards
         self._api_keys = api_keys
-        self._codes = codes
         self._clock = clock
 
     async def list_cards(self) -> JsonObject:
@@ -94,29 +91,12 @@ class Operator:
             ]
         }
 
-    async def approval(self, request_id: str) -> UserRequest:
-        """The request that approves a card; handled like any other. A card that is resolved gets its stored result told."""
+    async def approve(self, request_id: str, progress: Progress | None = None) -> Reply:
+        """Carry out what a card says; a card that was carried out gets its stored result told."""
         card = await self._cards.by_request(request_id)
-        if card is None:
-            raise RequestError(
-                "not_found",
-                f"no card belongs to request {request_id[:80]!r}; near-agent approve --list shows those that wait",
-                param="request_id",
-            )
-        text = f"confirm {self._codes.code_of(card.request_id)}"
-        return UserRequest(
-            request_id=new_request_id(),
-            text=text,
-            turns=(Turn(role="user", content=text),),
-            identity=Identity(key_id=card.identity_key_id, account_id=card.signer_id, may_confirm=True),
-            front_end="cli",
-            conversation_id=CHANNEL,
-            received_at=self._clock(),
-        )
-
-    async def handle(self, request: UserRequest) -> Reply:
-        """The reply to a request that `approval` made."""
-        return await self._pipeline.handle(request)
+        account_id = card.signer_id if card else self._first.account_id
+        identity = Identity(key_id=KEY_ID, account_id=account_id, may_confirm=True)
+        return await self._pipeline.approve_by_request(identity, request_id, KEY_ID, progress)
 
     async def create_key(self, account_id: str | None, may_confirm: bool | None) -> JsonObject:  # noqa: FBT001 -- two
         """A new key with its plain text, which is shown this once; what is None is as the first key has it."""
@@ -180,8 +160,7 @@ class OperatorApi:
     async def _approve(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
         asked = _parse(_Approval, await http.read())
-        request = await self._operator.approval(asked.request_id)
-        running = self._running.start(lambda _progress: self._operator.handle(request))
+        running = self._running.start(lambda progress: self._operator.approve(asked.request_id, progress))
         return _json(self._answer(await running.reply()))
 
     async def _list_keys(self, http: web.Request) -> web.StreamResponse:

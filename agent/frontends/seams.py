@@ -17,6 +17,16 @@ class RequestHandler(Protocol):
     async def plan_only(self, request: UserRequest) -> Reply: ...
 
 
+class Approver(Protocol):
+    """The pipeline as the operator sees it."""
+
+    async def approve_by_request(
+        self, identity: Identity, request_id: str, channel: str, progress: Progress | None = None
+    ) -> Reply:
+        """Confirm a card by its request's id, for an identity that acts for the card's account."""
+        ...
+
+
 class KeyRing(Protocol):
     """Who a bearer key belongs to."""
 

@@ -1,0 +1,118 @@
+"""The pipeline in this process, for commands where no daemon runs: same folder, same lock, no HTTP port."""
+
+import asyncio
+import concurrent.futures
+import json
+from collections.abc import Coroutine, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from agent.commands.asking import MODEL
+from agent.commands.settings import domain_errors
+from agent.config import Config
+from agent.daemon import Runtime, open_runtime
+from agent.frontends.replies import completion
+from agent.frontends.request_id import new_request_id
+from agent.frontends.running import RunningRequests, Work
+from agent.frontends.wire import conversation_id, model_not_found, parse_chat
+from agent.records import UserRequest
+from agent.telemetry import set_up_logging
+
+T = TypeVar("T")
+
+LOCK_WAIT_S: Final = 10.0
+"""Another command that is just finishing is waited for."""
+_ANY_PORT: Final = "127.0.0.1:0"
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessSession:
+    """Answers on the runtime's own event loop, which runs in a thread so that the chain goes on while a person types."""
+
+    network: str
+    _runtime: Runtime
+    _running: RunningRequests
+    _loop: asyncio.AbstractEventLoop
+    _stop: asyncio.Event
+
+    def complete(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> dict[str, Any]:
+        return self._run(self._complete({"model": model, "messages": messages}, conversation_id))
+
+    def approve(self, request_id: str) -> dict[str, Any]:
+        return self._run(self._approve(request_id))
+
+    def cards(self) -> dict[str, Any]:
+        return self._run(self._runtime.operator.list_cards())
+
+    def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:
+        return self._run(self._runtime.operator.create_key(account_id, may_confirm))
+
+    def api_keys(self) -> dict[str, Any]:
+        return self._run(self._runtime.operator.list_keys())
+
+    def revoke_key(self, key_id: str) -> dict[str, Any]:
+        return self._run(self._runtime.operator.revoke_key(key_id))
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        with domain_errors():
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _complete(self, body: dict[str, Any], named: str | None) -> dict[str, Any]:
+        chat = parse_chat(json.dumps(body).encode())
+        if chat.model not in self._runtime.configured_models():
+            raise model_not_found(chat.model)
+        identity = self._runtime.first
+        request = UserRequest(
+            request_id=new_request_id(),
+            text=chat.text,
+            turns=chat.turns,
+            identity=identity,
+            front_end="cli",
+            conversation_id=conversation_id({}, named, identity.key_id, chat.turns),
+            model=chat.model,
+            received_at=self._runtime.clock(),
+        )
+        return await self._work(lambda progress: self._runtime.pipeline.handle(request, progress), chat.model)
+
+    async def _approve(self, request_id: str) -> dict[str, Any]:
+        return await self._work(lambda progress: self._runtime.operator.approve(request_id, progress), MODEL)
+
+    async def _work(self, work: Work, model: str) -> dict[str, Any]:
+        reply = await self._running.start(work).reply()
+        return completion(reply, model, int(self._runtime.clock()))
+
+
+@contextmanager
+def open_in_process(config: Config) -> Generator[InProcessSession]:
+    """A session over a runtime of our own, closed at the end. CommandError where it cannot be opened."""
+    set_up_logging("warning")
+    opened: Future[InProcessSession] = Future()
+    with ThreadPoolExecutor(1, "runtime") as threads, domain_errors():
+        held = threads.submit(asyncio.run, _hold(config, opened))
+        first: list[Future[Any]] = [opened, held]
+        concurrent.futures.wait(first, return_when=concurrent.futures.FIRST_COMPLETED)
+        if not opened.done():
+            held.result()
+        session = opened.result()
+        try:
+            yield session
+        finally:
+            session.stop()
+            held.result()
+
+
+async def _hold(config: Config, opened: "Future[InProcessSession]") -> None:
+    """Open everything, hand out the session, and wait until it is to end."""
+    stop = asyncio.Event()
+    async with open_runtime(config, localnet_listen=_ANY_PORT, lock_wait_s=LOCK_WAIT_S) as runtime:
+        await runtime.pipeline.recover()
+        async with asyncio.TaskGroup() as tasks:
+            running = RunningRequests(tasks)
+            opened.set_result(InProcessSession(config.network, runtime, running, asyncio.get_running_loop(), stop))
+            await stop.wait()
+            await running.drain(config.daemon.grace_s)

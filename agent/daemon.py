@@ -1,0 +1,288 @@
+"""The daemon: everything that is opened, in order, and how it ends.
+
+`open_runtime` opens what answers requests (folder lock, chain, RPC, store, signer, models, pipeline); `run_daemon` puts
+the HTTP server around it, and the command line uses it directly where no daemon runs.
+"""
+
+import asyncio
+import os
+import secrets
+import shlex
+import signal
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from agent.approval import Codes, open_code_key
+from agent.config import Config, split_listen
+from agent.data_folder import (
+    API_KEY,
+    OPERATOR_KEY,
+    DaemonAddress,
+    lock_folder,
+    read_key,
+    remove_address,
+    write_address,
+    write_key,
+)
+from agent.errors import ConfigError, DaemonError
+from agent.frontends.openai_api import ApiSettings, make_app
+from agent.frontends.operator import Operator, OperatorApi
+from agent.frontends.replies import completion
+from agent.frontends.running import RunningRequests
+from agent.models.serving import Models, open_models
+from agent.pipeline import Pipeline, Settings
+from agent.records import Identity, ModelName
+from agent.store.store import Store, open_store
+from contracts.chain.client import ChainClient, no_kill
+from contracts.chain.delivery import SendSettings
+from contracts.chain.rpc import RpcClient, RpcConfig, open_rpc
+from contracts.knowledge.registry import Registry
+from contracts.localnet.server import open_localnet
+from contracts.signing.keystore import KeyStore
+from contracts.signing.signer import KeyStoreSigner
+from contracts.types import AccountId
+
+log = structlog.get_logger()
+
+_FLUSH_S: Final = 2.0
+"""What answers that are made get to reach their clients at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What answers requests, opened."""
+
+    config: Config
+    pipeline: Pipeline
+    store: Store
+    models: Models
+    operator: Operator
+    first: Identity
+    """Holder of the key in the data folder's `api_key`."""
+    rpc_url: str
+    clock: Callable[[], float]
+
+    def configured_models(self) -> tuple[ModelName, ...]:
+        """Names that a request may ask for at this moment."""
+        names: list[ModelName] = ["near-agent"]
+        if self.models.standard() is not None:
+            names.append("near-agent-standard")
+        if self.models.specialist() is not None:
+            names.append("near-agent-specialist")
+        return tuple(names)
+
+
+@asynccontextmanager
+async def open_runtime(
+    config: Config,
+    *,
+    localnet_listen: str | None = None,
+    lock_wait_s: float = 0.0,
+    kill_point: Callable[[str], None] = no_kill,
+    clock: Callable[[], float] = time.time,
+) -> AsyncGenerator[Runtime]:
+    """Open all of it on the data folder, alone. FolderInUse, ConfigError, StoreError, ChainError, RpcError.
+
+    `pipeline.recover()` is the caller's next step.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(lock_folder(config.data_dir, wait_s=lock_wait_s))
+        urls = config.rpc_urls
+        if config.embedded:
+            localnet = await stack.enter_async_context(
+                open_localnet(
+                    config.data_dir,
+                    localnet_listen or config.localnet.listen,
+                    finality_lag_blocks=config.localnet.finality_lag_blocks,
+                    heartbeat_s=config.localnet.heartbeat_s,
+                )
+            )
+            urls = (localnet.rpc_url,)
+        rpc = await stack.enter_async_context(open_rpc(urls, config=_rpc_config(config)))
+        chain_id = await _chain_id(config, rpc)
+        store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
+        keys = KeyStore.load(config.credentials_dir, config.network)
+        signer = KeyStoreSigner(keys, chain_id=chain_id, clock=clock)
+        chain = ChainClient(
+            rpc, store.ledger, signer, clock=clock, settings=_send_settings(config), kill_point=kill_point
+        )
+        models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
+        pipeline = Pipeline(
+            settings=_pipeline_settings(config, chain_id),
+            store=store,
+            chain=chain,
+            reads=rpc,
+            registry=Registry.for_network(config.network),
+            models=models,
+            codes=Codes(open_code_key(config.data_dir)),
+            clock=clock,
+            kill_point=kill_point,
+        )
+        first = await _first_identity(config, store, keys)
+        yield Runtime(
+            config=config,
+            pipeline=pipeline,
+            store=store,
+            models=models,
+            operator=Operator(pipeline, store.cards, store.api_keys, first, clock),
+            first=first,
+            rpc_url=urls[0],
+            clock=clock,
+        )
+
+
+async def run_daemon(
+    config: Config,
+    *,
+    announce: Callable[[str], None],
+    kill_point: Callable[[str], None] = no_kill,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests finish within `grace_s`.
+
+    `announce` gets the `ready` line and a line to try. Errors as `open_runtime`, and DaemonError `listen_refused`.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_runtime(config, kill_point=kill_point, clock=clock) as runtime, asyncio.TaskGroup() as tasks:
+        running = RunningRequests(tasks)
+        ready = asyncio.Event()
+        async with _serving(runtime, running, ready) as url:
+            await runtime.pipeline.recover()
+            address = DaemonAddress(pid=os.getpid(), url=url, rpc_url=runtime.rpc_url, network=config.network)
+            write_address(config.data_dir, address)
+            ready.set()
+            log.info("daemon_ready", url=url, rpc_url=runtime.rpc_url, network=config.network)
+            announce(f"ready {url}")
+            announce(_line_to_try(config, url))
+            await stop.wait()
+            log.info("daemon_stopping", running=len(running), grace_s=config.daemon.grace_s)
+            remove_address(config.data_dir)
+            cut = await running.drain(config.daemon.grace_s)
+        log.info("daemon_stopped", cut=cut)
+
+
+@asynccontextmanager
+async def _serving(runtime: Runtime, running: RunningRequests, ready: asyncio.Event) -> AsyncGenerator[str]:
+    """The HTTP server; its address. DaemonError `listen_refused`."""
+    config = runtime.config
+    settings = ApiSettings(
+        configured_models=runtime.configured_models,
+        ready=ready.is_set,
+        started_at=runtime.clock(),
+        clock=runtime.clock,
+    )
+    operator_key = secrets.token_urlsafe(32)
+    operator = OperatorApi(
+        runtime.operator, running, operator_key, lambda reply: completion(reply, "near-agent", int(runtime.clock()))
+    )
+    app = make_app(runtime.pipeline, runtime.store.api_keys, running, settings, *operator.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FLUSH_S)
+    await runner.setup()
+    host, port = split_listen(config.daemon.listen)
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise DaemonError(
+                "listen_refused",
+                f"cannot listen on {config.daemon.listen}: {error.strerror}; set [daemon] listen, or stop what is there",
+            ) from error
+        write_key(config.data_dir, OPERATOR_KEY, operator_key)
+        real_port: int = runner.addresses[0][1]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{real_port}"
+    finally:
+        await runner.cleanup()
+
+
+async def _first_identity(config: Config, store: Store, keys: KeyStore) -> Identity:
+    """Whom the key in `api_key` stands for; the key is made where the file holds none that is in force."""
+    kept = read_key(config.data_dir, API_KEY)
+    identity = await store.api_keys.authenticate(kept) if kept else None
+    if identity is None:
+        account_id = _first_account(config, keys)
+        _, plaintext = await store.api_keys.create(account_id, config.network == "localnet")
+        write_key(config.data_dir, API_KEY, plaintext)
+        identity = await store.api_keys.authenticate(plaintext)
+    if identity is None:
+        raise DaemonError("key_lost", f"the key just written to {config.data_dir / API_KEY} is not known; start again")
+    return identity
+
+
+def _first_account(config: Config, keys: KeyStore) -> AccountId:
+    """The configured account, else the only one that has a key. ConfigError `config_invalid` names what to set."""
+    if config.first_account is not None:
+        return config.first_account
+    accounts = keys.accounts()
+    if len(accounts) == 1:
+        return accounts[0]
+    found = f"{len(accounts)} accounts have a key in {config.credentials_dir}" if accounts else "no account has a key"
+    raise ConfigError(
+        "config_invalid",
+        f"{found} for {config.network}; set account_id (or NEAR_AGENT_ACCOUNT_ID) to the one the first API key acts for"
+        + ("" if accounts else ", and make its key with: near-agent keys generate ACCOUNT"),
+    )
+
+
+async def _chain_id(config: Config, rpc: RpcClient) -> str:
+    """The chain's own name. ConfigError where the node belongs to another network; a localnet may be called anything else."""
+    chain_id = (await rpc.status()).chain_id
+    public = {"mainnet", "testnet"}
+    if chain_id != config.network and (config.network in public or chain_id in public):
+        raise ConfigError(
+            "config_invalid",
+            f"the RPC node serves {chain_id}, configured is {config.network}; "
+            f"correct [networks.{config.network}] rpc or network",
+        )
+    return chain_id
+
+
+def _line_to_try(config: Config, url: str) -> str:
+    key_file = shlex.quote(str(config.data_dir / API_KEY))
+    body = '{"model":"near-agent","messages":[{"role":"user","content":"/near_balance @me"}]}'
+    return (
+        f'try: curl -s {url}/v1/chat/completions -H "Authorization: Bearer $(cat {key_file})" '
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )
+
+
+def _rpc_config(config: Config) -> RpcConfig:
+    rpc = config.rpc
+    return RpcConfig(
+        connect_timeout_s=rpc.connect_timeout_s,
+        request_timeout_s=rpc.request_timeout_s,
+        max_body_bytes=rpc.max_body_bytes,
+        attempts=rpc.attempts,
+        read_timeout_s=rpc.read_timeout_s,
+    )
+
+
+def _send_settings(config: Config) -> SendSettings:
+    rpc = config.rpc
+    return SendSettings(
+        operators=config.chosen_network.proof_operators,
+        confirm_timeout_s=rpc.confirm_timeout_s,
+        settle_timeout_s=rpc.settle_timeout_s,
+        poll_s=rpc.poll_s,
+        resend_s=rpc.resend_s,
+    )
+
+
+def _pipeline_settings(config: Config, chain_id: str) -> Settings:
+    return Settings(
+        network=config.network,
+        chain_id=chain_id,
+        request_timeout_s=config.daemon.request_timeout_s,
+        # Longer than the chain client's own wait and its last look-up.
+        step_timeout_s=config.rpc.confirm_timeout_s + 2 * config.rpc.request_timeout_s,
+        approval_ttl_s=config.daemon.approval_ttl_s,
+        duplicate_window_s=config.daemon.duplicate_window_s,
+    )
