@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -185,6 +185,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON_VALUES, max_size=5))
 def test_arguments_reach_a_contract_as_the_same_json(value: JsonObject) -> None:
     data = compact_json(read_object("args", value))
@@ -193,6 +194,7 @@ def test_arguments_reach_a_contract_as_the_same_json(value: JsonObject) -> None:
     assert b"\n" not in data
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_reading_an_account_gives_an_account_or_a_refusal(text: str) -> None:
     try:

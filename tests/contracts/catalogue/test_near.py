@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.calls import Transfer, ViewAccount
@@ -50,6 +50,7 @@ def test_a_transfer_is_one_action_with_the_exact_amount() -> None:
     assert built.notes == ()
 
 
+@settings(deadline=None)
 @given(st.integers(1, U128_MAX))
 def test_no_unit_is_lost_or_made(units: int) -> None:
     call = change(transfer("bob.localnet", format_near(units)))
@@ -122,6 +123,7 @@ def test_a_balance_is_told_in_its_parts() -> None:
     assert "1 NEAR held by storage (300000 bytes)" in said
 
 
+@settings(deadline=None)
 @given(st.integers(0, U128_MAX), st.integers(0, U128_MAX), st.integers(0, 10**7))
 def test_storage_holds_no_more_than_there_is(amount: int, locked: int, usage: int) -> None:
     held = storage_hold(amount, locked, usage, 10**19)

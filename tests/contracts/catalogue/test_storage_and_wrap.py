@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.calls import ViewFunction
@@ -64,6 +64,7 @@ def test_without_an_account_the_caller_is_registered() -> None:
     assert json.loads(steps(change(built))[0].args)["account_id"] == "alice.localnet"
 
 
+@settings(deadline=None)
 @given(st.integers(STORAGE_MINIMUM, 10**28))
 def test_a_named_amount_is_deposited_exactly(units: int) -> None:
     raw = {"contract_id": "USDC", "account_id": "carol.localnet", "amount": format_near(units)}
@@ -175,6 +176,7 @@ def test_unwrapping_attaches_one_yocto_and_gives_the_amount_back() -> None:
     assert built.expected == (Effect(ALICE, WRAP, -5 * 10**23), Effect(ALICE, "NEAR", 5 * 10**23))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**100))
 def test_wrapping_and_unwrapping_move_the_same_units(units: int) -> None:
     amount = format_near(units)

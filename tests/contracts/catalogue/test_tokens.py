@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.calls import ViewFunction
@@ -122,6 +122,7 @@ def test_a_token_outside_the_registry_takes_the_chains_decimals_and_is_named_by_
     assert "other.localnet" in built.summary
 
 
+@settings(deadline=None)
 @given(st.integers(1, U128_MAX))
 def test_no_unit_is_lost_or_made(units: int) -> None:
     built = build("ft_transfer", {**SEND, "amount": format_units(units, 6)}, transfer_facts())
@@ -130,6 +131,7 @@ def test_no_unit_is_lost_or_made(units: int) -> None:
     assert sum(step.deposit for step in steps(change(built))) == STORAGE_MINIMUM + 1
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 def test_a_memo_stays_one_json_string(memo: str) -> None:
     built = build("ft_transfer", {**SEND, "memo": memo}, transfer_facts())
@@ -137,6 +139,7 @@ def test_a_memo_stays_one_json_string(memo: str) -> None:
     assert sent == {"receiver_id": "carol.localnet", "amount": "12500000", "memo": memo}
 
 
+@settings(deadline=None)
 @given(HOSTILE, HOSTILE)
 def test_what_a_token_calls_itself_changes_no_call(name: str, symbol: str) -> None:
     plain = build("ft_transfer", SEND, transfer_facts())

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.calls import (
@@ -163,6 +163,7 @@ def test_the_envelope_is_never_larger_than_assumed() -> None:
         )
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_what_the_catalogue_builds_is_valid(memo: str) -> None:
     raw = {"token": "USDC", "receiver_id": "carol.localnet", "amount": "1", "memo": memo}
@@ -170,6 +171,7 @@ def test_what_the_catalogue_builds_is_valid(memo: str) -> None:
         assert validate(built, CONTEXT).call == built
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300), st.binary(max_size=300))
 def test_any_method_name_is_validated_or_refused(method: str, args: bytes) -> None:
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import wasmtime
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import InvalidInput
@@ -46,6 +46,7 @@ def test_what_is_no_module_is_refused(code: bytes) -> None:
         exported_methods(code)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_names_or_a_refusal(body: bytes) -> None:
     try:

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.knowledge.inert import inert, inert_json
@@ -51,6 +51,7 @@ def test_json_values_are_shown_compactly() -> None:
     assert inert_json(None) == "null"
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(2, 300))
 def test_nothing_active_is_left(text: str, limit: int) -> None:
     shown = inert(text, limit)
@@ -61,6 +62,7 @@ def test_nothing_active_is_left(text: str, limit: int) -> None:
     shown.encode()
 
 
+@settings(deadline=None)
 @given(JSON_VALUES)
 def test_no_json_value_is_left_active(value: object) -> None:
     shown = inert_json(value)  # pyright: ignore[reportArgumentType]
