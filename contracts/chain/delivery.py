@@ -68,6 +68,8 @@ class _Pursuit:
     once: bool = False
     """Give up after one look, unless it is found in a block."""
     trouble: RpcError | None = None
+    ended: tuple[TxAnswer, RpcClient] | None = None
+    """A final answer whose receipts could not be read yet, and who gave it."""
     everyone_answered: bool = False
     """In the last look-up every operator said that it does not know the hash."""
 
@@ -98,7 +100,7 @@ class Delivery:
         now = asyncio.get_running_loop().time()
         return await self._follow(
             _Pursuit(
-                intent,
+                replace(intent, state="sending"),
                 signed,
                 expected,
                 may_send=True,
@@ -134,7 +136,7 @@ class Delivery:
     async def _follow(self, pursuit: _Pursuit, *, look_first: bool = False) -> Outcome:
         try:
             while True:
-                answer = None if look_first else await self._send_if_due(pursuit)
+                answer = None if look_first or pursuit.ended else await self._send_if_due(pursuit)
                 look_first = False
                 outcome = await self._advance(pursuit, answer)
                 if outcome is not None:
@@ -180,10 +182,15 @@ class Delivery:
 
     async def _advance(self, pursuit: _Pursuit, answer: TxAnswer | None) -> Outcome | None:
         """One round: read the end if there is one, else note how far it is, else look for a proof."""
-        if answer is None or not answer.final:
-            answer = await self._look_up(pursuit) or answer
+        source = self._rpc
+        if pursuit.ended is not None:
+            answer, source = pursuit.ended
+        elif answer is None or not answer.final:
+            found = await self._look_up(pursuit)
+            if found is not None:
+                answer, source = found
         if answer is not None and answer.final:
-            return await self._finish(pursuit, answer)
+            return await self._finish(pursuit, answer, source)
         if answer is not None and answer.included:
             await self._move(pursuit, "included")
             return None
@@ -193,10 +200,10 @@ class Delivery:
             await self._move(pursuit, "sent")  # the block that held it was not final
         return await self._bury_if_dead(pursuit)
 
-    async def _look_up(self, pursuit: _Pursuit) -> TxAnswer | None:
-        """The furthest that any operator knows of the hash; None where none knows it."""
+    async def _look_up(self, pursuit: _Pursuit) -> tuple[TxAnswer, RpcClient] | None:
+        """The furthest that any operator knows of the hash, and who; None where none knows it."""
         pursuit.everyone_answered = True
-        best: TxAnswer | None = None
+        best: tuple[TxAnswer, RpcClient] | None = None
         for _, rpc in self._operators:
             try:
                 answer = await rpc.tx(pursuit.signed.tx_hash, pursuit.intent.signer_id)
@@ -206,39 +213,25 @@ class Delivery:
                     pursuit.trouble = pursuit.trouble or error
                 continue
             if answer.final:
-                return answer
+                return answer, rpc
             if best is None or answer.included:
-                best = answer
+                best = answer, rpc
         return best
 
-    async def _finish(self, pursuit: _Pursuit, answer: TxAnswer) -> Outcome | None:
+    async def _finish(self, pursuit: _Pursuit, answer: TxAnswer, source: RpcClient) -> Outcome | None:
         """Store and return the outcome of a final transaction; None where its details cannot be read yet."""
         try:
-            outcome = await self._read_end(pursuit, answer)
+            outcome = await _read_end(pursuit, answer, source)
         except RpcError as error:
-            pursuit.trouble = error
+            pursuit.trouble, pursuit.ended = error, (answer, source)
             return None
         if outcome is None:
+            pursuit.ended = None
             return None
         state: IntentState = "failed" if isinstance(outcome, ExecutionFailed) else "final"
         await self._end(pursuit, state, outcome)
         log.info("tx_finalized", tx_hash=pursuit.signed.tx_hash, kind=outcome.kind, state=state)
         return outcome
-
-    async def _read_end(
-        self, pursuit: _Pursuit, answer: TxAnswer
-    ) -> Finalized | PartiallyExecuted | ExecutionFailed | None:
-        signed, signer_id = pursuit.signed, pursuit.intent.signer_id
-        try:
-            told = await self._rpc.experimental_tx_status(signed.tx_hash, signer_id)
-        except RpcError as error:
-            if not _no_receipts_here(error):
-                raise
-            told = answer  # a node without the method: no receipts, and the outcome says so
-        if not told.final or told.transaction_outcome is None:
-            return None
-        block = await self._rpc.block(told.transaction_outcome.block_hash)
-        return read_outcome(told, block, pursuit.expected)
 
     async def _bury_if_dead(self, pursuit: _Pursuit) -> Outcome | None:
         loop = asyncio.get_running_loop()
@@ -260,7 +253,7 @@ class Delivery:
         if pursuit.intent.state == "unconfirmed" and pursuit.intent.outcome is not None:
             return pursuit.intent.outcome
         error, tx_hash = pursuit.trouble, pursuit.signed.tx_hash
-        if error is not None and _refused(error):
+        if error is not None and _refused(error) and not pursuit.ambiguous:
             why = f"{error.message}; not executed so far"
         else:
             why = "no node has confirmed it" + ("" if error is None else f" (last: {error.message})")
@@ -282,6 +275,25 @@ class Delivery:
             return
         await self._ledger.move(intent.intent_id, to, self._clock(), outcome)
         pursuit.intent = replace(intent, state=to, outcome=outcome)
+
+
+async def _read_end(
+    pursuit: _Pursuit, answer: TxAnswer, source: RpcClient
+) -> Finalized | PartiallyExecuted | ExecutionFailed | None:
+    """The outcome with all receipts, from the nodes that know it; None where they do not call it final yet."""
+    signed = pursuit.signed
+    try:
+        told = await source.experimental_tx_status(signed.tx_hash, pursuit.intent.signer_id)
+    except RpcError as error:
+        # Asked a second time in vain: behind the address are nodes that know the transaction and nodes that do not.
+        missed = error.code == "UNKNOWN_TRANSACTION" and pursuit.ended is not None
+        if not (missed or _no_receipts_here(error)):
+            raise
+        told = answer  # the outcome then says that its effects can be incomplete
+    if not told.final or told.transaction_outcome is None:
+        return None
+    block = await source.block(told.transaction_outcome.block_hash)
+    return read_outcome(told, block, pursuit.expected)
 
 
 def _refused(error: RpcError) -> bool:

@@ -12,6 +12,8 @@ from contracts.types import AccountId, PublicKey
 
 NONCE_RANGE_PER_BLOCK: Final = 10**6
 """nearcore refuses a nonce at or above block height times this (NonceTooLarge)."""
+HEADROOM_BLOCKS: Final = 100
+"""The height that counts is that of the block to come, which is a little higher than any that was read."""
 
 NameT = TypeVar("NameT")
 
@@ -63,7 +65,7 @@ async def next_nonce(ledger: Ledger, lane: Lane, *, on_chain: int, height: int) 
     """
     stored = await ledger.last_nonce(lane.chain_id, lane.signer_id, lane.public_key)
     nonce = max(stored, on_chain) + 1
-    if nonce >= height * NONCE_RANGE_PER_BLOCK:
+    if nonce >= (height + HEADROOM_BLOCKS) * NONCE_RANGE_PER_BLOCK:
         raise LedgerConflict(
             "nonce_too_large",
             f"the next nonce {nonce} of {lane.public_key} is above what block {height} allows; "

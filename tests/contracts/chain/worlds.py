@@ -1,0 +1,95 @@
+"""A small world for the client's tests: a chain, its nodes, a ledger that outlives clients, and what moved."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contracts.calls import ChangeCall, Grant, Transfer
+from contracts.chain.client import ChainClient, no_kill
+from contracts.chain.delivery import SendSettings
+from contracts.chain.ledger import Intent
+from contracts.chain.outcome import Effect
+from contracts.chain.rpc import RpcConfig, open_rpc
+from contracts.signing.signer import KeyStoreSigner, Signer
+from contracts.types import AccountId, Yocto
+from tests.doubles import Clock, MemoryLedger, approved, key_store
+from tests.fake_nodes import FakeChain, FakeNode, serve
+
+NEAR = 10**24
+RPC = RpcConfig(
+    connect_timeout_s=1.0, request_timeout_s=1.0, attempts=2, read_timeout_s=3.0, backoff_s=0.005, max_backoff_s=0.01
+)
+
+
+def settings(operators: int = 1) -> SendSettings:
+    return SendSettings(operators=operators, confirm_timeout_s=1.0, settle_timeout_s=1.0, poll_s=0.005, resend_s=0.02)
+
+
+@dataclass
+class World:
+    chain: FakeChain
+    nodes: list[FakeNode]
+    urls: list[str]
+    ledger: MemoryLedger
+    signer: Signer
+    clock: Clock
+    stack: AsyncExitStack
+    operators: int = 1
+    before: dict[str, int] = field(default_factory=dict[str, int])
+
+    async def client(
+        self,
+        kill_point: Callable[[str], None] = no_kill,
+        *,
+        signer: Signer | None = None,
+        urls: list[str] | None = None,
+    ) -> ChainClient:
+        rpc = await self.stack.enter_async_context(open_rpc(urls or self.urls, config=RPC))
+        return ChainClient(
+            rpc,
+            self.ledger,
+            signer or self.signer,
+            clock=self.clock,
+            settings=settings(self.operators),
+            kill_point=kill_point,
+        )
+
+    async def transfer(
+        self, name: str = "one", amount: int = NEAR, to: str = "bob.localnet", expected: tuple[Effect, ...] = ()
+    ) -> tuple[Intent, Grant]:
+        """An approved intent of alice's."""
+        call = ChangeCall(AccountId(to), (Transfer(Yocto(amount)),))
+        return await approved(self.ledger, call, name=name, expected=expected)
+
+    def moved(self) -> int:
+        """Yocto that bob has gained."""
+        return self.chain.balances["bob.localnet"] - self.before["bob.localnet"]
+
+    async def state(self, name: str = "one") -> str:
+        intent = await self.ledger.get(name)
+        assert intent is not None
+        return intent.state
+
+
+@asynccontextmanager
+async def open_world(folder: Path, nodes: int = 1, *, operators: int | None = None) -> AsyncGenerator[World, None]:
+    keys = key_store(folder / "keys", "alice.localnet", "bob.localnet")
+    public = {str(account): keys.public_keys(account)[0] for account in keys.accounts()}
+    clock = Clock()
+    async with AsyncExitStack() as stack:
+        chain = FakeChain(public)
+        served = [FakeNode(chain) for _ in range(nodes)]
+        urls = [await stack.enter_async_context(serve(node.answer)) for node in served]
+        signer = KeyStoreSigner(keys, chain_id="localnet", clock=clock)
+        yield World(
+            chain,
+            served,
+            urls,
+            MemoryLedger(),
+            signer,
+            clock,
+            stack,
+            operators if operators is not None else nodes,
+            dict(chain.balances),
+        )

@@ -1,0 +1,188 @@
+"""Stand-ins that are passed in: a ledger in memory, keys and a clock."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import base58
+from nacl.signing import SigningKey
+
+from contracts.calls import ChangeCall, Grant
+from contracts.chain.ledger import Intent, IntentState, Signed, check_transition
+from contracts.chain.outcome import Effect, Outcome
+from contracts.errors import LedgerConflict
+from contracts.signing.keystore import KeyStore
+from contracts.signing.transaction import call_digest, calls_hash
+from contracts.types import AccountId, CryptoHash, PublicKey
+
+
+class Crash(Exception):
+    """The process ends here: raised from a kill point."""
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class MemoryLedger:
+    """The ledger's rules without a disk: what a method returned from is kept, a conflict leaves nothing behind.
+
+    `on_call` runs before and after each method, with its name: a place to cancel or to crash.
+    """
+
+    def __init__(self, on_call: Callable[[str], Awaitable[None]] | None = None) -> None:
+        self.intents: dict[str, Intent] = {}
+        self.grants: dict[str, Grant] = {}
+        self.steps: dict[tuple[str, str], bool] = {}
+        """(grant, intent) -> consumed."""
+        self.nonces: dict[tuple[str, str, str], int] = {}
+        self._on_call = on_call
+
+    async def create(self, intents: Sequence[Intent]) -> None:
+        await self._touch("create")
+        taken = [intent.intent_id for intent in intents if intent.intent_id in self.intents]
+        if taken:
+            raise LedgerConflict("intent_exists", f"stored already: {taken}")
+        self.intents |= {intent.intent_id: replace(intent, state="planned") for intent in intents}
+
+    async def approve(self, grant: Grant, intent_ids: Sequence[str], now: float) -> None:
+        await self._touch("approve")
+        if grant.grant_id in self.grants:
+            raise LedgerConflict("grant_used", f"grant {grant.grant_id} is stored already")
+        changed: dict[str, Intent] = {}
+        for intent_id in intent_ids:
+            intent = self._get(intent_id, "approved")
+            if intent.state != "planned":
+                raise LedgerConflict("state_moved", f"intent {intent_id} is {intent.state}")
+            changed[intent_id] = replace(intent, state="approved", grant_id=grant.grant_id, updated_at=now)
+        self.grants[grant.grant_id] = grant
+        self.intents |= changed
+        self.steps |= {(grant.grant_id, intent_id): False for intent_id in intent_ids}
+
+    async def store_signed(self, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
+        await self._touch("store_signed")
+        if self.steps.get((grant_id, intent_id)) is not False:
+            raise LedgerConflict("grant_used", f"grant {grant_id} does not cover {intent_id}, or was used")
+        if now >= self.grants[grant_id].expires_at:
+            raise LedgerConflict("grant_expired", f"grant {grant_id} has expired")
+        intent = self._get(intent_id, "signed")
+        if intent.state != "approved":
+            raise LedgerConflict("state_moved", f"intent {intent_id} is {intent.state}")
+        key = (intent.chain_id, intent.signer_id, signed.public_key)
+        if signed.nonce <= self.nonces.get(key, 0):
+            raise LedgerConflict("nonce_taken", f"nonce {signed.nonce} is taken")
+        self.nonces[key] = signed.nonce
+        self.steps[grant_id, intent_id] = True
+        self.intents[intent_id] = replace(intent, state="signed", signed=signed, updated_at=now)
+        await self._touch("store_signed done")
+
+    async def move(self, intent_id: str, to: IntentState, now: float, outcome: Outcome | None = None) -> None:
+        await self._touch(f"move {to}")
+        intent = self._get(intent_id, to)
+        check_transition(intent_id, intent.state, to)
+        if intent.state == to and (intent.outcome is not None or outcome is None):
+            return
+        self.intents[intent_id] = replace(intent, state=to, outcome=outcome, updated_at=now)
+        await self._touch(f"move {to} done")
+
+    async def get(self, intent_id: str) -> Intent | None:
+        await self._touch("get")
+        return self.intents.get(intent_id)
+
+    async def grant(self, grant_id: str) -> Grant | None:
+        return self.grants.get(grant_id)
+
+    async def of_request(self, request_id: str) -> list[Intent]:
+        found = [intent for intent in self.intents.values() if intent.request_id == request_id]
+        return sorted(found, key=lambda intent: intent.step)
+
+    async def by_hash(self, tx_hash: CryptoHash) -> Intent | None:
+        for intent in self.intents.values():
+            if intent.signed is not None and intent.signed.tx_hash == tx_hash:
+                return intent
+        return None
+
+    async def in_states(self, states: frozenset[IntentState]) -> list[Intent]:
+        return [intent for intent in self.intents.values() if intent.state in states]
+
+    async def last_nonce(self, chain_id: str, signer_id: AccountId, public_key: PublicKey) -> int:
+        await self._touch("last_nonce")
+        return self.nonces.get((chain_id, signer_id, public_key), 0)
+
+    def _get(self, intent_id: str, to: str) -> Intent:
+        intent = self.intents.get(intent_id)
+        if intent is None:
+            raise LedgerConflict("state_moved", f"intent {intent_id} is not in the ledger and cannot become {to}")
+        return intent
+
+    async def _touch(self, what: str) -> None:
+        if self._on_call is not None:
+            await self._on_call(what)
+
+
+def key_file(folder: Path, account_id: str, seed: bytes) -> PublicKey:
+    """Write a near-cli key file for a seed and return its public key."""
+    public = bytes(SigningKey(seed).verify_key)
+    public_key = PublicKey.from_bytes("ed25519", public)
+    secret = f"ed25519:{base58.b58encode(seed + public).decode()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"account_id": account_id, "public_key": public_key, "private_key": secret}
+    (folder / f"{account_id}.json").write_text(json.dumps(content))
+    return public_key
+
+
+def key_store(folder: Path, *account_ids: str) -> KeyStore:
+    """Keys of these accounts, each from its own name."""
+    for account_id in account_ids:
+        key_file(folder, account_id, hashlib.sha256(account_id.encode()).digest())
+    return KeyStore.load(folder, "localnet")
+
+
+async def approved(
+    ledger: MemoryLedger,
+    call: ChangeCall,
+    *,
+    name: str = "one",
+    signer_id: str = "alice.localnet",
+    chain_id: str = "localnet",
+    expires_at: float = 1_800_000_600.0,
+    expected: tuple[Effect, ...] = (),
+) -> tuple[Intent, Grant]:
+    """An intent in state `approved` and its grant."""
+    signer = AccountId(signer_id)
+    intent = Intent(
+        intent_id=name,
+        request_id=f"request of {name}",
+        step=0,
+        chain_id=chain_id,
+        signer_id=signer,
+        call=call,
+        calls_hash=calls_hash(chain_id, signer, [call]),
+        state="planned",
+        created_at=1_800_000_000.0,
+        updated_at=1_800_000_000.0,
+        expected=expected,
+    )
+    grant = Grant(
+        grant_id=f"grant of {name}",
+        calls_hash=intent.calls_hash,
+        call_digests=(call_digest(call),),
+        chain_id=chain_id,
+        signer_id=signer,
+        identity="key-1",
+        channel="chat",
+        expires_at=expires_at,
+    )
+    await ledger.create([intent])
+    await ledger.approve(grant, [name], 1_800_000_000.0)
+    stored = await ledger.get(name)
+    assert stored is not None
+    return stored, grant
