@@ -1,0 +1,1 @@
+"""Other people's clients on the embedded chain, every answer they get judged."""
