@@ -60,6 +60,7 @@ _RUN = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z]+")
 _PHRASE_WORDS: Final = 12
+_DISTINCT_WORDS: Final = 2
 _SHORTEST_PHRASE: Final = 47
 _SHORTEST_SECRET: Final = 12
 _LONGEST_SECRET_KEY: Final = 64
@@ -135,7 +136,7 @@ def _phrases(text: str) -> Iterator[tuple[int, int]]:
             if word is not None and word[0].lower() not in _STOPWORDS:
                 words.append(word)
                 continue
-            if len(words) >= _PHRASE_WORDS:
+            if len(words) >= _PHRASE_WORDS and len({one[0] for one in words}) >= _DISTINCT_WORDS:
                 yield words[0].start(), words[-1].end()
             words = []
 

@@ -21,6 +21,8 @@ CALL: Final[TypeAdapter[ChangeCall]] = TypeAdapter(ChangeCall)
 OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Outcome)
 STATE: Final[TypeAdapter[IntentState]] = TypeAdapter(IntentState)
 NONCE_DIGITS: Final = 20
+_BY_GRANT: Final = ("approved", "signed")
+"""States that only `approve` and `store_signed` give, with a grant (DESIGN law 3)."""
 
 _ADD_NONCE = upsert(NONCES)
 _RAISE_NONCE = _ADD_NONCE.on_conflict_do_update(
@@ -186,6 +188,8 @@ def _move(connection: Connection, intent_id: str, to: IntentState, now: float, o
         raise _moved(intent_id, None, to)
     state = STATE.validate_python(row.state)
     check_transition(intent_id, state, to)
+    if state != to and to in _BY_GRANT:
+        raise _moved(intent_id, state, to)
     if state == to and (row.outcome is not None or outcome is None):
         return
     connection.execute(

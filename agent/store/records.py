@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, Float, Select, Text, and_, bindparam, delete, exists, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -17,7 +17,16 @@ from agent.store.tables import INTENTS, RECORDS, RUNNING
 from agent.telemetry import redact, redact_json
 
 _ONCE = upsert(RECORDS).on_conflict_do_nothing(index_elements=[RECORDS.c.request_id])
-_OPEN = insert(RUNNING)
+_OPEN = insert(RUNNING).from_select(
+    ["request_id", "run_id", "opened_at", "request"],
+    select(
+        bindparam("new_id", type_=Text),
+        bindparam("new_run", type_=Text),
+        bindparam("new_at", type_=Float),
+        bindparam("new_request", type_=Text),
+    ).where(~exists().where(RECORDS.c.request_id == bindparam("new_id", type_=Text))),
+)
+"""An id that has its record already inserts nothing."""
 _DONE = delete(RUNNING).where(RUNNING.c.request_id == bindparam("ended"))
 _MAY_HAVE_EXECUTED: Final = ("sending", "sent", "included", "final", "unconfirmed")
 
@@ -43,10 +52,10 @@ class RecordStore:
         clean, count = _clean(request)
         self._running[request.request_id] = (request, clean, count)
         row: dict[str, str | float] = {
-            "request_id": request.request_id,
-            "run_id": self._run_id,
-            "opened_at": request.received_at,
-            "request": _text(clean),
+            "new_id": request.request_id,
+            "new_run": self._run_id,
+            "new_at": request.received_at,
+            "new_request": _text(clean),
         }
         await self._database.write(lambda c: _open(c, row))
 
@@ -129,13 +138,15 @@ class RecordStore:
 
 def _open(connection: Connection, row: dict[str, str | float]) -> None:
     try:
-        connection.execute(_OPEN, row)
-    except IntegrityError as error:
-        raise StoreError(
-            "request_exists",
-            f"request {row['request_id']} runs already; make a new id",
-            details={"request_id": row["request_id"]},
-        ) from error
+        if connection.execute(_OPEN, row).rowcount == 1:
+            return
+    except IntegrityError:
+        pass
+    raise StoreError(
+        "request_exists",
+        f"request {row['new_id']} runs or ran already; make a new id",
+        details={"request_id": row["new_id"]},
+    )
 
 
 def _finish(connection: Connection, row: dict[str, JsonValue]) -> bool:

@@ -10,6 +10,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
@@ -148,14 +149,21 @@ class GroupWriter:
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
         with _Group(jobs):
+            self._end_what_failed()
             self._driver.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._run(job)
             self._driver.execute("COMMIT")
-        if self._driver.in_transaction:
-            self._driver.execute("ROLLBACK")
+        with suppress(
+            sqlite3.Error
+        ):  # a rollback that fails as well is tried again by the next group, inside its report
+            self._end_what_failed()
         for loop in {id(job.loop): job.loop for job in jobs}.values():
             _tell_all(loop, [job for job in jobs if job.loop is loop])
+
+    def _end_what_failed(self) -> None:
+        if self._driver.in_transaction:
+            self._driver.execute("ROLLBACK")
 
     def _run(self, job: _Job[Any]) -> None:
         self._driver.execute("SAVEPOINT job")
