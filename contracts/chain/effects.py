@@ -70,7 +70,7 @@ def read_effects(answer: TxAnswer, transaction: TransactionView) -> Effects:
 
 
 def missing_effects(expected: Iterable[Effect], effects: Effects) -> tuple[Effect, ...]:
-    """The expected effects that did not happen exactly so. Losing less NEAR than expected is no miss: deposits come back.
+    """The expected effects that did not happen exactly so. Losing less NEAR than expected is no miss: contracts pay back.
 
     NEAR that cannot be read (incomplete receipts) is not called missing.
     """
@@ -82,7 +82,7 @@ def missing_effects(expected: Iterable[Effect], effects: Effects) -> tuple[Effec
     missed: list[Effect] = []
     for (account_id, token), change in wanted.items():
         got = actual.get((account_id, token), 0)
-        spared = token == NEAR and change < got <= 0
+        spared = token == NEAR and change < 0 and got > change
         unknown = token == NEAR and not effects.complete
         if got != change and not spared and not unknown:
             missed.append(Effect(account_id, token, change))
