@@ -10,10 +10,10 @@ import secrets
 import shlex
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import structlog
 from aiohttp import web
@@ -92,6 +92,7 @@ async def open_runtime(
     `pipeline.recover()` is the caller's next step.
     """
     async with AsyncExitStack() as stack:
+        stack.enter_context(_one_error())
         stack.enter_context(lock_folder(config.data_dir, wait_s=lock_wait_s))
         urls = config.rpc_urls
         if config.embedded:
@@ -148,26 +149,57 @@ async def run_daemon(
 
     `announce` gets the `ready` line and a line to try. Errors as `open_runtime`, and DaemonError `listen_refused`.
     """
+    with _stopped_by_signals() as stop, _one_error():
+        async with open_runtime(config, kill_point=kill_point, clock=clock) as runtime, asyncio.TaskGroup() as tasks:
+            running = RunningRequests(tasks)
+            ready = asyncio.Event()
+            async with _serving(runtime, running, ready) as url:
+                await runtime.pipeline.recover()
+                address = DaemonAddress(pid=os.getpid(), url=url, rpc_url=runtime.rpc_url, network=config.network)
+                write_address(config.data_dir, address)
+                ready.set()
+                log.info("daemon_ready", url=url, rpc_url=runtime.rpc_url, network=config.network)
+                announce(f"ready {url}")
+                announce(_line_to_try(config, url))
+                await stop.wait()
+                log.info("daemon_stopping", running=len(running), grace_s=config.daemon.grace_s)
+                remove_address(config.data_dir)
+                cut = await running.drain(config.daemon.grace_s)
+        log.info("daemon_stopped", cut=cut)
+
+
+@contextmanager
+def _one_error() -> Generator[None]:
+    """Task groups wrap what ends them, also an error of the code inside them; a single one is raised as it was."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _innermost(group) from None
+
+
+def _innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error in nested groups; the group where there are several."""
+    if len(group.exceptions) > 1:
+        return group
+    inner = group.exceptions[0]
+    return (
+        _innermost(cast("BaseExceptionGroup[BaseException]", inner)) if isinstance(inner, BaseExceptionGroup) else inner
+    )
+
+
+@contextmanager
+def _stopped_by_signals() -> Generator[asyncio.Event]:
+    """Set by SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
         loop.add_signal_handler(number, stop.set)
-    async with open_runtime(config, kill_point=kill_point, clock=clock) as runtime, asyncio.TaskGroup() as tasks:
-        running = RunningRequests(tasks)
-        ready = asyncio.Event()
-        async with _serving(runtime, running, ready) as url:
-            await runtime.pipeline.recover()
-            address = DaemonAddress(pid=os.getpid(), url=url, rpc_url=runtime.rpc_url, network=config.network)
-            write_address(config.data_dir, address)
-            ready.set()
-            log.info("daemon_ready", url=url, rpc_url=runtime.rpc_url, network=config.network)
-            announce(f"ready {url}")
-            announce(_line_to_try(config, url))
-            await stop.wait()
-            log.info("daemon_stopping", running=len(running), grace_s=config.daemon.grace_s)
-            remove_address(config.data_dir)
-            cut = await running.drain(config.daemon.grace_s)
-        log.info("daemon_stopped", cut=cut)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 @asynccontextmanager
@@ -194,7 +226,7 @@ async def _serving(runtime: Runtime, running: RunningRequests, ready: asyncio.Ev
         except OSError as error:
             raise DaemonError(
                 "listen_refused",
-                f"cannot listen on {config.daemon.listen}: {error.strerror}; set [daemon] listen, or stop what is there",
+                f"cannot listen on {config.daemon.listen}: {os.strerror(error.errno or 0)}; set [daemon] listen, or stop what is there",
             ) from error
         write_key(config.data_dir, OPERATOR_KEY, operator_key)
         real_port: int = runner.addresses[0][1]
