@@ -39,7 +39,9 @@ class Header:
     def state_root(self) -> CryptoHash:
         """The chain of digests with this block's outcomes."""
         return (
-            self.prev_state_root if self.empty else CryptoHash.of(f"{self.prev_state_root}|{self.outcome_root}".encode())
+            self.prev_state_root
+            if self.empty
+            else CryptoHash.of(f"{self.prev_state_root}|{self.outcome_root}".encode())
         )
 
     @property

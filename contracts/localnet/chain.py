@@ -23,13 +23,15 @@ from contracts.localnet.state import ChainState, History
 from contracts.localnet.store import Executed, Loaded, StoredReceipt, StoredTransaction
 from contracts.localnet.tracking import Level, TransactionTrack, stored_track
 from contracts.signing.transaction import SignedTransaction
-from contracts.types import CryptoHash
+from contracts.types import TGAS, CryptoHash
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.execution import BlockContext
 from contracts.vm.runtime import Runtime
 from contracts.vm.state import StateReader
 from contracts.vm.validation import invalid_tx
 
+HEAVY_GAS: Final = 30 * TGAS
+"""Receipts with more gas than this run in the writer's thread: 1 Tgas can be 2 ms of endless loop."""
 TURN_S: Final = 0.002
 """How long executions may keep the event loop before others get their turn."""
 _log = structlog.get_logger(__name__)
@@ -86,7 +88,7 @@ class Chain:
         settings: ChainSettings,
     ) -> None:
         self.config = config
-        self.runtime = runtime
+        self._runtime = runtime
         self.settings = settings
         self.head = loaded.head
         self.earliest = loaded.earliest
@@ -96,8 +98,7 @@ class Chain:
         """Why the latest block could not be written; None while the disk is fine."""
         self._store = store
         self._state: ChainState = loaded.state
-        self._history = History(loaded.state, settings.state_window_blocks)
-        self._oldest_state = loaded.head.height
+        self._history = History(loaded.state, loaded.head.height, settings.state_window_blocks)
         self._clock_ns = clock_ns
         self._queue: deque[QueuedReceipt] = deque(loaded.queue)
         self._next_position = max((item.position for item in loaded.queue), default=0) + 1
@@ -135,9 +136,7 @@ class Chain:
 
     def state_at(self, header: Header) -> StateReader | None:
         """The state after that block; None where it is no longer kept."""
-        if header.height < self._oldest_state:
-            return None
-        return self._history.before(self.head.height - header.height)
+        return self._history.at(header.height)
 
     def total_of_accounts(self) -> int:
         """All yoctoNEAR in accounts, receipts under way apart."""
@@ -254,7 +253,7 @@ class Chain:
     async def make_block(self) -> None:
         """One block of what waits now, committed and published. `run` calls it; two at a time are not allowed."""
         prev = self.head
-        draft = BlockDraft(self.runtime, self._state, self._next_context(prev), prev, self._next_position)
+        draft = BlockDraft(self._runtime, self._state, self._next_context(prev), prev, self._next_position)
         batch = self._take_batch()
         turn = _Turn()
         for submission in batch:
@@ -264,9 +263,12 @@ class Chain:
         for item in list(self._queue):
             if draft.gas_used >= self.config.gas_limit:
                 break
-            draft.run(item)
+            if draft.attached_gas(item) > HEAVY_GAS:
+                await asyncio.get_running_loop().run_in_executor(self._writer, draft.run, item)
+            else:
+                draft.run(item)
+                await turn.give()
             taken += 1
-            await turn.give()
         block = draft.seal()
         try:
             await asyncio.get_running_loop().run_in_executor(self._writer, self._store.commit, block)
@@ -317,8 +319,7 @@ class Chain:
 
     def _publish(self, block: Block, batch: list[_Submission], taken: int) -> None:
         header = block.header
-        self._history.add(self._state.apply(block.changes))
-        self._oldest_state = max(self._oldest_state, header.height - self.settings.state_window_blocks)
+        self._history.add(block.changes)
         for _ in range(taken):
             self._queue.popleft()
         self._queue.extend(block.queued)

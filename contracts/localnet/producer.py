@@ -15,6 +15,7 @@ from contracts.localnet.blocks import (
 from contracts.signing.transaction import SignedTransaction
 from contracts.types import CryptoHash
 from contracts.vm.execution import BlockContext
+from contracts.vm.fees import prepaid_gas
 from contracts.vm.receipts import ActionReceipt, DataReceipt, ReceiptExecution
 from contracts.vm.runtime import Runtime
 from contracts.vm.state import Overlay, StateReader
@@ -62,6 +63,14 @@ class BlockDraft:
             self._count(result.execution)
             self.tokens_burnt += result.lost - result.contract_reward
         self._queue(item.tx_hash, result.new_receipts)
+
+    def attached_gas(self, item: QueuedReceipt) -> int:
+        """Gas that executing a receipt can take at most, fees apart; for data, that of the receipt that waits for it."""
+        receipt: ActionReceipt | DataReceipt | None = item.receipt
+        if isinstance(receipt, DataReceipt):
+            waiting_id = self._overlay.waiting(receipt.receiver_id, receipt.data_id)
+            receipt = self._overlay.postponed(waiting_id) if waiting_id is not None else None
+        return prepaid_gas(receipt.actions) if isinstance(receipt, ActionReceipt) else 0
 
     def seal(self) -> Block:
         prev, context = self.prev, self.context

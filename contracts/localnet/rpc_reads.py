@@ -30,6 +30,7 @@ from contracts.localnet.rpc_errors import (
     unknown_receipt,
 )
 from contracts.localnet.rpc_params import BlockReference, Params, block_reference, named
+from contracts.localnet.views import ViewRunner
 from contracts.signing.transaction import decode_signed_transaction
 from contracts.types import AccountId, CryptoHash, JsonObject
 from contracts.vm.failures import debug_text
@@ -45,30 +46,33 @@ VERSION: Final = "0.1.0"
 class ChainReads:
     """Answers for one chain. Every method takes the raw params and returns the JSON-RPC result."""
 
-    def __init__(self, chain: Chain, rpc_address: Callable[[], str], started_ns: int) -> None:
+    def __init__(self, chain: Chain, views: ViewRunner, rpc_address: Callable[[], str], started_ns: int) -> None:
         self._chain = chain
+        self._views = views
         self._rpc_address = rpc_address
         self._started_ns = started_ns
         self._queries: dict[str, Callable[[Params, Header, StateReader], JsonObject]] = {
             "view_account": self._view_account,
             "view_code": self._view_code,
             "view_state": self._view_state,
-            "call_function": self._call_function,
             "view_access_key": self._view_access_key,
             "view_access_key_list": self._view_access_key_list,
         }
 
-    def query(self, params: JsonValue) -> JsonObject:
+    async def query(self, params: JsonValue) -> JsonObject:
         asked = _query_by_path(params) if isinstance(params, list) else named(params)
         kind = asked.text("request_type")
-        answer = self._queries.get(kind)
-        if answer is None:
-            raise parse_error(f"unknown variant `{kind[:60]}`, expected one of {', '.join(self._queries)}")
+        if kind != "call_function" and kind not in self._queries:
+            raise parse_error(f"unknown variant `{kind[:60]}`, expected call_function or {', '.join(self._queries)}")
         header = self.header(asked.block())
         state = self._chain.state_at(header)
         if state is None:
             raise garbage_collected(header)
-        return {**answer(asked, header, state), "block_height": header.height, "block_hash": header.hash}
+        if kind == "call_function":
+            answer = await self._call_function(asked, header, state)
+        else:
+            answer = self._queries[kind](asked, header, state)
+        return {**answer, "block_height": header.height, "block_hash": header.hash}
 
     def block(self, params: JsonValue) -> JsonObject:
         asked = named(params, "block_id")
@@ -256,13 +260,13 @@ class ChainReads:
             )
         return {"values": [_item_view(item) for item in state.storage_items(account_id, prefix)]}
 
-    def _call_function(self, params: Params, header: Header, state: StateReader) -> JsonObject:
+    async def _call_function(self, params: Params, header: Header, state: StateReader) -> JsonObject:
         account_id, method_name = params.account_id(), params.text("method_name")
         args = params.raw("args_base64")
         if state.account(account_id) is None:
             raise _unknown_account(account_id, header)
         try:
-            answer = self._chain.runtime.view(state, account_id, method_name, args, self._chain.context(header))
+            answer = await self._views.view(state, account_id, method_name, args, self._chain.context(header))
         except VmError as error:
             text = f"wasm execution failed with error: {debug_text(error.details)}"
             raise at_block(

@@ -16,7 +16,7 @@ MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 """nearcore's default limit for a request."""
 
 _Read: TypeAlias = Callable[[JsonValue], JsonValue]
-_Send: TypeAlias = Callable[[JsonValue], Awaitable[JsonValue]]
+_Wait: TypeAlias = Callable[[JsonValue], Awaitable[JsonValue]]
 
 
 class RpcServer:
@@ -24,7 +24,6 @@ class RpcServer:
 
     def __init__(self, reads: ChainReads, sends: ChainSends) -> None:
         self._reads: dict[str, _Read] = {
-            "query": reads.query,
             "block": reads.block,
             "chunk": reads.chunk,
             "status": reads.status,
@@ -34,7 +33,8 @@ class RpcServer:
             "EXPERIMENTAL_protocol_config": reads.protocol_config,
             "EXPERIMENTAL_receipt": reads.receipt,
         }
-        self._sends: dict[str, _Send] = {
+        self._waits: dict[str, _Wait] = {
+            "query": reads.query,
             "send_tx": sends.send_tx,
             "broadcast_tx_async": sends.broadcast_tx_async,
             "broadcast_tx_commit": sends.broadcast_tx_commit,
@@ -78,10 +78,10 @@ class RpcServer:
         read = self._reads.get(method)
         if read is not None:
             return read(params)
-        send = self._sends.get(method)
-        if send is None:
+        wait = self._waits.get(method)
+        if wait is None:
             raise method_not_found(method[:100])
-        return await send(params)
+        return await wait(params)
 
 
 def _read_request(body: bytes) -> tuple[str, JsonValue, JsonValue]:

@@ -22,6 +22,7 @@ from contracts.localnet.rpc_reads import ChainReads
 from contracts.localnet.rpc_sends import ChainSends
 from contracts.localnet.rpc_server import RpcServer
 from contracts.localnet.store import ChainStore, Loaded
+from contracts.localnet.views import ViewRunner
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.engine import Engine
 from contracts.vm.runtime import Runtime
@@ -62,14 +63,20 @@ async def open_localnet(
     with _lock(folder / "lock"):
         if not genesis_path(data_dir).exists() and not chain_path(data_dir).exists():
             await _make_keys(data_dir)
-        runtime = Runtime(config, Engine(folder / "modules"))
+
+        def open_engine() -> Engine:
+            return Engine(folder / "modules")
+
+        runtime = Runtime(config, open_engine())
         with _opened_store(chain_path(data_dir)) as store:
             loaded = store.load() or _begin(data_dir, store, runtime, config)
             chain = Chain(store, runtime, config, loaded, clock_ns=time.time_ns, settings=settings)
+            views = ViewRunner(config, open_engine)
             try:
-                async with _producing(chain), _served(chain, listen, wait_timeout_s) as rpc_url:
+                async with _producing(chain), _served(chain, views, listen, wait_timeout_s) as rpc_url:
                     yield Localnet(rpc_url, chain)
             finally:
+                views.close()
                 chain.close()
 
 
@@ -173,10 +180,10 @@ async def _make_keys(data_dir: Path) -> None:
 
 
 @asynccontextmanager
-async def _served(chain: Chain, listen: str, wait_timeout_s: float) -> AsyncGenerator[str]:
+async def _served(chain: Chain, views: ViewRunner, listen: str, wait_timeout_s: float) -> AsyncGenerator[str]:
     host, _, port = listen.rpartition(":")
     address = ""
-    reads = ChainReads(chain, lambda: address, time.time_ns())
+    reads = ChainReads(chain, views, lambda: address, time.time_ns())
     server = RpcServer(reads, ChainSends(chain, wait_timeout_s))
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()

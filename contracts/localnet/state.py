@@ -1,11 +1,11 @@
 """The chain's whole state in memory, and the way back to the state of recent blocks."""
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TypeVar
 
 from contracts.vm.receipts import ActionReceipt, ReceivedData
-from contracts.vm.state import AccessKey, Account, Changes, StateReader
+from contracts.vm.state import AccessKey, Account, Changes
 
 _KeyT = TypeVar("_KeyT", bound=Hashable)
 _ValueT = TypeVar("_ValueT")
@@ -40,7 +40,7 @@ class ChainState:
 
     def storage_items(self, account_id: str, prefix: bytes) -> list[tuple[bytes, bytes]]:
         records = self._storage.get(account_id, {})
-        return sorted(item for item in records.items() if item[0].startswith(prefix))
+        return sorted(item for item in list(records.items()) if item[0].startswith(prefix))
 
     def code(self, code_hash: str) -> bytes | None:
         return self._code.get(code_hash)
@@ -58,91 +58,107 @@ class ChainState:
         """All liquid and staked yoctoNEAR."""
         return sum(account.amount + account.locked for account in self._accounts.values())
 
-    def apply(self, changes: Changes) -> Changes:
-        """Take a block's changes over; returns the changes that lead back."""
+    def back(self, changes: Changes) -> Changes:
+        """The changes that lead back from where these lead to."""
         return Changes(
-            accounts={key: _put(self._accounts, key, value) for key, value in changes.accounts.items()},
-            access_keys={
-                (account_id, key): _put(self._keys.setdefault(account_id, {}), key, value)
-                for (account_id, key), value in changes.access_keys.items()
-            },
-            storage={
-                (account_id, key): _put(self._storage.setdefault(account_id, {}), key, value)
-                for (account_id, key), value in changes.storage.items()
-            },
-            code=self._add_code(changes.code),
-            postponed={key: _put(self._postponed, key, value) for key, value in changes.postponed.items()},
-            waiting={key: _put(self._waiting, key, value) for key, value in changes.waiting.items()},
-            received={key: _put(self._received, key, value) for key, value in changes.received.items()},
+            accounts={key: self.account(key) for key in changes.accounts},
+            access_keys={key: self.access_key(*key) for key in changes.access_keys},
+            storage={key: self.storage(*key) for key in changes.storage},
+            code={},
+            postponed={key: self.postponed(key) for key in changes.postponed},
+            waiting={key: self.waiting(*key) for key in changes.waiting},
+            received={key: self.received(*key) for key in changes.received},
         )
 
-    def _add_code(self, code: dict[str, bytes]) -> dict[str, bytes]:
-        self._code.update(code)
-        return {}
+    def apply(self, changes: Changes) -> None:
+        """Take a block's changes over."""
+        _put(self._accounts, changes.accounts)
+        for (account_id, key), access_key in changes.access_keys.items():
+            _put(self._keys.setdefault(account_id, {}), {key: access_key})
+        for (account_id, key), value in changes.storage.items():
+            _put(self._storage.setdefault(account_id, {}), {key: value})
+        self._code.update(changes.code)
+        _put(self._postponed, changes.postponed)
+        _put(self._waiting, changes.waiting)
+        _put(self._received, changes.received)
 
 
-def _put(table: dict[_KeyT, _ValueT], key: _KeyT, value: _ValueT | None) -> _ValueT | None:
-    before = table.get(key)
-    if value is None:
-        table.pop(key, None)
-    else:
-        table[key] = value
-    return before
+def _put(table: dict[_KeyT, _ValueT], changes: Mapping[_KeyT, _ValueT | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
 
 
 class History:
-    """The changes that lead back from the latest state, newest last; at most `depth` blocks of them."""
+    """The latest state, and the changes that lead back from it through at most `depth` blocks.
 
-    def __init__(self, state: ChainState, depth: int) -> None:
-        self._state = state
-        self._back: deque[Changes] = deque(maxlen=depth)
+    A `PastState` may be read from another thread while blocks are added: what leads back from a block is noted before
+    the block is applied, and a reader looks at the state first and at the notes after.
+    """
 
-    def add(self, back: Changes) -> None:
-        self._back.append(back)
+    def __init__(self, state: ChainState, height: int, depth: int) -> None:
+        self.state = state
+        self.height = height
+        self._notes: deque[tuple[int, Changes]] = deque(maxlen=depth)
 
-    def before(self, blocks: int) -> StateReader | None:
-        """The state as it was that many blocks ago; None where that is further back than what is kept."""
-        if blocks == 0:
-            return self._state
-        if blocks > len(self._back):
+    def add(self, changes: Changes) -> None:
+        """The next block's changes."""
+        self._notes.append((self.height, self.state.back(changes)))
+        self.state.apply(changes)
+        self.height += 1
+
+    def at(self, height: int) -> "PastState | None":
+        """The state after the block of that height; None where it is further back than what is kept."""
+        if not self.height - len(self._notes) <= height <= self.height:
             return None
-        return _PastState(self._state, list(self._back)[-blocks:])
+        return PastState(self, height)
+
+    def since(self, height: int) -> list[Changes]:
+        """What leads back to that height, the oldest first."""
+        # list() over a deque is one step of the interpreter; a loop over it here would not be.
+        return [back for noted, back in list(self._notes) if noted >= height]
 
 
-class _PastState:
-    """The latest state seen through the changes that lead back, the oldest first: its first mention of a key holds."""
+class PastState:
+    """The state after one block, whatever blocks follow: the oldest change that leads back to it holds."""
 
-    def __init__(self, state: ChainState, back: list[Changes]) -> None:
-        self._state = state
-        self._back = back
+    def __init__(self, history: History, height: int) -> None:
+        self._history = history
+        self._state = history.state
+        self._height = height
 
     def account(self, account_id: str) -> Account | None:
-        for changes in self._back:
+        latest = self._state.account(account_id)
+        for changes in self._history.since(self._height):
             if account_id in changes.accounts:
                 return changes.accounts[account_id]
-        return self._state.account(account_id)
+        return latest
 
     def access_key(self, account_id: str, public_key: str) -> AccessKey | None:
-        for changes in self._back:
+        latest = self._state.access_key(account_id, public_key)
+        for changes in self._history.since(self._height):
             if (account_id, public_key) in changes.access_keys:
                 return changes.access_keys[account_id, public_key]
-        return self._state.access_key(account_id, public_key)
+        return latest
 
     def access_keys(self, account_id: str) -> list[tuple[str, AccessKey]]:
         keys: dict[str, AccessKey | None] = dict(self._state.access_keys(account_id))
-        for changes in reversed(self._back):
+        for changes in reversed(self._history.since(self._height)):
             keys.update({key: value for (owner, key), value in changes.access_keys.items() if owner == account_id})
         return list(_present(keys))
 
     def storage(self, account_id: str, key: bytes) -> bytes | None:
-        for changes in self._back:
+        latest = self._state.storage(account_id, key)
+        for changes in self._history.since(self._height):
             if (account_id, key) in changes.storage:
                 return changes.storage[account_id, key]
-        return self._state.storage(account_id, key)
+        return latest
 
     def storage_items(self, account_id: str, prefix: bytes) -> list[tuple[bytes, bytes]]:
         records: dict[bytes, bytes | None] = dict(self._state.storage_items(account_id, prefix))
-        for changes in reversed(self._back):
+        for changes in reversed(self._history.since(self._height)):
             for (owner, key), value in changes.storage.items():
                 if owner == account_id and key.startswith(prefix):
                     records[key] = value
@@ -152,22 +168,25 @@ class _PastState:
         return self._state.code(code_hash)
 
     def postponed(self, receipt_id: str) -> ActionReceipt | None:
-        for changes in self._back:
+        latest = self._state.postponed(receipt_id)
+        for changes in self._history.since(self._height):
             if receipt_id in changes.postponed:
                 return changes.postponed[receipt_id]
-        return self._state.postponed(receipt_id)
+        return latest
 
     def waiting(self, receiver_id: str, data_id: str) -> str | None:
-        for changes in self._back:
+        latest = self._state.waiting(receiver_id, data_id)
+        for changes in self._history.since(self._height):
             if (receiver_id, data_id) in changes.waiting:
                 return changes.waiting[receiver_id, data_id]
-        return self._state.waiting(receiver_id, data_id)
+        return latest
 
     def received(self, receiver_id: str, data_id: str) -> ReceivedData | None:
-        for changes in self._back:
+        latest = self._state.received(receiver_id, data_id)
+        for changes in self._history.since(self._height):
             if (receiver_id, data_id) in changes.received:
                 return changes.received[receiver_id, data_id]
-        return self._state.received(receiver_id, data_id)
+        return latest
 
 
 def _present(table: dict[_SortedT, _ValueT | None]) -> Iterator[tuple[_SortedT, _ValueT]]:

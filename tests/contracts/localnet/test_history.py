@@ -46,13 +46,13 @@ def _seen(state: StateReader) -> object:
 @given(st.lists(_changes, max_size=8))
 def test_every_kept_block_reads_as_it_was(blocks: list[Changes]) -> None:
     state = ChainState()
-    history = History(state, 5)
+    history = History(state, 7, 5)
     seen = [_seen(state)]
     for changes in blocks:
-        history.add(state.apply(changes))
+        history.add(changes)
         seen.append(_seen(state))
     for back in range(len(blocks) + 1):
-        past = history.before(back)
+        past = history.at(history.height - back)
         if back > 5:
             assert past is None
         else:
@@ -60,12 +60,26 @@ def test_every_kept_block_reads_as_it_was(blocks: list[Changes]) -> None:
             assert _seen(past) == seen[-1 - back]
 
 
+@given(st.lists(_changes, min_size=1, max_size=5), st.integers(0, 5))
+def test_a_state_once_taken_stays_as_it_was(blocks: list[Changes], taken: int) -> None:
+    state = ChainState()
+    history = History(state, 0, 5)
+    past, seen = history.at(0), _seen(state)
+    for number, changes in enumerate(blocks):
+        if number == taken:
+            past, seen = history.at(number), _seen(state)
+        history.add(changes)
+    assert past is not None
+    assert _seen(past) == seen
+    assert history.at(len(blocks) + 1) is None
+
+
 def test_code_and_postponed_receipts_of_the_past() -> None:
     state = ChainState()
-    history = History(state, 1)
+    history = History(state, 0, 1)
     empty = Changes(accounts={}, access_keys={}, storage={}, code={"h": b"wasm"}, postponed={}, waiting={}, received={})
-    history.add(state.apply(empty))
-    past = history.before(1)
+    history.add(empty)
+    past = history.at(0)
     assert past is not None
     assert past.code("h") == b"wasm"  # named by its hash, so it can be no other
     assert past.postponed("r") is None
