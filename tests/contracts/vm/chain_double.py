@@ -2,10 +2,11 @@
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nacl.signing import SigningKey
-from pydantic import TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
 from contracts.calls import Action, FullAccess, FunctionCall
 from contracts.signing.transaction import (
@@ -15,7 +16,7 @@ from contracts.signing.transaction import (
     signed_transaction,
     transaction_hash,
 )
-from contracts.types import AccountId, CryptoHash, Gas, JsonObject, PublicKey, Yocto
+from contracts.types import AccountId, CryptoHash, Gas, PublicKey, Yocto
 from contracts.vm.actions import key_storage_bytes
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.engine import Engine
@@ -174,14 +175,14 @@ class TestChain:
         signer: str,
         contract: str,
         method: str,
-        args: JsonObject | bytes | None = None,
+        args: Mapping[str, JsonValue] | bytes | None = None,
         *,
         deposit: int = 0,
         gas: int = 100 * TGAS,
     ) -> Outcome:
         return self.send(signer, contract, function_call(method, args, deposit=deposit, gas=gas))
 
-    def view(self, contract: str, method: str, args: JsonObject | bytes | None = None) -> object:
+    def view(self, contract: str, method: str, args: Mapping[str, JsonValue] | bytes | None = None) -> object:
         result = self.runtime.view(self.state, AccountId(contract), method, encoded(args), self.block)
         return json.loads(result.result)
 
@@ -192,11 +193,11 @@ class TestChain:
         return sum(account.amount + account.locked for account in accounts if account is not None)
 
 
-def encoded(args: JsonObject | bytes | None) -> bytes:
+def encoded(args: Mapping[str, JsonValue] | bytes | None) -> bytes:
     return args if isinstance(args, bytes) else json.dumps(args or {}).encode()
 
 
 def function_call(
-    method: str, args: JsonObject | bytes | None = None, *, deposit: int = 0, gas: int = 100 * TGAS
+    method: str, args: Mapping[str, JsonValue] | bytes | None = None, *, deposit: int = 0, gas: int = 100 * TGAS
 ) -> FunctionCall:
     return FunctionCall(method, encoded(args), Gas(gas), Yocto(deposit))
