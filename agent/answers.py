@@ -116,6 +116,11 @@ def step_text(summary: str, outcome: Outcome, registry: Registry) -> str:
             assert_never(outcome)
 
 
+def sentence(text: str) -> str:
+    """The text with a full stop, unless it ends with a sign of its own."""
+    return text if text.endswith((".", "?", "!", ":")) else f"{text}."
+
+
 def rpc_text(what: str, error: RpcError) -> str:
     """Why a read did not work, and what to do."""
     end = "Try again in a moment." if error.retryable else "Check the ids and the method, then ask again."

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from agent.answers import call_outcome, failed_view, rpc_text, status_of, step_text
+from agent.answers import call_outcome, failed_view, rpc_text, sentence, status_of, step_text
 from agent.approval import Codes, Decision, read_decision
 from agent.building import Builder, Reads, Step, changes_of, expected_of, split_at_change
 from agent.errors import AgentError, ApprovalError
@@ -25,6 +25,7 @@ from agent.planning.conversations import answer_task_prompt, is_task_prompt
 from agent.planning.planner import Planned, Planner, question_or_refusal
 from agent.planning.prompts import MAX_TEXT_CHARACTERS, no_model_text
 from agent.planning.router import route_back, route_without_model, route_words
+from agent.planning.slash import is_slash
 from agent.proposing import Proposer, Turn
 from agent.records import (
     Answer,
@@ -138,7 +139,7 @@ class Pipeline:
         await self._executor.settle_all()
         for request in await self._store.records.interrupted():
             story = Story.of(request, None, self._clock)
-            await self._close_interrupted(story, give_up=False)
+            await self._close_cut_off(story, give_up=False)
 
     # ---- from words to a plan
 
@@ -146,12 +147,19 @@ class Pipeline:
         decision = read_decision(story.said)
         if decision:
             return await self._decide(story, decision)
-        stored = await self._same_key(story) or await self._same_turn(story)
+        stored = await self._same_key(story)
+        # A slash command is planned first: most are views, and need no look at the cards.
+        if stored is None and not is_slash(story.request.text):
+            stored = await self._same_turn(story)
         if stored:
             return stored
         plan = await self._plan(story)
         if isinstance(plan, Reply):
             return plan
+        if is_slash(story.request.text) and self._catalogue[plan.calls[0].action].kind == "change":
+            stored = await self._same_turn(story)
+            if stored:
+                return stored
         signer_id = AccountId(story.request.identity.account_id)
         try:
             steps = await self._builder.build(plan.calls, signer_id)
@@ -237,6 +245,7 @@ class Pipeline:
         if request.idempotency_key:
             record = await records.find_by_key(request.identity.key_id, idempotency_key=request.idempotency_key)
             if record and record.request.text != request.text:
+                story.repeats = record.request.request_id
                 text = "This Idempotency-Key was used for another request; send a new one."
                 return story.say(Refusal(text=text, why="idempotency_conflict"))
         if record is None and request.message_id:
@@ -290,7 +299,7 @@ class Pipeline:
             try:
                 await cards.note_wrong(identity.key_id, self._clock())
             except ApprovalError as error:
-                return story.say(Refusal(text=f"{error.message}.", why=error.code))
+                return story.say(Refusal(text=sentence(error.message), why=error.code))
             text = "There is no card of yours with this code; nothing was done."
             return story.say(Refusal(text=text, why="no_such_card"))
         if decision.verb == "confirm":
@@ -397,21 +406,25 @@ class Pipeline:
                 await self._store.records.open_request(story.request)
                 reply = await work(story)
         except asyncio.CancelledError:
-            await self._close_interrupted(story, give_up=True)
+            await self._close_cut_off(story, give_up=True)
             raise
         except TimeoutError:
             limit = f"{self._settings.request_timeout_s:g} s"
-            reply = story.fail("timeout", f"It took longer than {limit} and was given up; nothing was sent. Try again.")
+            reply = await self._broken(story, "timeout", f"It took longer than {limit} and was given up. Try again.")
         except (AgentError, ContractsError) as error:
-            log.warning("request_failed", request_id=story.request.request_id, code=error.code, problem=error.message)
-            reply = story.fail(error.code, f"{error.message}.")
+            reply = await self._broken(story, error.code, sentence(error.message))
         except Exception:  # every request ends in a record, whatever it ran into
-            log.exception("request_failed", request_id=story.request.request_id, code="internal")
-            reply = story.fail(
-                "internal", "Something went wrong inside the daemon; its log says what. Nothing else is done."
-            )
+            log.exception("request_broke", request_id=story.request.request_id)
+            reply = await self._broken(story, "internal", "Something went wrong inside the daemon; its log says what.")
         await self._close(story, story.record(reply.status, reply.text))
         return reply
+
+    async def _broken(self, story: Story, code: str, text: str) -> Reply:
+        """The end of a request that broke off; what the ledger knows of its transactions says more than the error."""
+        log.warning("request_failed", request_id=story.request.request_id, code=code, problem=text)
+        lines = await self._read_back(story, give_up=True)
+        failed = story.fail(code, text)
+        return story.reply(status_of(story.outcomes), "\n".join((text, *lines))) if lines else failed
 
     async def _close(self, story: Story, record: InteractionRecord) -> None:
         try:
@@ -431,38 +444,40 @@ class Pipeline:
             duration_ms=round((record.finished_at - record.request.received_at) * 1000, 1),
         )
 
-    async def _close_interrupted(self, story: Story, *, give_up: bool) -> None:
-        """The record of a request that was cut off, with what the ledger knows of its transactions where it had any.
+    async def _close_cut_off(self, story: Story, *, give_up: bool) -> None:
+        """The record of a request that was cancelled, or that an earlier process left open."""
+        text = "The daemon was stopped in the middle of this request."
+        story.error = {"code": "interrupted", "message": text}
+        lines = await self._read_back(story, give_up=give_up)
+        sent = any(not isinstance(outcome, NotDone) for outcome in story.outcomes)
+        status = status_of(story.outcomes) if sent else "interrupted"
+        await self._close(story, story.record(status, "\n".join((text, *lines))))
+
+    async def _read_back(self, story: Story, *, give_up: bool) -> list[str]:
+        """What the ledger knows of a request's transactions, put into the story, and in words; nothing where it had none.
 
         `give_up`: what was not sent never will be, so that asking again is safe.
         """
         try:
             async with asyncio.timeout(self._settings.record_timeout_s):
-                if give_up:
+                if give_up and story.approval_of:
                     await self._executor.give_up_unsent(story.request.request_id)
-                await self._read_back(story)
+                intents = await self._store.ledger.of_request(story.request.request_id)
+                card = await self._store.cards.by_request(card_of(intents[0])) if intents else None
         except (AgentError, ContractsError, TimeoutError) as error:
             log.error("outcome_not_read", request_id=story.request.request_id, problem=str(error))  # noqa: TRY400
-        sent = [outcome for outcome in story.outcomes if not isinstance(outcome, NotDone)]
-        status = status_of(story.outcomes) if sent else "interrupted"
-        text = "The daemon was stopped in the middle of this request."
-        story.error = {"code": "interrupted", "message": text}
-        lines = [step_text(f"transaction {n}", outcome, self._registry) for n, outcome in enumerate(story.outcomes, 1)]
-        await self._close(story, story.record(status, "\n".join((text, *lines))))
-
-    async def _read_back(self, story: Story) -> None:
-        intents = await self._store.ledger.of_request(story.request.request_id)
-        if not intents:
-            return
-        card = await self._store.cards.by_request(card_of(intents[0]))
+            return []
+        if card is None:
+            return []
         story.outcomes, story.call_outcomes = [], []
-        story.approval_of, story.calls_hash = card_of(intents[0]), intents[0].calls_hash
+        story.approval_of, story.plan, story.calls_hash = card.request_id, card.plan, card.calls_hash
         story.calls = tuple(intent.call for intent in intents)
-        story.plan = card.plan if card else story.plan
+        lines: list[str] = []
         for intent in intents:
-            place = card.call_steps[intent.step] if card else None
-            action = card.plan.calls[place].action if card and place is not None else "transaction"
-            self._add(story, action, outcome_of(intent))
+            planned, outcome = card.plan.calls[card.call_steps[intent.step]], outcome_of(intent)
+            self._add(story, planned.action, outcome)
+            lines.append(step_text(self._catalogue[planned.action].slash(planned.args), outcome, self._registry))
+        return lines
 
 
 def _why_not_taken(planned: Planned) -> str | None:

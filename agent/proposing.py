@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agent.answers import sentence
 from agent.approval import Codes, card_text, gas_bound, how_to_decide
 from agent.building import Reads, Step, changes_of, expected_of
 from agent.errors import ApprovalError
@@ -85,7 +86,7 @@ class Proposer:
         try:
             standing = await self._store.cards.add(card)
         except ApprovalError as error:
-            return story.say(Refusal(text=f"{error.message}.", why=error.code))
+            return story.say(Refusal(text=sentence(error.message), why=error.code))
         return await self.show(story, standing, repeated=standing.request_id != request_id, before=before)
 
     async def show(self, story: Story, card: PendingCard, *, repeated: bool, before: Sequence[str] = ()) -> Reply:
@@ -111,8 +112,9 @@ class Proposer:
         )
 
     async def done_since(self, card: PendingCard) -> str | None:
-        """A warning where a card's calls were executed after it was made, by way of another card."""
-        return await self._same_calls(card.calls_hash, AccountId(card.signer_id), card.created_at)
+        """A warning where a card's calls were executed by way of another card, which this one does not name."""
+        found = await self._executed(card.calls_hash, AccountId(card.signer_id), card.created_at)
+        return None if found is None or found in card.text else _again("the same", found)
 
     async def _done_before(self, turn: Turn, digest: str) -> str | None:
         """A warning that names the earlier request, where this turn or these calls were carried out already."""
@@ -120,14 +122,13 @@ class Proposer:
         if same:
             return _again("this message", same.request_id)
         since = self._clock() - self._settings.duplicate_window_s
-        return await self._same_calls(digest, turn.signer_id, since)
+        found = await self._executed(digest, turn.signer_id, since)
+        return None if found is None else _again("the same", found)
 
-    async def _same_calls(self, digest: str, signer_id: AccountId, since: float) -> str | None:
+    async def _executed(self, digest: str, signer_id: AccountId, since: float) -> str | None:
+        """The request whose card led to these calls being executed, or sent, at or after `since`."""
         found = await self._store.records.find_executed(digest, signer_id, since)
-        if found is None:
-            return None
-        intents = await self._store.ledger.of_request(found)
-        return _again("the same", card_of(intents[0]))
+        return None if found is None else card_of((await self._store.ledger.of_request(found))[0])
 
 
 def _again(what: str, request_id: str) -> str:

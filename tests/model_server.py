@@ -7,7 +7,7 @@ async with open_model_server([call("near_balance", account_id="@me"), say("Hello
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -40,7 +40,7 @@ def call(action: str, **args: JsonValue) -> Scripted:
     return calls((action, args))
 
 
-def calls(*wanted: tuple[str, JsonObject], text: str | None = None) -> Scripted:
+def calls(*wanted: tuple[str, Mapping[str, JsonValue]], text: str | None = None) -> Scripted:
     """The model names several actions in order."""
     return raw_calls(*((action, json.dumps(args)) for action, args in wanted), text=text)
 

@@ -111,10 +111,8 @@ class OpenAIChat:
         failure: str | None = None
         try:
             raw = await client.post("/chat/completions", body=body, cast_to=object)
-        except openai.APITimeoutError:
-            failure = f"model_timeout: no answer within {self._timeout_s:g} s"
         except openai.APIConnectionError as error:
-            failure = f"model_unreachable: {_line(error.__cause__ or error)}"
+            failure = _connection_failure(error, self._timeout_s)
         except openai.APIStatusError as error:
             failure = f"model_status_{error.status_code}: {_line(error.body or error.message)}"
         except openai.OpenAIError as error:
@@ -173,6 +171,15 @@ class OpenAIChat:
         # The library fills these from the environment and would send them to any base_url.
         client.organization = client.project = client.admin_api_key = None
         return client
+
+
+def _connection_failure(error: Exception, timeout_s: float) -> str:
+    """The aiohttp transport calls every broken connection a ConnectTimeout; its cause says what it was."""
+    openai, httpx = importlib.import_module("openai"), importlib.import_module("httpx2")
+    cause = error.__cause__
+    if isinstance(error, openai.APITimeoutError) and not isinstance(cause, httpx.ConnectTimeout):
+        return f"model_timeout: no answer within {timeout_s:g} s"
+    return f"model_unreachable: {_line(cause or error)}"
 
 
 def _parse(raw: object) -> tuple[_Answer, str | None]:

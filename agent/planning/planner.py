@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from agent.answers import sentence
 from agent.models.provider import ModelAnswer, ModelProvider, ToolCall
 from agent.planning import prompts
 from agent.planning.conversations import mask_cards, own_words
@@ -171,7 +172,7 @@ class Planner:
     def _conclude(self, request: UserRequest, reading: _Reading) -> Plan:
         problem = next((problem for problem in reading.problems if problem), None)
         if problem:
-            text = f"I could not turn that into a call that is valid: {problem}. Please say it in other words."
+            text = f"I could not turn that into a valid call: {sentence(problem)} Please say it in other words."
             return Clarification(text=text, missing=reading.missing or ("intent",))
         words = own_words(request)
         calls: list[PlannedCall] = []
@@ -243,8 +244,8 @@ def call_plan(calls: tuple[PlannedCall, ...]) -> CallPlan:
 def question_or_refusal(error: InvalidInput) -> Clarification | Refusal:
     """What is missing or can be read in two ways is asked; what is wrong is refused with what would be right."""
     if error.code == "missing_argument" or "readings" in error.details:
-        return Clarification(text=f"{error.message}.", missing=missing_of(error))
-    return Refusal(text=f"{error.message}.", why=error.code)
+        return Clarification(text=sentence(error.message), missing=missing_of(error))
+    return Refusal(text=sentence(error.message), why=error.code)
 
 
 def missing_of(error: InvalidInput) -> tuple[str, ...]:
