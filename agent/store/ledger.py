@@ -13,12 +13,13 @@ from agent.store.database import Database
 from agent.store.tables import GRANT_STEPS, GRANTS, INTENTS, NONCES
 from contracts.calls import ChangeCall, Grant
 from contracts.chain.ledger import Intent, IntentState, Signed, check_transition
-from contracts.chain.outcome import Outcome
+from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey
 
 CALL: Final[TypeAdapter[ChangeCall]] = TypeAdapter(ChangeCall)
 OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Outcome)
+EFFECTS: Final[TypeAdapter[tuple[Effect, ...]]] = TypeAdapter(tuple[Effect, ...])
 STATE: Final[TypeAdapter[IntentState]] = TypeAdapter(IntentState)
 NONCE_DIGITS: Final = 20
 _BY_GRANT: Final = ("approved", "signed")
@@ -238,6 +239,7 @@ def _new_row(intent: Intent) -> dict[str, object]:
         "deposit_yocto": str(intent.call.deposit),
         "call": CALL.dump_json(intent.call).decode(),
         "calls_hash": intent.calls_hash,
+        "expected": EFFECTS.dump_json(intent.expected).decode(),
         "state": "planned",
         "created_at": intent.created_at,
         "updated_at": intent.updated_at,
@@ -297,5 +299,6 @@ def _intent(row: Row[*tuple[object, ...]]) -> Intent:
         updated_at=found["updated_at"],
         grant_id=found["grant_id"],
         signed=signed,
+        expected=EFFECTS.validate_json(found["expected"]),
         outcome=None if found["outcome"] is None else OUTCOME.validate_json(found["outcome"]),
     )

@@ -91,6 +91,7 @@ INTENTS: Final = Table(
     Column("deposit_yocto", Text, nullable=False),
     Column("call", Text, nullable=False),
     Column("calls_hash", Text, nullable=False),
+    Column("expected", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),

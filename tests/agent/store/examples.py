@@ -85,6 +85,7 @@ def intent(name: str = "i1", *, request_id: str = "r1", step: int = 0, calls_has
         state="planned",
         created_at=NOW,
         updated_at=NOW,
+        expected=(Effect(ALICE, "NEAR", -(2**100)), Effect(BOB, "NEAR", 2**100)),
     )
 
 

@@ -13,14 +13,22 @@ from sqlalchemy import text
 
 from agent.store.store import Store, open_store
 from contracts.chain.ledger import OPEN, TRANSITIONS, Intent, IntentState, Ledger
-from contracts.chain.outcome import Failed, Outcome, Unconfirmed
+from contracts.chain.outcome import DeathProof, Failed, Outcome, Unconfirmed
 from contracts.errors import LedgerConflict
 from contracts.types import U64_MAX, CryptoHash
 from tests.agent.store.examples import ALICE, CALL, KEY, NOW, OTHER_KEY, grant, intent, signed
+from tests.contracts.chain.ledger_conformance import LedgerConformance
 from tests.doubles import MemoryLedger
 
-FAILED = Failed("send", "Expired", "too late")
+PROOF = DeathProof("nonce_passed", 5, CryptoHash.of(b"block 5"), None, ("one.org", "two.org"))
+FAILED = Failed("send", "Expired", "too late", proof=PROOF)
 UNCONFIRMED = Unconfirmed(CryptoHash.of(b"tx"), "not found")
+
+
+class TestSqlLedger(LedgerConformance):
+    @pytest.fixture
+    def ledger(self, store: Store) -> Ledger:
+        return store.ledger
 
 
 async def conflict(awaitable: Awaitable[object]) -> str:

@@ -81,6 +81,7 @@ def _ledger() -> None:
         sa.Column("deposit_yocto", sa.Text, nullable=False),
         sa.Column("call", sa.Text, nullable=False),
         sa.Column("calls_hash", sa.Text, nullable=False),
+        sa.Column("expected", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("updated_at", sa.Float, nullable=False),
