@@ -164,7 +164,7 @@ def check_charge(config: RuntimeConfig, state: StateReader, transaction: Transac
 
 
 def _signature_is_valid(signed: SignedTransaction) -> bool:
-    # Transactions signed by secp256k1 keys are refused when they are decoded for signing; none verifies here.
+    # Only ed25519 signs transactions here; secp256k1 keys can be added to accounts, and sign nothing.
     key = signed.transaction.public_key
     if key.curve != "ed25519":
         return False

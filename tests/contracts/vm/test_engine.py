@@ -3,6 +3,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contracts.errors import VmError
 from contracts.types import AccountId, CryptoHash
@@ -13,6 +15,7 @@ from tests.contracts.vm.chain_double import NEAR, TGAS, TestChain
 from tests.contracts.vm.wat_contract import WatContract, compiled, drop
 
 LIMITS = Limits()
+FUZZED = Engine()
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +282,26 @@ def test_threads_may_share_an_engine(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, 2**16))
+def test_damaged_code_fails_as_a_call_and_nothing_else(changes: list[tuple[int, int]], cut: int) -> None:
+    """Any bytes may be deployed: a call of them returns, fails, or is stopped."""
+    contract = WatContract()
+    contract.method(
+        "run",
+        drop(contract.host("storage_write", *contract.put("key"), *contract.put("value"), 0)),
+        contract.host("log_utf8", *contract.put("a line")),
+        drop(contract.host("promise_batch_create", *contract.put("alice.test"))),
+        contract.returns("done"),
+    )
+    code = bytearray(contract.code())
+    for place, value in changes:
+        code[place % len(code)] = value
+    if cut % 8 == 0:
+        del code[cut % len(code) :]
+    run(FUZZED, bytes(code), gas=5 * TGAS)
 
 
 # the cache of compiled modules
