@@ -189,8 +189,9 @@ def _encoded(raw: bytes) -> str:
 
 @lru_cache(maxsize=4096)
 def _base58(text: str) -> bytes:
+    # The library cuts spaces and line ends off the end; here they make the text malformed.
     try:
-        return base58.b58decode(text)
+        return base58.b58decode(text) if text.isalnum() else b""
     except ValueError:
         return b""
 
