@@ -118,6 +118,11 @@ class Chain:
         """Blocks that were there when the chain was opened are final: there is no other producer to contradict them."""
         return max(self.head.height - self.settings.finality_lag_blocks, self._loaded_height)
 
+    @property
+    def busy(self) -> bool:
+        """Transactions or receipts wait for a block."""
+        return bool(self._pool or self._queue)
+
     def header_at(self, height: int) -> Header | None:
         if height > self.head.height:
             return None

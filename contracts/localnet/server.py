@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator
@@ -69,7 +70,7 @@ async def open_localnet(
 
         runtime = Runtime(config, open_engine())
         with _opened_store(chain_path(data_dir)) as store:
-            loaded = store.load() or _begin(data_dir, store, runtime, config)
+            loaded = _load(data_dir, store, runtime, config)
             chain = Chain(store, runtime, config, loaded, clock_ns=time.time_ns, settings=settings)
             views = ViewRunner(config, open_engine)
             try:
@@ -138,11 +139,30 @@ def _lock(path: Path) -> Generator[None]:
 
 @contextmanager
 def _opened_store(path: Path) -> Generator[ChainStore]:
-    store = ChainStore(path)
+    """The database; what SQLite says while a chain is opened becomes ChainError `chain_unreadable`."""
+    try:
+        store = ChainStore(path)
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
     try:
         yield store
     finally:
         store.close()
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> ChainError:
+    return ChainError(
+        "chain_unreadable",
+        f"the chain in {path} cannot be opened: {error}; free some disk space, or move {path.parent} away to begin a new"
+        " chain",
+    )
+
+
+def _load(data_dir: Path, store: ChainStore, runtime: Runtime, config: RuntimeConfig) -> Loaded:
+    try:
+        return store.load() or _begin(data_dir, store, runtime, config)
+    except sqlite3.Error as error:
+        raise _unreadable(chain_path(data_dir), error) from error
 
 
 def _begin(data_dir: Path, store: ChainStore, runtime: Runtime, config: RuntimeConfig) -> Loaded:

@@ -6,7 +6,7 @@ commits blocks, the reader to the event loop (small indexed look-ups). Amounts a
 
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
@@ -115,9 +115,12 @@ class ChainStore:
 
     def __init__(self, path: Path) -> None:
         self._writer = _connect(path)
-        self._writer.execute("PRAGMA journal_mode = WAL")
-        self._writer.execute("PRAGMA synchronous = FULL")
-        self._create(path)
+        with ExitStack() as unfinished:
+            unfinished.callback(self._writer.close)
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute("PRAGMA synchronous = FULL")
+            self._create(path)
+            unfinished.pop_all()
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
 
@@ -126,7 +129,6 @@ class ChainStore:
         if version == SCHEMA_VERSION:
             return
         if version != 0:
-            self._writer.close()
             raise ChainError(
                 "chain_version",
                 f"{path} has chain format {version}, this program reads {SCHEMA_VERSION}; move the folder away",

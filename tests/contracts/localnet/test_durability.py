@@ -406,3 +406,13 @@ async def test_what_the_body_raises_comes_out_as_it_is(template: Path, data_dir:
             raise ZeroDivisionError
     async with open_localnet(data_dir, "127.0.0.1:0"):
         pass
+
+
+async def test_a_file_that_is_no_database_is_named(data_dir: Path) -> None:
+    path = data_dir / "localnet" / "chain.sqlite"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(ChainError) as caught:
+        async with open_localnet(data_dir, "127.0.0.1:0"):
+            pytest.fail("opened")
+    assert caught.value.code == "chain_unreadable"
+    assert str(path) in caught.value.message
