@@ -179,9 +179,9 @@ def _one_error() -> Generator[None]:
 
 def _innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error in nested groups; the group where there are several."""
-    if len(group.exceptions) > 1:
+    inner, *others = group.exceptions
+    if others:
         return group
-    inner = group.exceptions[0]
     return (
         _innermost(cast("BaseExceptionGroup[BaseException]", inner)) if isinstance(inner, BaseExceptionGroup) else inner
     )

@@ -82,10 +82,10 @@ async def _checks(config: Path | None, data_dir: Path | None) -> AsyncGenerator[
 
 
 def _folder(folder: Path) -> Check:
-    there = folder if folder.is_dir() else next((p for p in folder.absolute().parents if p.is_dir()), Path("/"))
-    if not os.access(there, os.W_OK):
-        todo = "make it writable, or name another one with --data-dir"
-        return Check("data folder", "fail", f"{there} is not writable", todo, USAGE)
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        found = f"{there} is {'not writable' if there.is_dir() else 'no folder'}"
+        return Check("data folder", "fail", found, "correct it, or name another folder with --data-dir", USAGE)
     free = shutil.disk_usage(there).free
     found = f"{folder}, {free // 1024 // 1024} MiB free"
     if free < _LOW_DISK_BYTES:

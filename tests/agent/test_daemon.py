@@ -126,8 +126,9 @@ async def test_what_does_not_finish_within_the_grace_is_recorded_and_settled_lat
         _, again = await daemon.say(http, text)
     assert again["near_agent"]["status"] == "executed"
     kept = [record for record in read_records(slow.database_path) if record.approval_of]
-    assert len([record for record in kept if record.repeats is None]) >= 1
-    assert len({record.request.request_id for record in kept}) == len(kept)
+    assert [record.status for record in kept] == ["unconfirmed", "executed"]
+    assert kept[0].request.request_id != kept[1].request.request_id
+    assert kept[0].call_outcomes[0].tx_hash == again["near_agent"]["outcomes"][0]["tx_hash"]
 
 
 async def test_one_folder_has_one_daemon(tmp_path: Path) -> None:
