@@ -113,14 +113,14 @@ class World:
             gas_price=Yocto(0),
             actions=actions,
         )
-        return self._run(first, self._block(number))
+        return self._run(first, self.block(number))
 
     def call(self, sender: AccountId, receiver: AccountId, method: str, args: object = None, **options: int) -> Story:
         return self.send(sender, receiver, function_call(method, args, **options))
 
     def view(self, contract: AccountId, method: str, args: object = None) -> JsonValue:
         raw = as_input(args)
-        return json.loads(self.runtime.view(self.overlay, contract, method, raw, self._block(0)).result)
+        return json.loads(self.runtime.view(self.overlay, contract, method, raw, self.block(0)).result)
 
     def view_error(self, contract: AccountId, method: str, args: object = None) -> str:
         try:
@@ -139,7 +139,7 @@ class World:
                 executions[result.execution.id] = result.execution
         return Story(tuple(executions.values()), _final_value(executions, first.receipt_id))
 
-    def _block(self, number: int) -> BlockContext:
+    def block(self, number: int) -> BlockContext:
         return BlockContext(
             height=1_000 + number,
             timestamp_ns=1_700_000_000_000_000_000 + number * 10**9,
