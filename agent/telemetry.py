@@ -6,10 +6,12 @@ the other's size and stay.
 """
 
 import base64
+import io
 import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, Literal, TextIO, TypeAlias, cast
 
@@ -209,9 +211,31 @@ def _plain(value: object) -> JsonValue:
             return str(value)
 
 
+class LogStream(io.TextIOBase):
+    """Where logs go: a stream, or without one whatever standard error is at that moment.
+
+    A log that cannot be written (closed terminal, broken pipe, full disk) is lost; the request that logs goes on.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        with suppress(OSError, ValueError):
+            return (self._stream or sys.stderr).write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            (self._stream or sys.stderr).flush()
+
+    def isatty(self) -> bool:
+        return (self._stream or sys.stderr).isatty()
+
+
 def set_up_logging(level: LogLevel = "info", stream: TextIO | None = None) -> None:
     """Send this program's and its libraries' logs to `stream` (standard error): for people on a terminal, else as JSON."""
-    target = stream or sys.stderr
+    target = cast("TextIO", LogStream(stream))
     first: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

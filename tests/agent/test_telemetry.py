@@ -273,3 +273,21 @@ def test_on_a_terminal_logs_are_for_people_and_without_secrets_too() -> None:
     assert "ValueError" in text
     assert ED25519_SECRET not in text
     assert not text.startswith("{")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_log_that_cannot_be_written_is_lost_and_breaks_nothing() -> None:
+    stream = io.StringIO()
+    set_up_logging("info", stream)
+    stream.close()
+    structlog.get_logger().info("request_routed")
+    logging.getLogger("aiohttp.server").warning("gone")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_logs_follow_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("info")
+    structlog.get_logger().info("request_routed")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["event"] == "request_routed"
