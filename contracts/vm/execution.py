@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass, field
+from typing import Final
 
 from contracts.calls import Action
 from contracts.errors import VmError
@@ -11,6 +12,10 @@ from contracts.vm.failures import host_error
 from contracts.vm.native import GuestMemory, Instance
 from contracts.vm.receipts import DataReceiver, ReceivedData, derived_id
 from contracts.vm.state import Account, Overlay
+
+MAX_CHARGES: Final = 500_000
+"""Charges of host functions in one call. NEAR prices the cheapest of them at native speed; a loop of those with 1000 Tgas
+would hold this process for many seconds. Real contracts stay below a fiftieth of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class Execution:
         "account",
         "balance",
         "burnt",
+        "charges",
         "context",
         "costs",
         "data_ids",
@@ -119,6 +125,7 @@ class Execution:
         self.gas_limit = min(context.prepaid_gas, self.limits.max_gas_burnt)
         self.burnt = 0
         """Gas of host functions; the engine adds what instructions cost."""
+        self.charges = 0
         self.promised = 0
         """Gas set aside for receipts that this call creates."""
         self.instance: Instance | None = None
@@ -139,7 +146,11 @@ class Execution:
     # gas
 
     def burn(self, gas: int) -> None:
+        """Charge host work. GasExceeded or GasLimitExceeded where it is too much, in gas or in number of charges."""
         self.burnt += gas
+        self.charges += 1
+        if self.charges > MAX_CHARGES:
+            raise host_error("GasLimitExceeded")
         if self.burnt + self.promised > self.gas_limit:
             raise self.out_of_gas()
 
