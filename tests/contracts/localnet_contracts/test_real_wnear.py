@@ -81,6 +81,14 @@ def _money(world: World) -> list[object]:
     return [*told, world.balance(WRAP)]
 
 
+def _is_backed(world: World) -> bool:
+    """All balances make up the supply, and the contract holds a NEAR for each wrapped one."""
+    supply = int(str(world.view(WRAP, "ft_total_supply")))
+    holders = (*USERS, COUNTER)
+    balances = [int(str(world.view(WRAP, "ft_balance_of", {"account_id": holder}))) for holder in holders]
+    return sum(balances) == supply <= world.balance(WRAP)
+
+
 def _compare(ours: World, theirs: World, steps: list[Step]) -> None:
     for step in steps:
         mine = ours.call(step.sender, WRAP, step.method, step.args, deposit=step.deposit)
@@ -88,6 +96,7 @@ def _compare(ours: World, theirs: World, steps: list[Step]) -> None:
         assert _told(mine) == _told(real), step
         assert _moves(mine) == _moves(real), step
         assert _money(ours) == _money(theirs), step
+        assert _is_backed(ours), step
 
 
 def _transfer_call(amount: int, msg: str) -> Step:
