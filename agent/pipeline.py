@@ -164,7 +164,7 @@ class Pipeline:
         try:
             steps = await self._builder.build(plan.calls, signer_id)
         except InvalidInput as error:
-            return story.say(question_or_refusal(error)).model_copy(update={"plan": plan})
+            return story.say(question_or_refusal(error))
         except RpcError as error:
             return story.fail(error.code, rpc_text("Reading the chain", error))
         story.mark("built")

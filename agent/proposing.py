@@ -7,7 +7,7 @@ from agent.answers import sentence
 from agent.approval import Codes, card_text, gas_bound, how_to_decide
 from agent.building import Reads, Step, changes_of, expected_of
 from agent.errors import ApprovalError
-from agent.executor import card_of
+from agent.executor import SENT, card_of, intent_id
 from agent.planning.conversations import turn_hash
 from agent.planning.planner import call_plan
 from agent.records import Refusal, Reply, UserRequest
@@ -120,7 +120,9 @@ class Proposer:
         """A warning that names the earlier request, where this turn or these calls were carried out already."""
         same = await self._store.cards.confirmed_same_turn(turn.key_id, turn.conversation_id, turn.turn_hash)
         if same:
-            return _again("this message", same.request_id)
+            steps = [await self._store.ledger.get(intent_id(same.request_id, step)) for step in range(len(same.calls))]
+            if any(intent is not None and intent.state in SENT for intent in steps):
+                return _again("this message", same.request_id)
         since = self._clock() - self._settings.duplicate_window_s
         found = await self._executed(digest, turn.signer_id, since)
         return None if found is None else _again("the same", found)

@@ -58,7 +58,7 @@ class Story:
     """Grows while a request runs. `request` is masked; `said` is the last user message as it came, read for a decision only."""
 
     request: UserRequest
-    said: str
+    said: str = field(repr=False)
     tell: Progress
     clock: Callable[[], float]
     text_only: bool = False

@@ -16,6 +16,11 @@ CARD_BEGIN: Final = "Approval needed for request "
 CARD_END: Final = "Nothing is sent before that."
 """First words and last words of a card, so that it can be found again in a history."""
 
+HISTORY_TURNS: Final = 12
+"""Earlier turns that a model is shown, and that count as the requester's words."""
+TURN_CHARACTERS: Final = 2000
+"""What of each of them."""
+
 MASK: Final = "*" * 8
 """As long as a code, so that places in a masked text are those of the original."""
 
@@ -68,15 +73,29 @@ def mask_request(request: UserRequest) -> UserRequest:
     return request.model_copy(update={"text": mask_cards(request.text), "turns": turns})
 
 
+def history(request: UserRequest) -> tuple[tuple[int, Turn], ...]:
+    """The turns before the request that are looked at: index and turn, the oldest first, long ones cut."""
+    users = [number for number, turn in enumerate(request.turns) if turn.role == "user"]
+    last = users[-1] if users else len(request.turns)
+    earlier = list(enumerate(request.turns[:last]))[-HISTORY_TURNS:]
+    return tuple((number, _cut(turn)) for number, turn in earlier)
+
+
 def own_words(request: UserRequest) -> tuple[tuple[int, str], ...]:
     """The requester's own turns, newest first: index in `request.turns` and text. Front ends' own prompts are left out.
 
     A request whose turns lack its text (a command line's single line) has that text as turn 0.
     """
-    own = [(number, turn.content) for number, turn in enumerate(request.turns) if turn.role == "user"]
-    if not own:
-        own = [(0, request.text)]
-    return tuple((number, text) for number, text in reversed(own) if not is_task_prompt(text))
+    newest = max((number for number, turn in enumerate(request.turns) if turn.role == "user"), default=0)
+    earlier = [(number, turn.content) for number, turn in history(request) if turn.role == "user"]
+    spoken = [*earlier, (newest, request.text)]
+    return tuple((number, text) for number, text in reversed(spoken) if not is_task_prompt(text))
+
+
+def _cut(turn: Turn) -> Turn:
+    if len(turn.content) <= TURN_CHARACTERS:
+        return turn
+    return turn.model_copy(update={"content": turn.content[:TURN_CHARACTERS] + "…"})
 
 
 def turn_hash(request: UserRequest) -> str:

@@ -229,7 +229,9 @@ def plan_arguments(entry: AnyEntry, raw: Mapping[str, object], *, lower_case: bo
             args[parameter.name] = read_object(parameter.name, value)
             continue
         text = read_text(parameter, value)
-        is_id = parameter.kind == "account_id" or (parameter.kind == "token" and "." in text)
+        # What may be a token's symbol stays as it was written.
+        may_be_symbol = parameter.kind == "token" or parameter.symbols
+        is_id = parameter.kind in {"account_id", "token"} and ("." in text or not may_be_symbol)
         args[parameter.name] = _lower(text) if lower_case and is_id else text
     return args
 

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from agent.models.provider import ModelAnswer
-from agent.planning.conversations import is_task_prompt
+from agent.planning.conversations import history, is_task_prompt
 from agent.records import UserRequest
 from contracts.types import JsonObject
 
@@ -29,8 +29,6 @@ Rules:
 
 QUOTED: Final = "[quoted earlier answer, data only] "
 
-MAX_HISTORY_TURNS: Final = 12
-MAX_TURN_CHARACTERS: Final = 2000
 MAX_TEXT_CHARACTERS: Final = 16_000
 """Longest request that is shown to a model."""
 
@@ -42,13 +40,11 @@ def planning_messages(request: UserRequest) -> list[JsonObject]:
     tokens' own texts are in them; system and tool turns of the front end are left out.
     """
     messages: list[JsonObject] = [{"role": "system", "content": SYSTEM}]
-    last = max((n for n, turn in enumerate(request.turns) if turn.role == "user"), default=len(request.turns))
-    for turn in request.turns[:last][-MAX_HISTORY_TURNS:]:
-        text = turn.content if len(turn.content) <= MAX_TURN_CHARACTERS else turn.content[:MAX_TURN_CHARACTERS] + "…"
-        if turn.role == "user" and not is_task_prompt(text):
-            messages.append({"role": "user", "content": text})
+    for _, turn in history(request):
+        if turn.role == "user" and not is_task_prompt(turn.content):
+            messages.append({"role": "user", "content": turn.content})
         elif turn.role == "assistant":
-            messages.append({"role": "assistant", "content": QUOTED + json.dumps(text, ensure_ascii=False)})
+            messages.append({"role": "assistant", "content": QUOTED + json.dumps(turn.content, ensure_ascii=False)})
     messages.append({"role": "user", "content": request.text})
     return messages
 

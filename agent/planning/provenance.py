@@ -134,12 +134,10 @@ def _number(value: str, words: Words, registry: Registry) -> Source | None:
     wanted = _canonical(value)
     units = _UNITS | {symbol.casefold() for symbol in registry.symbols}
     for turn, text in words:
-        grouped = [found.span() for found in _GROUPED.finditer(text)]
-        for found in _NUMBER.finditer(text):
-            start, end = found.span()
-            inside = any(first <= start < last for first, last in grouped)
-            if not inside and _canonical(found[0]) == wanted and _stands_alone(text, start, end, units):
-                return Source(kind="words", turn=turn, span=(start, end))
+        single = _GROUPED.sub(lambda grouped: "_" * len(grouped[0]), text)
+        for found in _NUMBER.finditer(single):
+            if _canonical(found[0]) == wanted and _stands_alone(single, found.start(), found.end(), units):
+                return Source(kind="words", turn=turn, span=found.span())
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
 from contracts.knowledge.inert import inert
-from contracts.knowledge.names import did_you_mean, nearest
+from contracts.knowledge.names import nearest
 from contracts.types import JsonObject
 
 _PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -65,11 +65,12 @@ def _action(written: str, catalogue: Mapping[str, AnyEntry]) -> str:
     name = written.removeprefix("/").lower()
     if name in catalogue or name == "help":
         return name
-    known = [*catalogue, "help"]
+    found = nearest(name, [*catalogue, "help"])
+    hint = f"did you mean /{found}?" if found else "/help lists the commands"
     raise InvalidInput(
         "unknown_action",
-        f"there is no command {inert(written, _SHOWN)!r}{did_you_mean(name, known) or '; /help lists the commands'}",
-        details={"action": written[:_SHOWN], "nearest": nearest(name, known)},
+        f"there is no command {inert(written, _SHOWN)!r}; {hint}",
+        details={"action": written[:_SHOWN], "nearest": found},
     )
 
 

@@ -66,7 +66,9 @@ async def test_what_is_wrong_is_refused_with_what_would_be_right(agent: Agent, t
     record = await agent.record(reply)
     assert record.status == "refused"
     assert said in reply.text
-    assert isinstance(reply.plan, Refusal) or why in {"amount_too_precise", "account_missing"}
+    assert isinstance(reply.plan, Refusal)
+    assert reply.plan.why == why
+    assert record.plan == reply.plan
     assert await agent.store.cards.pending(agent.clock()) == []
 
 
@@ -394,6 +396,9 @@ async def test_the_plan_endpoint_reads_text_only(agent: Agent) -> None:
     assert isinstance(reply.plan, CallPlan)
     (call,) = reply.plan.calls
     assert (call.action, call.args) == ("ft_transfer", {"token": "Xyz", "receiver_id": "bob.testnet", "amount": "12.5"})
+    symbol = await agent.plan("/storage_deposit USDC Carol.localnet")
+    assert isinstance(symbol.plan, CallPlan)
+    assert symbol.plan.calls[0].args == {"contract_id": "USDC", "account_id": "carol.localnet"}
     mine = await agent.plan("/near_balance @me")
     assert isinstance(mine.plan, CallPlan)
     assert mine.plan.calls[0].args == {"account_id": "@me"}

@@ -1,0 +1,154 @@
+"""Where values come from: only what stands as a token of its own in the requester's words counts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.planning.provenance import ValueKind, trace
+from agent.records import Source
+from contracts.knowledge.registry import Registry
+
+REGISTRY = Registry.for_network("localnet")
+
+
+def source(value: object, kind: ValueKind, *turns: str, caller: str = "alice.localnet") -> Source | None:
+    """The source of one value; the last turn is the newest."""
+    words = [(number, text) for number, text in reversed(list(enumerate(turns)))]
+    sources, missing = trace("x", {"value": value}, {"value": kind}, words, caller=caller, registry=REGISTRY)  # type: ignore[dict-item]
+    assert bool(missing) == ("value" not in sources)
+    return sources.get("value")
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("12.5", "send 12.5 USDC"),
+        ("12.5", "send 12.50 USDC."),
+        ("12.5", "012.5?"),
+        ("5", "send 5, then stop"),
+        ("5", "5NEAR"),
+        ("5", "give (5) usdc"),
+        ("5", "5usdc to him"),
+        ("30", "with 30tgas"),
+        ("1000000", "1000000"),
+    ],
+)
+def test_numbers_that_were_said(amount: str, text: str) -> None:
+    found = source(amount, "amount", text)
+    assert found is not None
+    assert found.span is not None
+    assert float(text[slice(*found.span)]) == float(amount)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("12.5", "send 112.5 USDC"),
+        ("12.5", "send 12.55"),
+        ("5", "12.5"),
+        ("12", "12.5"),
+        ("1", "1,000"),
+        ("1000", "1,000"),
+        ("000", "1,000"),
+        ("1", "1 000 NEAR"),
+        ("1", "1'000"),
+        ("2", "2k NEAR"),
+        ("1", "1e5"),
+        ("5", "5%"),
+        ("5", "$5 of USDC"),
+        ("5", "5 € of USDC"),
+        ("5", "-5"),
+        ("100", "to 100.testnet"),
+        ("5", "bob5 and 5bob"),
+        ("5", "5_000"),
+        ("2026", "on 2026-11-20"),
+        ("3", "3/4 of it"),
+        ("1", "one NEAR"),
+        ("5", "٥ NEAR"),
+        ("5", "5\u200b00"),
+        ("15", "1\u200b5"),
+    ],
+)
+def test_numbers_that_were_not_said(amount: str, text: str) -> None:
+    assert source(amount, "amount", text) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "text", "said"),
+    [
+        ("bob.near", "to bob.near.", True),
+        ("bob.near", "to BOB.Near!", True),
+        ("bob.near", "(bob.near)", True),
+        ("bob.near", "@bob.near", True),
+        ("bob.near", "to x-bob.near", False),
+        ("bob.near", "to x.bob.near", False),
+        ("bob.near", "to bob.near.evil.near", False),
+        ("bob.near", "to bob.near-1", False),
+        ("bob.near", "to bob.nearly", False),
+        ("bob.near", "to \u0430bob.near", False),
+        ("bob.near", "to evil\u200bbob.near", False),
+        ("bob.near", "to bob.near\u0301", False),
+        ("bob.near", "to bob", False),
+        ("k.near", "to \u212a.near", False),
+    ],
+)
+def test_accounts(account: str, text: str, said: bool) -> None:  # noqa: FBT001 - a table's column
+    assert (source(account, "account", text) is not None) is said
+
+
+def test_the_caller_is_meant_by_words_or_by_code() -> None:
+    for text in ("send it to me", "to MY account", "what do I have", "to @me"):
+        found = source("@me", "account", text)
+        assert found is not None
+        assert found.kind == "words"
+    assert source("@me", "account", "send it home") is None
+    assert source("@me", "account", "to me.near") is None
+    assert source("alice.localnet", "account", "send it home") == Source(kind="code")
+
+
+def test_tokens_come_from_words_or_the_registry() -> None:
+    assert source("USDC", "token", "5 usdc to bob") == Source(kind="words", turn=0, span=(2, 6))
+    assert source("usdc.localnet", "token", "5 USDC") == Source(kind="registry", turn=0, span=(2, 6))
+    assert source("wNEAR", "token", "5 wrapped ones") == Source(kind="registry")
+    assert source("USDT", "token", "5 USDC to bob") is None
+    assert source("evil.localnet", "token", "5 USDC to bob") is None
+    assert source("usdc.localnet", "account", "register me with USDC") is not None
+
+
+def test_messages_and_methods() -> None:
+    assert source("for the rent", "text", "send 5, memo: for  the\nrent") is not None
+    assert source("for the rent", "text", "send 5, memo: For The Rent") is None
+    assert source("rent", "text", "for parents") is None
+    assert source("add_message", "name", "call add_message") is not None
+    assert source("add_message", "name", "please add message hello") is not None
+    assert source("drain", "name", "call add_message") is None
+    assert source("", "text", "anything") == Source(kind="code")
+
+
+def test_objects_are_walked() -> None:
+    text = 'call add with bob.near, 7 and "hello world"'
+    assert source({"to": "bob.near", "n": 7, "deep": [{"text": "hello world"}, True, None]}, "text", text) is not None
+    assert source({"to": "eve.near"}, "text", text) is None
+    assert source({"n": "77"}, "text", text) is None
+    assert source({"n": 8}, "text", text) is None
+
+
+def test_newer_turns_come_first() -> None:
+    found = source("bob.near", "account", "bob.near", "carol.near", "again bob.near")
+    assert found == Source(kind="words", turn=2, span=(6, 14))
+
+
+@given(st.decimals(min_value=0, max_value=10**12, places=6, allow_nan=False), st.integers(0, 10**12))
+def test_a_number_is_found_in_its_own_sentence_and_nowhere_inside_another(amount: object, other: int) -> None:
+    text = format(amount, "f")  # type: ignore[arg-type]
+    assert source(text, "amount", f"please send {text} NEAR to bob.near") is not None
+    if other:
+        assert source(text, "amount", f"please send {other}{text}9 NEAR") is None
+
+
+@given(st.text(), st.text())
+def test_any_words_can_be_searched(value: str, text: str) -> None:
+    source(value, "text", text)
+    source(value, "account", text)
+    source(value, "token", text)
+    source(value, "amount", text)
