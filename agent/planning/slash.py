@@ -16,6 +16,8 @@ from contracts.knowledge.names import nearest
 from contracts.types import JsonObject
 
 _PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_PLAIN = re.compile(r"[ \t\r\n!#-&(-\[\]-~]*", re.ASCII)
+"""Nothing that shlex would read as more than a word or a blank: quotes and backslashes."""
 _SHOWN = 80
 
 
@@ -45,7 +47,7 @@ def parse_slash(text: str, catalogue: Mapping[str, AnyEntry]) -> SlashCall | Sla
     `repeated_argument`, `too_many_arguments`.
     """
     try:
-        words = shlex.split(text)
+        words = text.split() if _PLAIN.fullmatch(text) else shlex.split(text)
     except ValueError as error:
         raise InvalidInput(
             "malformed_command", f"the command cannot be split into words: {str(error).lower()}; check its quotes"

@@ -83,6 +83,18 @@ def test_any_quoted_text_arrives_as_it_was(text: str) -> None:
     assert call(f"/ft_transfer memo={shlex.quote(text)}").args == {"memo": text}
 
 
+@given(st.text("abc =/#;\t\n-", min_size=1))
+def test_plain_words_are_split_as_shlex_does(text: str) -> None:
+    def read(words: str) -> object:
+        try:
+            return parse_slash(words, CATALOGUE)
+        except InvalidInput as error:
+            return error.code, error.message
+
+    quoted = " ".join(shlex.quote(word) for word in shlex.split(text))
+    assert read(f"/ft_transfer {text}") == read(f"/ft_transfer {quoted}")
+
+
 @given(st.text())
 def test_no_text_does_more_than_parse_or_be_refused(text: str) -> None:
     try:
