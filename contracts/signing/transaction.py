@@ -194,21 +194,30 @@ def _action(action: Action) -> bytes:
 class _Reader:
     """Bytes read once, front to back; every length is checked against what is left."""
 
+    __slots__ = ("_data", "_size", "position")
+
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._size = len(data)
         self.position = 0
 
     def take(self, size: int) -> bytes:
-        end = self.position + size
-        if end > len(self._data):
-            raise InvalidInput("bad_transaction", f"transaction bytes end at {len(self._data)}, {end} are needed")
-        piece = self._data[self.position : end]
+        start, end = self.position, self.position + size
+        if end > self._size:
+            raise InvalidInput("bad_transaction", f"transaction bytes end at {self._size}, {end} are needed")
         self.position = end
-        return piece
+        return self._data[start:end]
 
     def end(self) -> None:
-        if self.position != len(self._data):
-            raise InvalidInput("bad_transaction", f"{len(self._data) - self.position} bytes follow the transaction")
+        if self.position != self._size:
+            raise InvalidInput("bad_transaction", f"{self._size - self.position} bytes follow the transaction")
+
+    def count(self) -> int:
+        """A list's count, refused at once where the bytes cannot hold it: every item has at least one byte."""
+        count = self.integer(4)
+        if self.position + count > self._size:
+            raise InvalidInput("bad_transaction", f"a list of {count} items does not fit the transaction bytes")
+        return count
 
     def integer(self, size: int) -> int:
         return int.from_bytes(self.take(size), "little")
@@ -252,15 +261,8 @@ def _read_transaction(reader: _Reader) -> Transaction:
         nonce=reader.integer(8),
         receiver_id=reader.account_id(),
         block_hash=CryptoHash.from_bytes(reader.take(32)),
-        actions=tuple(_read_action(reader) for _ in range(_count(reader))),
+        actions=tuple(_read_action(reader) for _ in range(reader.count())),
     )
-
-
-def _count(reader: _Reader) -> int:
-    count = reader.integer(4)
-    reader.take(count)  # every item has at least one byte: refuses a count that the bytes cannot hold
-    reader.position -= count
-    return count
 
 
 def _read_permission(reader: _Reader) -> Permission:
@@ -268,7 +270,7 @@ def _read_permission(reader: _Reader) -> Permission:
         case 0:
             allowance = Yocto(reader.integer(16)) if _flag(reader) else None
             receiver_id = reader.account_id()
-            return FunctionCallAccess(receiver_id, tuple(reader.string() for _ in range(_count(reader))), allowance)
+            return FunctionCallAccess(receiver_id, tuple(reader.string() for _ in range(reader.count())), allowance)
         case 1:
             return FullAccess()
         case index:
