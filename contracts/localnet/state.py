@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
 from typing import TypeVar
 
+from contracts.localnet.rpc_errors import internal_error
 from contracts.vm.receipts import ActionReceipt, ReceivedData
 from contracts.vm.state import AccessKey, Account, Changes
 
@@ -94,8 +95,8 @@ def _put(table: dict[_KeyT, _ValueT], changes: Mapping[_KeyT, _ValueT | None]) -
 class History:
     """The latest state, and the changes that lead back from it through at most `depth` blocks.
 
-    A `PastState` may be read from another thread while blocks are added: what leads back from a block is noted before
-    the block is applied, and a reader looks at the state first and at the notes after.
+    A `PastState` may be read from another thread while blocks are added: what leads back from a block is noted, and the
+    height counted up, before the block is applied; a reader looks at the state first, and at height and notes after.
     """
 
     def __init__(self, state: ChainState, height: int, depth: int) -> None:
@@ -106,8 +107,8 @@ class History:
     def add(self, changes: Changes) -> None:
         """The next block's changes."""
         self._notes.append((self.height, self.state.back(changes)))
-        self.state.apply(changes)
         self.height += 1
+        self.state.apply(changes)
 
     def at(self, height: int) -> "PastState | None":
         """The state after the block of that height; None where it is further back than what is kept."""
@@ -116,9 +117,14 @@ class History:
         return PastState(self, height)
 
     def since(self, height: int) -> list[Changes]:
-        """What leads back to that height, the oldest first."""
-        # list() over a deque is one step of the interpreter; a loop over it here would not be.
-        return [back for noted, back in list(self._notes) if noted >= height]
+        """What leads back to that height, the oldest first; INTERNAL_ERROR where that is no longer kept."""
+        if height == self.height:
+            return []
+        notes = list(self._notes)  # one step of the interpreter, unlike a loop over a deque that grows meanwhile
+        if notes[0][0] > height:
+            raise internal_error(f"the state of block {height} left the window while it was read; ask at a newer block")
+        last = notes[-1][0]
+        return [back for _, back in notes[height - last - 1 :]]
 
 
 class PastState:

@@ -1,7 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.calls import FullAccess
+from contracts.errors import ChainError
 from contracts.localnet.state import ChainState, History
 from contracts.vm.state import AccessKey, Account, Changes, StateReader
 
@@ -72,6 +74,25 @@ def test_a_state_once_taken_stays_as_it_was(blocks: list[Changes], taken: int) -
     assert past is not None
     assert _seen(past) == seen
     assert history.at(len(blocks) + 1) is None
+
+
+def test_a_state_that_leaves_the_window_is_an_error_and_not_a_guess() -> None:
+    state = ChainState()
+    history = History(state, 0, 2)
+    past = history.at(0)
+    assert past is not None
+    for amount in range(3):
+        account = Account(amount, 0, None, 100)
+        history.add(
+            Changes(
+                accounts={"aa": account}, access_keys={}, storage={}, code={}, postponed={}, waiting={}, received={}
+            )
+        )
+        if amount < 2:
+            assert past.account("aa") is None
+    with pytest.raises(ChainError, match="left the window"):
+        past.account("aa")
+    assert history.at(0) is None
 
 
 def test_code_and_postponed_receipts_of_the_past() -> None:
