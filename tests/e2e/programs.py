@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner, Result
+
+from agent.cli import app
 from agent.records import DATABASE_NAME, InteractionRecord, read_records
 
 CLI = (sys.executable, "-m", "agent.cli")
@@ -50,6 +53,11 @@ def near_agent(
         timeout=60,
         check=False,
     )
+
+
+def near_agent_here(folder: Path, *arguments: str, more: Mapping[str, str] | None = None) -> Result:
+    """One command in this process, which costs no start."""
+    return CliRunner().invoke(app, list(arguments), env=environment(folder, more))
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def test_a_kill_while_an_earlier_one_is_settled_changes_nothing(tmp_path: Path) 
         folder, KILLABLE, {"KILL_POINT": "after_sending_stored", "KILL_AT": "1", "KILL_FROM": "ready"}
     ) as first:
         killed = confirm_and_die(first, "after_sending_stored", 3 * NEAR)
-    for point in ("after_socket_write", "after_answer", "after_final_stored"):
+    for point in ("after_socket_write", "after_final_stored"):
         more = {"KILL_POINT": point, "KILL_AT": "1", "KILL_FROM": "start"}
         assert run_to_its_end(folder, KILLABLE, more) == -signal.SIGKILL, point
     with daemon(folder) as last:

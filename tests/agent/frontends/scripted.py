@@ -100,14 +100,16 @@ class Served:
 
 
 @asynccontextmanager
-async def served(script: Script = echo, *, limit: int = 128, ping_interval_s: float = 3.0) -> AsyncGenerator[Served]:
+async def served(
+    script: Script = echo, *, limit: int = 128, ping_interval_s: float = 3.0, ready: bool = True
+) -> AsyncGenerator[Served]:
     pipeline = ScriptedPipeline(script)
     models: list[ModelName] = ["near-agent"]
     async with asyncio.TaskGroup() as tasks:
         running = RunningRequests(tasks, limit=limit)
         settings = ApiSettings(
             configured_models=lambda: tuple(models),
-            ready=lambda: True,
+            ready=lambda: ready,
             started_at=1_700_000_000.0,
             clock=lambda: 1_700_000_123.25,
             ping_interval_s=ping_interval_s,

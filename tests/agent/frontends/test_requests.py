@@ -260,3 +260,35 @@ async def test_a_plan_is_told_in_the_one_form(http: aiohttp.ClientSession) -> No
                 assert answer.status == 200
                 assert await answer.json() == expected
         assert {request.front_end for request in api.pipeline.requests} == {"plan"}
+
+
+async def test_a_plan_that_no_model_could_make_is_an_error_to_repeat(http: aiohttp.ClientSession) -> None:
+    async def script(request: UserRequest, _: object) -> Reply:
+        return reply_to(request, "the model did not answer", "failed", plan=None)
+
+    async with served(script) as api:
+        body = {"messages": [{"role": "user", "content": "send"}]}
+        async with http.post(f"{api.url}/v1/near/plan", json=body, headers=api.headers) as answer:
+            assert answer.status == 503
+            assert (await answer.json())["error"]["code"] == "plan_failed"
+            assert answer.headers["Retry-After"] == "1"
+
+
+async def test_an_idempotency_key_of_another_request_is_409(http: aiohttp.ClientSession) -> None:
+    async def script(request: UserRequest, _: object) -> Reply:
+        plan = Refusal(text="used for another request", why="idempotency_conflict")
+        return reply_to(request, "used for another request", "refused", plan=plan)
+
+    async with served(script) as api:
+        status, body, _ = await post(http, api, HELLO, {"Idempotency-Key": "k"})
+    assert (status, body["error"]["code"], body["error"]["param"]) == (409, "idempotency_conflict", "Idempotency-Key")
+
+
+async def test_before_it_is_ready_nothing_is_taken(http: aiohttp.ClientSession) -> None:
+    async with served(ready=False) as api:
+        status, body, answer = await post(http, api, HELLO)
+        assert (status, body["error"]["code"]) == (503, "not_ready")
+        assert answer.headers["Retry-After"] == "1"
+        async with http.get(f"{api.url}/readyz") as ready, http.get(f"{api.url}/healthz") as health:
+            assert (ready.status, health.status) == (503, 200)
+        assert api.pipeline.requests == []
