@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydantic import JsonValue
-from pydantic_core import from_json
 
 from contracts.chain.outcome import Effect
+from contracts.chain.strict_json import parse_json
 from contracts.chain.tx_answer import ActionView, Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
 from contracts.types import U128_MAX, AccountId, CryptoHash
 
@@ -157,7 +157,7 @@ def _logged_moves(token: AccountId, logs: tuple[str, ...]) -> list[_Move]:
 
 def _event_moves(token: AccountId, text: str) -> Iterator[_Move]:
     try:
-        event: JsonValue = from_json(text, allow_inf_nan=False)
+        event = parse_json(text)
     except ValueError:
         return
     match event:
@@ -209,7 +209,7 @@ def _called_moves(answer: TxAnswer, transaction: TransactionView) -> Iterator[_M
 
 def _json(data: bytes) -> JsonValue:
     try:
-        return from_json(data, allow_inf_nan=False)
+        return parse_json(data)
     except ValueError:
         return None
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from pydantic import JsonValue
-from pydantic_core import from_json
 
 from contracts.chain.effects import NEAR, missing_effects, read_effects
 from contracts.chain.outcome import (
@@ -18,11 +17,15 @@ from contracts.chain.outcome import (
 )
 from contracts.chain.rpc_parse import invalid_tx_kind, vm_error_kind
 from contracts.chain.rpc_types import BlockView
+from contracts.chain.strict_json import parse_json
 from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TxAnswer
 from contracts.errors import RpcError
 from contracts.types import JsonObject, format_near
 
 _SHOWN: Final = 2000
+_MAX_LOGS: Final = 100
+_MAX_LOG: Final = 16 * 1024
+"""What the chain allows a receipt; a node that sends more is not believed."""
 
 
 def read_outcome(
@@ -90,7 +93,7 @@ def decode_value(data: bytes) -> JsonValue:
     if not data:
         return None
     try:
-        return from_json(data, allow_inf_nan=False)
+        return parse_json(data)
     except ValueError:
         pass
     try:
@@ -106,7 +109,7 @@ def _receipt(outcome: OutcomeView) -> ReceiptOutcome:
         receipt_id=outcome.id,
         executor_id=execution.executor_id,
         success=not isinstance(execution.status, Failure),
-        logs=execution.logs,
+        logs=tuple(log[:_MAX_LOG] for log in execution.logs[:_MAX_LOGS]),
         gas_burnt=execution.gas_burnt,
         tokens_burnt=execution.tokens_burnt,
         failure=failure,

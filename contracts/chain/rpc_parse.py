@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pydantic import JsonValue, ValidationError
-from pydantic_core import from_json
 
 from contracts.chain.rpc_types import Answer
+from contracts.chain.strict_json import parse_json
 from contracts.errors import RpcError
 from contracts.types import CryptoHash, JsonObject
 
@@ -95,7 +95,7 @@ def http_error(http_status: int, retry_after_s: float | None = None) -> RpcError
 
 def _envelope(http_status: int, body: bytes) -> JsonObject:
     try:
-        envelope: JsonValue = from_json(body, allow_inf_nan=False)
+        envelope: JsonValue = parse_json(body)
     except ValueError as error:
         if http_status != 200:
             raise http_error(http_status) from None

@@ -350,8 +350,18 @@ def test_gas_is_summed_over_the_transaction_and_its_receipts() -> None:
         ("héllo".encode(), "héllo"),
         (b"\xff\xfe", "//4="),
         (b"NaN", "NaN"),
+        (b'{"a": 1e999}', '{"a": 1e999}'),
+        (b"-" + b"9" * 400 + b".5", "-" + "9" * 400 + ".5"),
+        (b"[1e300, 1e-999]", [1e300, 0.0]),
         (b"[" * 1000, "[" * 1000),
     ],
 )
-def test_return_values(data: bytes, value: JsonValue) -> None:
+def test_return_values_can_be_said_again_in_json(data: bytes, value: JsonValue) -> None:
     assert decode_value(data) == value
+    assert json.loads(json.dumps(decode_value(data), allow_nan=False)) == value
+
+
+def test_logs_are_kept_within_what_the_chain_allows() -> None:
+    outcome = read_outcome(Story().receipt("first", USDC, logs=("x" * 10**6,) * 300).answer(), BLOCK)
+    logs = outcome.execution.receipts[0].logs
+    assert (len(logs), len(logs[0])) == (100, 16 * 1024)

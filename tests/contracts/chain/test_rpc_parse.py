@@ -260,6 +260,7 @@ def test_values_of_transactions() -> None:
         (200, b'{"jsonrpc":"2.0","id":"1","result":null}', "BAD_ANSWER"),
         (200, b'{"jsonrpc":"2.0","id":"1","result":{"gas_price":NaN}}', "BAD_ANSWER"),
         (200, b'{"jsonrpc":"2.0","id":"1","result":{"gas_price":1e3}}', "BAD_ANSWER"),
+        (200, b'{"jsonrpc":"2.0","id":"1","result":{"gas_price":"1","x":1e999}}', "BAD_ANSWER"),
         (200, b'{"jsonrpc":"2.0","id":"1","result":{"gas_price":true}}', "BAD_ANSWER"),
         (200, b'{"jsonrpc":"2.0","id":"1","result":{"gas_price":"-1"}}', "BAD_ANSWER"),
         (200, b'{"jsonrpc":"2.0","id":"1","result":{"gas_price":"1_000"}}', "BAD_ANSWER"),

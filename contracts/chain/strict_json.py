@@ -1,0 +1,32 @@
+"""JSON from outside as values that JSON can say again: no NaN, no Infinity, bounded depth and integers."""
+
+import math
+import re
+from typing import Final
+
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+_MAY_OVERFLOW: Final = re.compile(rb"[0-9]{300}|[0-9.][eE]\+?[0-9]{3}")
+"""Numbers that can become an infinite float, such as 1e999, which the parser lets through."""
+
+
+def parse_json(data: bytes | str) -> JsonValue:
+    """The value; ValueError for what is not JSON, nested deeper than 200, or a number beyond a float's range."""
+    raw = data.encode() if isinstance(data, str) else data
+    value: JsonValue = from_json(raw, allow_inf_nan=False)
+    if _MAY_OVERFLOW.search(raw) and not _finite(value):
+        raise ValueError("a number is out of range")
+    return value
+
+
+def _finite(value: JsonValue) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case list():
+            return all(map(_finite, value))
+        case dict():
+            return all(map(_finite, value.values()))
+        case _:
+            return True
