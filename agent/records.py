@@ -174,6 +174,8 @@ class Reply(Frozen):
     """Only in the answer to the requester; never in a record, a log or a prompt."""
     calls_hash: str | None = None
     outcomes: tuple[CallOutcome, ...] = ()
+    error: dict[str, JsonValue] | None = None
+    """`{"code", "message"}` of a request that failed as a whole."""
     prompt_tokens: int = 0
     """Tokens that models read for this request; 0 where none was asked."""
     completion_tokens: int = 0

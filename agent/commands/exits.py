@@ -42,6 +42,7 @@ def exit_code_of(answer: Mapping[str, Any]) -> int:
     """The exit code of an answer's `near_agent` part."""
     if answer["status"] == "failed":
         errors = [outcome["error"] for outcome in answer["outcomes"] if outcome["error"]]
+        errors += [answer["error"]] if answer.get("error") else []
         if errors and all(error["code"] in _NO_NODE for error in errors):
             return UNREACHABLE
     return _BY_STATUS[answer["status"]]

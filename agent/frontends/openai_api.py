@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 from aiohttp import ClientConnectionResetError, web
 
-from agent.errors import AgentError, DaemonError, RequestError
+from agent.errors import AgentError, DaemonError, RequestError, StoreError
 from agent.frontends import sse
 from agent.frontends.errors import ErrorAnswer, answer_for, error_body, no_key, not_ready
 from agent.frontends.replies import ChunkForm, completion, plan_answer
@@ -35,6 +35,7 @@ from contracts.types import JsonObject
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _WRONG_CODE_PAUSE_S: Final = 60.0
+_STORE_CODES: Final = frozenset({"store_full", "store_failed", "store_closed"})
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "x-request-id, retry-after",
@@ -260,7 +261,7 @@ def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
 
 
 def _raise_refused(reply: Reply) -> None:
-    """The refusals that have an HTTP status of their own."""
+    """The ends that have an HTTP status of their own: refused for what was sent before, or nothing could be written down."""
     match reply.plan:
         case Refusal(why="too_many_wrong_codes"):
             raise RequestError("too_many_wrong_codes", reply.text, retryable=True, retry_after_s=_WRONG_CODE_PAUSE_S)
@@ -268,6 +269,8 @@ def _raise_refused(reply: Reply) -> None:
             raise RequestError("idempotency_conflict", reply.text, param="Idempotency-Key")
         case _:
             pass
+    if reply.error is not None and not reply.outcomes and reply.error.get("code") in _STORE_CODES:
+        raise StoreError(str(reply.error["code"]), reply.text, retryable=True)
 
 
 def _too_large(limit: int) -> RequestError:

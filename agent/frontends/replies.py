@@ -25,6 +25,8 @@ def near_agent(reply: Reply) -> JsonObject:
         extra["confirm_code"] = reply.confirm_code
     if reply.calls_hash is not None:
         extra["calls_hash"] = reply.calls_hash
+    if reply.error is not None:
+        extra["error"] = reply.error
     return extra
 
 

@@ -97,6 +97,8 @@ def test_the_exit_code_of_every_status() -> None:
     assert [code(status) for status in ("failed", "partially_executed", "declined")] == [4, 4, 4]
     assert code("unconfirmed") == 5
     assert code("failed", "TRANSPORT") == 6
+    assert exit_code_of({"status": "failed", "outcomes": [], "error": {"code": "TRANSPORT"}}) == 6
+    assert exit_code_of({"status": "failed", "outcomes": [], "error": {"code": "timeout"}}) == 4
     assert code("failed", None, "TRANSPORT", "UNKNOWN_ACCOUNT") == 4
 
 

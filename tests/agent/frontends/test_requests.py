@@ -292,3 +292,16 @@ async def test_before_it_is_ready_nothing_is_taken(http: aiohttp.ClientSession) 
         async with http.get(f"{api.url}/readyz") as ready, http.get(f"{api.url}/healthz") as health:
             assert (ready.status, health.status) == (503, 200)
         assert api.pipeline.requests == []
+
+
+async def test_a_request_that_could_not_be_written_down_is_503(http: aiohttp.ClientSession) -> None:
+    async def script(request: UserRequest, _: object) -> Reply:
+        error = {"code": "store_full" if request.text == "full" else "TRANSPORT", "message": "m"}
+        return reply_to(request, "it failed", "failed", plan=None, error=error)
+
+    async with served(script) as api:
+        status, body, answer = await post(http, api, {**HELLO, "messages": [{"role": "user", "content": "full"}]})
+        assert (status, body["error"]["code"], answer.headers["Retry-After"]) == (503, "store_full", "1")
+        status, body, _ = await post(http, api, HELLO)
+        assert (status, body["near_agent"]["status"]) == (200, "failed")
+        assert body["near_agent"]["error"] == {"code": "TRANSPORT", "message": "m"}
