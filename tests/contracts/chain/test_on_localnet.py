@@ -215,6 +215,24 @@ async def test_a_killed_client_settles_on_the_chain(point: str, chain: OnChain) 
     assert (await chain.rpc.account(BOB)).amount == 10_001 * NEAR
 
 
+async def test_bytes_that_were_overtaken_are_proven_dead(chain: OnChain) -> None:
+    """Signed, then the process ended; the key's next transaction took a higher nonce before it was sent."""
+
+    def kill(name: str) -> None:
+        if name == "after_signed_stored":
+            raise Crash(name)
+
+    with pytest.raises(Crash):
+        await chain.run(to(BOB, Transfer(Yocto(NEAR))), client=chain.client(kill))
+    assert isinstance(await chain.run(to(BOB, Transfer(Yocto(5)))), Finalized)
+    (settled,) = await chain.client().settle_open()
+    assert settled.state == "fenced"
+    assert isinstance(settled.outcome, Failed)
+    assert settled.outcome.proof is not None
+    assert settled.outcome.proof.reason == "nonce_passed"
+    assert (await chain.rpc.account(BOB)).amount == 10_000 * NEAR + 5
+
+
 async def test_too_little_balance_is_told_before_anything_is_signed(chain: OnChain) -> None:
     client = chain.client()
     amount = 6_000 * NEAR
