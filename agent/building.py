@@ -81,7 +81,7 @@ class Builder:
         for entry, args, own in zip(entries, read, contexts, strict=True):
             wanted += entry.needs(args, own)
         facts = await read_facts(self._reads, wanted)
-        limits = ValidationContext(context.limits)
+        limits = ValidationContext(context.limits, facts.methods)
         steps: list[Step] = []
         for call, entry, args, own in zip(calls, entries, read, contexts, strict=True):
             built = entry.build(args, facts, own)

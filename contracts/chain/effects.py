@@ -25,7 +25,7 @@ _MAX_LOGS: Final = 10_000
 _AMOUNT: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 _OLD_TRANSFER: Final = re.compile(r"(?:Transfer|Refund) ([0-9]{1,39}) from (\S{2,64}) to (\S{2,64})", re.ASCII)
 _OLD_DEPOSIT: Final = re.compile(r"Deposit ([0-9]{1,39}) NEAR to (\S{2,64})", re.ASCII)
-_OLD_WITHDRAW: Final = re.compile(r"Withdraw ([0-9]{1,39}) NEAR from (\S{2,64})", re.ASCII)
+_OLD_WITHDRAW: Final = re.compile(r"Withdraw ([0-9]{1,39}) (?:yocto)?NEAR from (\S{2,64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,7 +295,7 @@ def test_no_log_makes_the_reader_crash(logs: list[str]) -> None:
 def test_token_contracts_older_than_events() -> None:
     logs = ("Transfer 5 from alice.testnet to bob.testnet", "Deposit 9 NEAR to bob.testnet", "Memo: hi")
     assert Story().receipt("first", USDC, logs=logs).moved() == {(ALICE, USDC, -5), (BOB, USDC, 14)}
-    burnt = Story().receipt("first", USDC, logs=("Withdraw 4 NEAR from alice.testnet",))
+    burnt = Story().receipt("first", USDC, logs=("Withdraw 4 yoctoNEAR from alice.testnet",))
     assert burnt.moved() == {(ALICE, USDC, -4)}
     both = Story().receipt("first", USDC, logs=(moves("5"), "Transfer 5 from alice.testnet to bob.testnet"))
     assert both.moved() == {(ALICE, USDC, -5), (BOB, USDC, 5)}, "told twice, moved once"
