@@ -210,12 +210,11 @@ class ChainClient:
         try:
             await self._ledger.move(intent.intent_id, "abandoned", self._clock(), outcome)
         except LedgerConflict:
-            # Another process that shares the ledger has it: what it stored is the answer.
-            stored = await self._stored(intent.intent_id)
-            if stored.outcome is None:
+            # Another process that shares the ledger went on with it: what it stored is the answer, if it is at the end.
+            if (await self._stored(intent.intent_id)).outcome is None:
                 raise
-            return stored.outcome
-        return outcome
+        stored = await self._stored(intent.intent_id)
+        return outcome if stored.outcome is None else stored.outcome
 
 
 def _stage(error: ContractsError) -> str:
