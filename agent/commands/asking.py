@@ -8,12 +8,10 @@ import typer
 
 from agent.commands.exits import USAGE, WAITS, CommandError, exit_code_of, print_json, told
 from agent.commands.sessions import Session, open_session
-from agent.commands.settings import ConfigOption, DataDirOption, JsonOption
+from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption
 
-MODEL: Final = "near-agent"
 _CODE_LENGTH: Final = 8
 
-ModelOption = Annotated[str, typer.Option("--model", help="near-agent, near-agent-standard or near-agent-specialist")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Approve at once; on localnet only")]
 
 
@@ -76,7 +74,9 @@ def approve_now(session: Session, answer: Mapping[str, Any], model: str) -> dict
 
 
 def show(answer: Mapping[str, Any]) -> None:
-    print(answer["choices"][0]["message"]["content"], flush=True)
+    """Print an answer; what could steer the terminal is blanked."""
+    text: str = answer["choices"][0]["message"]["content"]
+    print("".join(c if c.isprintable() or c in "\n\t" else " " for c in text), flush=True)
 
 
 def finish(answer: Mapping[str, Any], *, as_json: bool) -> None:

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agent.commands.asking import MODEL, ModelOption, show
+from agent.commands.asking import show
 from agent.commands.exits import CommandError, print_error, print_json, told
 from agent.commands.sessions import Session, open_session
-from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, find_data_dir
+from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption, find_data_dir
 from agent.data_folder import HISTORY
 
 PROMPT: Final = "> "

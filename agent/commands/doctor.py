@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -78,7 +78,7 @@ async def _checks(config: Path | None, data_dir: Path | None) -> AsyncGenerator[
     async for check in _chain(settings, address):
         yield check
     for name, section in (("standard", settings.models.standard), ("specialist", settings.models.specialist)):
-        yield await _model(name, section, os.environ)
+        yield await _model(name, section)
 
 
 def _folder(folder: Path) -> Check:
@@ -218,11 +218,11 @@ async def _key_on_chain(rpc: "RpcClient", account_id: "AccountId", public_keys: 
     return Check("account", "ok", f"{account_id} knows the key")
 
 
-async def _model(name: str, section: "ModelConfig | None", environ: Mapping[str, str]) -> Check:
+async def _model(name: str, section: "ModelConfig | None") -> Check:
     label = name
     if section is None:
         return Check(label, "skip", f"no {name} model is configured; slash commands need none")
-    if section.api_key_env and not environ.get(section.api_key_env):
+    if section.api_key_env and section.api_key is None:
         return Check(label, "fail", f"the variable {section.api_key_env} is not set", "set it to the key", USAGE)
     import aiohttp
 

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from agent.commands.asking import MODEL
-from agent.commands.settings import domain_errors
+from agent.commands.settings import MODEL, domain_errors
 from agent.config import Config
 from agent.daemon import Runtime, open_runtime
 from agent.frontends.replies import completion

@@ -20,6 +20,10 @@ ConfigOption: TypeAlias = Annotated[
 DataDirOption: TypeAlias = Annotated[
     Path | None, typer.Option("--data-dir", help="Data folder [default: ./.near-agent]")
 ]
+MODEL: Final = "near-agent"
+ModelOption: TypeAlias = Annotated[
+    str, typer.Option("--model", help="near-agent, near-agent-standard or near-agent-specialist")
+]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Machine-readable answers on stdout")]
 
 _DEFAULT_DATA_DIR: Final = ".near-agent"
