@@ -149,23 +149,67 @@ async def run_daemon(
 
     `announce` gets the `ready` line and a line to try. Errors as `open_runtime`, and DaemonError `listen_refused`.
     """
-    with _stopped_by_signals() as stop, _one_error():
-        async with open_runtime(config, kill_point=kill_point, clock=clock) as runtime, asyncio.TaskGroup() as tasks:
+    with _signals() as signals, _one_error():
+        async with AsyncExitStack() as stack:
+            tasks = asyncio.TaskGroup()
             running = RunningRequests(tasks)
             ready = asyncio.Event()
-            async with _serving(runtime, running, ready) as url:
-                await runtime.pipeline.recover()
-                address = DaemonAddress(pid=os.getpid(), url=url, rpc_url=runtime.rpc_url, network=config.network)
-                write_address(config.data_dir, address)
-                ready.set()
-                log.info("daemon_ready", url=url, rpc_url=runtime.rpc_url, network=config.network)
-                announce(f"ready {url}")
-                announce(_line_to_try(config, url))
-                await stop.wait()
-                log.info("daemon_stopping", running=len(running), grace_s=config.daemon.grace_s)
-                remove_address(config.data_dir)
-                cut = await running.drain(config.daemon.grace_s)
-        log.info("daemon_stopped", cut=cut)
+            try:
+                async with asyncio.timeout(None) as starting:
+                    # What a start leaves unfinished, the next one goes on with.
+                    signals.hurry = lambda: starting.reschedule(0)
+                    runtime = await stack.enter_async_context(open_runtime(config, kill_point=kill_point, clock=clock))
+                    await stack.enter_async_context(tasks)
+                    url = await stack.enter_async_context(_serving(runtime, running, ready))
+                    await runtime.pipeline.recover()
+            except TimeoutError:
+                if not signals.stop.is_set():
+                    raise
+                log.info("daemon_stopped", ready=False)
+                return
+            signals.hurry = _nothing
+            address = DaemonAddress(pid=os.getpid(), url=url, rpc_url=runtime.rpc_url, network=config.network)
+            write_address(config.data_dir, address)
+            stack.callback(remove_address, config.data_dir)
+            ready.set()
+            log.info("daemon_ready", url=url, rpc_url=runtime.rpc_url, network=config.network)
+            announce(f"ready {url}")
+            announce(_line_to_try(config, url))
+            await signals.stop.wait()
+            log.info("daemon_stopping", running=len(running), grace_s=config.daemon.grace_s)
+            remove_address(config.data_dir)
+            signals.hurry = running.cut
+            await running.drain(config.daemon.grace_s)
+        log.info("daemon_stopped", ready=True)
+
+
+def _nothing() -> None: ...
+
+
+class _Signals:
+    """What SIGTERM and SIGINT do: ask for the end, and hurry whatever is waited for at that moment."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.hurry: Callable[[], None] = _nothing
+
+    def __call__(self) -> None:
+        self.stop.set()
+        self.hurry()
+
+
+@contextmanager
+def _signals() -> Generator[_Signals]:
+    loop = asyncio.get_running_loop()
+    signals = _Signals()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, signals)
+    try:
+        yield signals
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 @contextmanager
@@ -185,21 +229,6 @@ def _innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return (
         _innermost(cast("BaseExceptionGroup[BaseException]", inner)) if isinstance(inner, BaseExceptionGroup) else inner
     )
-
-
-@contextmanager
-def _stopped_by_signals() -> Generator[asyncio.Event]:
-    """Set by SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 @asynccontextmanager

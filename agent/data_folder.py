@@ -57,8 +57,10 @@ def lock_folder(folder: Path, *, wait_s: float = 0.0) -> Generator[None]:
         _take(descriptor, folder, wait_s)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
-        os.ftruncate(descriptor, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

@@ -46,6 +46,8 @@ _PREFLIGHT: Final = {
 }
 _REQUEST_ID = web.RequestKey("request_id", str)
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 log = structlog.get_logger(__name__)
 
 
@@ -188,7 +190,8 @@ class OpenAiApi:
         self._running.check()
 
     def _check_model(self, name: ModelName) -> None:
-        if name not in self._settings.configured_models():
+        # The routed model always exists; for the others a file is looked at.
+        if name != MODEL_NAMES[0] and name not in self._settings.configured_models():
             raise model_not_found(name)
 
     def _request(self, http: web.Request, identity: Identity, chat: ChatRequest, front_end: FrontEnd) -> UserRequest:
@@ -281,7 +284,7 @@ def _json(
     body: JsonObject | dict[str, object], *, status: int = 200, headers: dict[str, str] | None = None
 ) -> web.Response:
     return web.Response(
-        body=json.dumps(body, separators=(",", ":")).encode("ascii"),
+        body=_encode(body).encode("ascii"),
         status=status,
         headers=headers,
         content_type="application/json",

@@ -118,18 +118,19 @@ class RunningRequests:
         task.add_done_callback(done)
         return running
 
-    async def drain(self, grace_s: float) -> int:
-        """Take nothing new, let what runs finish for `grace_s`, then cancel. Returns how many were cancelled."""
+    async def drain(self, grace_s: float) -> None:
+        """Take nothing new, let what runs finish for `grace_s`, then cut it off."""
         self._draining = True
         try:
             async with asyncio.timeout(grace_s):
                 await self._idle.wait()
         except TimeoutError:
-            pass
-        cut = list(self._at_work)
-        for task in cut:
+            self.cut()
+
+    def cut(self) -> None:
+        """Cancel what runs; each request still leaves its record."""
+        for task in self._at_work:
             task.cancel()
-        return len(cut)
 
 
 async def _run(work: Work, running: RunningRequest) -> None:

@@ -116,7 +116,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     """A chat completion's body. RequestError `invalid_json`, `invalid_value` (with `param`) or `model_not_found`."""
     parsed = _parse(_ChatBody, body)
     if parsed.n not in {None, 1}:
-        raise _invalid("n", f"n is {parsed.n}; one answer is made per request, leave n out or send 1")
+        raise _invalid("n", "n: one answer is made per request, leave n out or send 1")
     conversation_id = (parsed.metadata or {}).get("conversation_id")
     if conversation_id is not None and not isinstance(conversation_id, str):
         raise _invalid("metadata.conversation_id", "metadata.conversation_id should be a string")
@@ -142,7 +142,7 @@ def parse_plan(body: bytes) -> ChatRequest:
 
 def conversation_id(headers: Mapping[str, str], in_body: str | None, key_id: str, turns: tuple[Turn, ...]) -> str:
     """The conversation a request belongs to, by INTERFACE's order; what is too long for an id is hashed."""
-    named = headers.get("X-Near-Agent-Conversation") or headers.get("X-OpenWebUI-Chat-Id") or in_body
+    named = _header(headers, "X-Near-Agent-Conversation") or _header(headers, "X-OpenWebUI-Chat-Id") or in_body
     if named:
         return named if len(named) <= MAX_HEADER_ID else hashlib.sha256(named.encode()).hexdigest()
     first = next(turn.content for turn in turns if turn.role == "user")
@@ -151,10 +151,18 @@ def conversation_id(headers: Mapping[str, str], in_body: str | None, key_id: str
 
 def header_id(headers: Mapping[str, str], name: str) -> str | None:
     """A client's own id in a header; None where it is absent or empty."""
-    value = headers.get(name)
+    value = _header(headers, name)
     if value and len(value) > MAX_HEADER_ID:
         raise _invalid(name, f"the header {name} has {len(value)} characters; {MAX_HEADER_ID} are allowed")
     return value or None
+
+
+def _header(headers: Mapping[str, str], name: str) -> str | None:
+    value = headers.get(name)
+    # Bytes that are no UTF-8 arrive as lone surrogates, which no store can keep.
+    if value and not value.isprintable():
+        raise _invalid(name, f"the header {name} holds characters that cannot be printed")
+    return value
 
 
 def model_not_found(name: str) -> RequestError:

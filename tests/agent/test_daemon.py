@@ -131,6 +131,21 @@ async def test_what_does_not_finish_within_the_grace_is_recorded_and_settled_lat
     assert kept[0].call_outcomes[0].tx_hash == again["near_agent"]["outcomes"][0]["tx_hash"]
 
 
+async def test_a_start_that_waits_can_be_ended(tmp_path: Path) -> None:
+    """The node takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        address = f"http://127.0.0.1:{node.getsockname()[1]}"
+        config = config_for(tmp_path / "data", networks__localnet__rpc=[address], rpc__request_timeout_s=3600)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            daemon = tasks.create_task(run_daemon(config, announce=print))
+            connection, _ = await asyncio.to_thread(node.accept)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await daemon
+        connection.close()
+    assert (config.data_dir / "lock").read_text() == ""
+    assert read_address(config.data_dir) is None
+
+
 async def test_one_folder_has_one_daemon(tmp_path: Path) -> None:
     config = config_for(tmp_path / "data")
     async with started(config) as daemon:

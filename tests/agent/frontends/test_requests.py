@@ -1,3 +1,4 @@
+import asyncio
 import json
 import uuid
 from typing import Any
@@ -13,7 +14,7 @@ from agent.frontends.sse import pieces
 from agent.frontends.wire import parse_chat
 from agent.records import Clarification, Refusal, Reply, Turn, UserRequest
 from tests.agent.frontends.scripted import ALICE, reply_to, served
-from tests.agent.frontends.test_chat_completions import HELLO, post
+from tests.agent.frontends.test_chat_completions import HELLO, post, raw_post
 from tests.judges.openapi_judge import Judge
 
 OPENAI = Judge("openai-spec-min.json")
@@ -234,6 +235,26 @@ async def test_an_idempotency_key_has_a_length(http: aiohttp.ClientSession) -> N
     async with served() as api:
         status, body, _ = await post(http, api, HELLO, {"Idempotency-Key": "k" * 256})
     assert (status, body["error"]["param"]) == (400, "Idempotency-Key")
+
+
+@pytest.mark.parametrize("name", ["X-Near-Agent-Conversation", "X-OpenWebUI-Chat-Id", "Idempotency-Key"])
+async def test_a_header_that_no_store_can_keep_is_400(http: aiohttp.ClientSession, name: str) -> None:
+    async with served() as api:
+        reader, writer = await asyncio.open_connection(*api.url.removeprefix("http://").split(":"))
+        head, _, body = raw_post(api, HELLO).partition(b"\r\n\r\n")
+        writer.write(head + f"\r\n{name}: ".encode() + b"\xff\xfe\r\nConnection: close\r\n\r\n" + body)
+        answer = (await reader.read()).decode()
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith("HTTP/1.1 400")
+    assert json.loads(answer.partition("\r\n\r\n")[2])["error"]["param"] == name
+
+
+async def test_numbers_beyond_all_bounds_are_400(http: aiohttp.ClientSession) -> None:
+    async with served() as api:
+        for number in ("9" * 5000, "1e999", "NaN", "-0.5"):
+            body = json.dumps(HELLO)[:-1] + f', "n": {number}}}'
+            assert (await post(http, api, body.encode()))[0] == 400
 
 
 async def test_a_plan_is_told_in_the_one_form(http: aiohttp.ClientSession) -> None:
