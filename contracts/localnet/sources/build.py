@@ -38,6 +38,7 @@ def build(contract: str, target: Path) -> None:
             env=places | {"PATH": os.defpath},
             check=True,
         )
+    target.chmod(0o644)  # the linker makes it executable
 
 
 def main() -> int:
