@@ -23,7 +23,7 @@ Verdict: TypeAlias = Literal["ok", "warn", "fail", "skip"]
 
 _LOW_DISK_BYTES: Final = 200 * 1024 * 1024
 _CLOCK_WARN_S: Final = 30.0
-_MODEL_TIMEOUT_S: Final = 10.0
+_ANSWER_TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _daemon(address: DaemonAddress | None, folder: Path) -> Check:
     from urllib.parse import urlsplit
 
     where = urlsplit(address.url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_MODEL_TIMEOUT_S)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_ANSWER_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
@@ -114,9 +114,10 @@ def _daemon(address: DaemonAddress | None, folder: Path) -> Check:
 
 
 async def _chain(settings: "Config", address: DaemonAddress | None) -> AsyncGenerator[Check]:
-    from contracts.chain.rpc import open_rpc
+    from contracts.chain.rpc import RpcConfig, open_rpc
     from contracts.errors import RpcError
 
+    once = RpcConfig(request_timeout_s=_ANSWER_TIMEOUT_S, attempts=1)
     urls = settings.rpc_urls
     if settings.embedded:
         if address is None:
@@ -128,7 +129,7 @@ async def _chain(settings: "Config", address: DaemonAddress | None) -> AsyncGene
     answered: str | None = None
     for url in urls:
         try:
-            async with open_rpc((url,)) as rpc:
+            async with open_rpc((url,), config=once) as rpc:
                 begun = time.perf_counter()
                 status = await rpc.status()
                 took_ms = (time.perf_counter() - begun) * 1000
@@ -144,7 +145,7 @@ async def _chain(settings: "Config", address: DaemonAddress | None) -> AsyncGene
     if answered is None:
         yield Check("rpc", "fail", "no node answered", "check the network and [networks.NAME] rpc", UNREACHABLE)
         return
-    async with open_rpc((answered,)) as rpc:
+    async with open_rpc((answered,), config=once) as rpc:
         async for check in _keys(settings, rpc):
             yield check
 
@@ -228,7 +229,7 @@ async def _model(name: str, section: "ModelConfig | None") -> Check:
 
     headers = {"Authorization": f"Bearer {section.api_key.get_secret_value()}"} if section.api_key else {}
     try:
-        timeout = aiohttp.ClientTimeout(total=_MODEL_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
         async with (
             aiohttp.ClientSession(timeout=timeout) as http,
             http.get(f"{section.base_url}/models", headers=headers) as answer,

@@ -64,15 +64,15 @@ def find_data_dir(config: Path | None, data_dir: Path | None) -> Path:
 def domain_errors() -> Generator[None]:
     """The packages' errors as this command's end."""
     from agent.data_folder import FolderInUse
-    from agent.errors import AgentError, ConfigError
-    from contracts.errors import ContractsError, InvalidInput, RpcError
+    from agent.errors import AgentError, ConfigError, DaemonError, RequestError
+    from contracts.errors import ChainError, ContractsError, InvalidInput, RpcError
 
     try:
         yield
     except FolderInUse as error:
-        raise CommandError(str(error), UNREACHABLE, "already_running") from None
+        raise CommandError(str(error), USAGE, "already_running") from None
     except (AgentError, ContractsError) as error:
-        usage = isinstance(error, ConfigError | InvalidInput)
+        usage = isinstance(error, ConfigError | InvalidInput | DaemonError | RequestError | ChainError)
         exit_code = USAGE if usage else UNREACHABLE if isinstance(error, RpcError) else FAILED
         raise CommandError(error.message, exit_code, error.code) from None
 

@@ -167,7 +167,7 @@ def test_api_keys_are_made_listed_and_revoked(cli: Cli) -> None:
     assert made["api_key"] not in listed
     assert cli("api-keys", "revoke", made["key_id"]).exit_code == 0
     assert "revoked" in cli("api-keys", "list").stdout
-    assert cli("api-keys", "revoke", made["key_id"]).exit_code == 4
+    assert cli("api-keys", "revoke", made["key_id"]).exit_code == 2
     assert len(cli.json("api-keys", "list")["api_keys"]) == 3
 
 
@@ -257,7 +257,7 @@ def test_wrong_settings_end_in_a_line_that_names_them(cli: Cli, tmp_path: Path) 
         NEAR_AGENT_RPC__ATTEMPTS="1",
     )
     assert unreachable.exit_code == 6
-    assert cli("ask", "/help", "--model", "gpt-5").exit_code != 0
+    assert cli("ask", "/help", "--model", "gpt-5").exit_code == 2
 
 
 def test_a_folder_in_use_by_no_daemon_is_not_waited_for_long(cli: Cli, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_folder_in_use_by_no_daemon_is_not_waited_for_long(cli: Cli, tmp_path:
     config.write_text(f'[daemon]\ndata_dir = "{tmp_path / "data"}"\n')
     with lock_folder(tmp_path / "data"):
         done = cli("run", "--config", str(config), NEAR_AGENT_DAEMON__DATA_DIR=str(tmp_path / "data"))
-    assert done.exit_code == 6
+    assert done.exit_code == 2
     assert str(os.getpid()) in done.stderr
 
 

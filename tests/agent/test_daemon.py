@@ -236,6 +236,49 @@ async def test_a_promoted_specialist_is_listed_without_a_restart(tmp_path: Path,
     assert listed == [["near-agent"], ["near-agent", "near-agent-specialist"], ["near-agent"]]
 
 
+async def test_many_confirmations_at_once_move_money_once(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with started(config_for(tmp_path / "data")) as daemon:
+        _, before = await daemon.say(http, "/near_balance bob.localnet")
+        _, card = await daemon.say(http, "/near_transfer bob.localnet 1")
+        text = f"confirm {card['near_agent']['confirm_code']}"
+        async with asyncio.TaskGroup() as tasks:
+            told = [tasks.create_task(daemon.say(http, text, stream=False)) for _ in range(8)]
+        facts = [answer["near_agent"] for _, answer in (task.result() for task in told)]
+        assert {outcome["tx_hash"] for fact in facts for outcome in fact["outcomes"]} == {
+            facts[0]["outcomes"][0]["tx_hash"]
+        }
+        _, after = await daemon.say(http, "/near_balance bob.localnet")
+        moved = [int(facts["near_agent"]["outcomes"][0]["value"]["amount"]) for facts in (before, after)]
+        assert moved[1] - moved[0] == 10**24
+
+
+async def test_guessing_codes_ends_in_429_and_without_a_card(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with started(config_for(tmp_path / "data")) as daemon:
+        _, card = await daemon.say(http, "/near_transfer bob.localnet 1")
+        statuses = [(await daemon.say(http, f"confirm 0000000{guess}"))[0] for guess in range(5)]
+        assert statuses == [200, 200, 200, 200, 429]
+        assert (await daemon.say(http, "cancel 00000009", stream=True, stream_options={}))[0] == 429
+        _, late = await daemon.say(http, f"confirm {card['near_agent']['confirm_code']}")
+        assert late.get("near_agent", {"status": "refused"})["status"] in {"declined", "refused"}
+
+
+async def test_an_idempotency_key_tells_the_stored_result(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with started(config_for(tmp_path / "data")) as daemon:
+
+        async def keyed(text: str) -> tuple[int, dict[str, Any]]:
+            body = {"model": "near-agent", "messages": [{"role": "user", "content": text}]}
+            headers = {**daemon.headers(), "Idempotency-Key": "k1"}
+            async with http.post(f"{daemon.url}/v1/chat/completions", json=body, headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        _, card = await keyed("/near_transfer bob.localnet 1")
+        await daemon.say(http, f"confirm {card['near_agent']['confirm_code']}")
+        status, again = await keyed("/near_transfer bob.localnet 1")
+        assert (status, again["near_agent"]["status"]) == (200, "executed")
+        status, other = await keyed("/near_transfer bob.localnet 2")
+        assert (status, other["error"]["code"]) == (409, "idempotency_conflict")
+
+
 async def test_the_operator_sees_cards_without_codes_and_approves_by_request_id(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:

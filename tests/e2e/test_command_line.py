@@ -1,4 +1,6 @@
 import os
+import pty
+import select
 import subprocess
 from pathlib import Path
 
@@ -44,7 +46,7 @@ def test_commands_speak_to_the_running_daemon(tmp_path: Path) -> None:
         assert {line.split()[0] for line in healthy.stdout.splitlines()} == {"ok", "skip"}
         assert "alice.localnet knows the key" in healthy.stdout
         second = near_agent_here(folder, "run")
-        assert second.exit_code == 6
+        assert second.exit_code == 2
         assert str(running.process.pid) in second.stderr
         assert running.url in second.stderr
         assert "Traceback" not in second.stderr
@@ -85,6 +87,38 @@ def test_the_chain_alone_serves_a_daemon_elsewhere(tmp_path: Path) -> None:
     )
     assert gone.exit_code == 6
     assert len(gone.stderr.splitlines()) <= 2
+
+
+def test_a_chat_completes_commands_and_keeps_no_codes(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    near_agent_here(folder, "ask", "/help")
+    master, slave = pty.openpty()
+    terminal = {"TERM": "xterm", "COLUMNS": "300"}
+    with subprocess.Popen(
+        [*CLI, "chat"], env=environment(folder, terminal), stdin=slave, stdout=slave, stderr=slave
+    ) as chat:
+        os.close(slave)
+        seen = read_until(master, b"> ")
+        os.write(master, b"/near_bal\tacc\tcarol.localnet\n")
+        seen = read_until(master, b"in total")
+        assert b"/near_balance account_id=carol.localnet" in seen
+        os.write(master, b"confirm 00000000\n")
+        read_until(master, b"no card")
+        os.write(master, b"\x04")
+        assert chat.wait(30) == 0
+    os.close(master)
+    history = (folder / "chat_history").read_text()
+    assert "carol.localnet" in history
+    assert "00000000" not in history
+
+
+def read_until(terminal: int, end: bytes) -> bytes:
+    seen = b""
+    while end not in seen:
+        ready, _, _ = select.select([terminal], [], [], 30)
+        assert ready, seen
+        seen += os.read(terminal, 65536)
+    return seen
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
