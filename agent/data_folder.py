@@ -87,18 +87,31 @@ def read_address(folder: Path) -> DaemonAddress | None:
         return None
 
 
-def running_daemon(folder: Path) -> DaemonAddress | None:
-    """The address of a daemon that lives: its process exists and holds the folder."""
-    address = read_address(folder)
-    if address is None or _lock_owner(folder) != str(address.pid):
-        return None
+def running_daemon(folder: Path, *, wait_s: float = 0.0) -> DaemonAddress | None:
+    """The address of a daemon that lives: its process exists and holds the folder.
+
+    A process that holds the folder and gives no address is starting or about to end: it is waited for.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        owner, address = _lock_owner(folder), read_address(folder)
+        if not owner or not _lives(int(owner)):
+            return None
+        if address is not None and str(address.pid) == owner:
+            return address
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(_LOCK_POLL_S)
+
+
+def _lives(pid: int) -> bool:
     try:
-        os.kill(address.pid, 0)
-    except ProcessLookupError:
-        return None
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
     except PermissionError:
         pass
-    return address
+    return True
 
 
 def read_key(folder: Path, name: str) -> str | None:

@@ -21,8 +21,8 @@ from agent.telemetry import set_up_logging
 
 T = TypeVar("T")
 
-LOCK_WAIT_S: Final = 10.0
-"""Another command that is just finishing is waited for."""
+LOCK_WAIT_S: Final = 1.0
+"""The folder's owner was waited for already; this is for two commands that begin together."""
 _ANY_PORT: Final = "127.0.0.1:0"
 
 

@@ -3,10 +3,13 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from agent.commands.settings import find_data_dir, read_config
 from agent.data_folder import running_daemon
+
+_WAIT_S: Final = 10.0
+"""A daemon that is starting, or another command that is just finishing, is waited for."""
 
 
 class Session(Protocol):
@@ -38,7 +41,7 @@ class Session(Protocol):
 def open_session(config: Path | None, data_dir: Path | None) -> Generator[Session]:
     """The daemon where one runs on the data folder, else the same pipeline here, on no fixed port."""
     folder = find_data_dir(config, data_dir)
-    address = running_daemon(folder)
+    address = running_daemon(folder, wait_s=_WAIT_S)
     if address is not None:
         from agent.commands.client import DaemonSession
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from agent.commands.asking import approve_now
 from agent.commands.chatting import completions, converse
 from agent.commands.client import DaemonSession
 from agent.commands.exits import CommandError, exit_code_of
-from agent.data_folder import DaemonAddress, lock_folder, running_daemon, write_address, write_key
+from agent.data_folder import DaemonAddress, lock_folder, remove_address, running_daemon, write_address, write_key
 
 
 class Cli:
@@ -276,6 +277,12 @@ def test_only_a_living_daemon_is_spoken_to(tmp_path: Path) -> None:
     assert running_daemon(tmp_path) is None
     with lock_folder(tmp_path):
         assert running_daemon(tmp_path) == address
+        remove_address(tmp_path)
+        assert running_daemon(tmp_path, wait_s=0.2) is None
+        with ThreadPoolExecutor(1) as threads:
+            starting = threads.submit(running_daemon, tmp_path, wait_s=30)
+            write_address(tmp_path, address)
+            assert starting.result() == address
         write_address(tmp_path, DaemonAddress(pid=2**22 + 1, url="", rpc_url="", network=""))
         assert running_daemon(tmp_path) is None
         (tmp_path / "daemon.json").write_text("[]")
