@@ -103,6 +103,7 @@ class Story:
             outcomes=tuple(self.call_outcomes),
             prompt_tokens=sum(exchange.prompt_tokens or 0 for exchange in self.exchanges),
             completion_tokens=sum(exchange.completion_tokens or 0 for exchange in self.exchanges),
+            error=self.error,
         )
 
     def say(self, plan: Clarification | Answer | Unsupported | Refusal) -> Reply:
