@@ -194,16 +194,17 @@ class ChainClient:
     async def _signature(
         self, intent: Intent, grant: Grant, key: PublicKey, nonce: int, block_hash: CryptoHash
     ) -> SignedTransaction:
-        unsigned = encode_transaction(
-            Transaction(intent.signer_id, key, nonce, intent.call.receiver_id, block_hash, intent.call.actions)
+        transaction = Transaction(
+            intent.signer_id, key, nonce, intent.call.receiver_id, block_hash, intent.call.actions
         )
+        unsigned = encode_transaction(transaction)
         signature = await self._signer.sign(unsigned, grant)
-        transaction = signed_transaction(unsigned, signature)
+        signed = signed_transaction(transaction, unsigned, signature)
         try:
-            VerifyKey(key.raw).verify(transaction.tx_hash.raw, signature)
+            VerifyKey(key.raw).verify(signed.tx_hash.raw, signature)
         except (BadSignatureError, ValueError):
             raise SigningError("bad_signature", f"the signer's signature is not one of key {key}") from None
-        return transaction
+        return signed
 
     async def _abandon(self, intent: Intent, error: ContractsError) -> Outcome:
         outcome = Failed(_stage(error), error.code, error.message)

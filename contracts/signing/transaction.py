@@ -70,7 +70,7 @@ def encode_transaction(transaction: Transaction) -> bytes:
 
 def encode_actions(actions: Sequence[Action]) -> bytes:
     """Borsh of a list of actions, its count first."""
-    return _u32(len(actions)) + b"".join(_action(action) for action in actions)
+    return b"".join((_u32(len(actions)), *map(_action, actions)))
 
 
 def transaction_hash(transaction_bytes: bytes) -> CryptoHash:
@@ -78,21 +78,25 @@ def transaction_hash(transaction_bytes: bytes) -> CryptoHash:
     return CryptoHash.of(transaction_bytes)
 
 
-def signed_transaction(transaction_bytes: bytes, signature: bytes) -> SignedTransaction:
-    """Unsigned bytes and a signature put together; the curve is the signer key's."""
-    transaction = decode_transaction(transaction_bytes)
+def signed_transaction(transaction: Transaction, transaction_bytes: bytes, signature: bytes) -> SignedTransaction:
+    """A transaction, its encoding and a signature put together; the curve is the signer key's.
+
+    The bytes are not read again: a deploy has megabytes of them.
+    """
     curve = _CURVES[transaction.public_key.curve]
     if len(signature) != _SIGNATURE_SIZES[curve]:
         raise InvalidInput(
             "bad_signature", f"a {transaction.public_key.curve} signature has {_SIGNATURE_SIZES[curve]} bytes"
         )
-    data = transaction_bytes + bytes((curve,)) + signature
+    data = b"".join((transaction_bytes, bytes((curve,)), signature))
     return SignedTransaction(transaction, signature, transaction_hash(transaction_bytes), data)
 
 
 def call_digest(call: ChangeCall) -> str:
     """sha256 (hex) over one call's receiver and Borsh actions."""
-    return hashlib.sha256(_string(call.receiver_id) + encode_actions(call.actions)).hexdigest()
+    digest = hashlib.sha256(_string(call.receiver_id))
+    digest.update(encode_actions(call.actions))
+    return digest.hexdigest()
 
 
 def calls_hash(chain_id: str, signer_id: AccountId, calls: Sequence[ChangeCall]) -> str:
@@ -174,7 +178,7 @@ def _action(action: Action) -> bytes:
         case CreateAccount():
             return b"\0"
         case DeployContract(code):
-            return b"\1" + _bytes(code)
+            return b"".join((b"\1", _u32(len(code)), code))
         case FunctionCall(method_name, args, gas, deposit):
             return b"\2" + _string(method_name) + _bytes(args) + _u64(gas, "gas") + _u128(deposit, "deposit")
         case Transfer(deposit):

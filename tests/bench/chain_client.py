@@ -37,9 +37,10 @@ class Lane:
 
     def signed(self, receiver_id: AccountId, actions: tuple[Action, ...], block_hash: CryptoHash) -> str:
         self.nonce += 1
-        data = encode_transaction(Transaction(_ALICE, self.public_key, self.nonce, receiver_id, block_hash, actions))
+        transaction = Transaction(_ALICE, self.public_key, self.nonce, receiver_id, block_hash, actions)
+        data = encode_transaction(transaction)
         signature = self.key.sign(transaction_hash(data).raw).signature
-        return base64.b64encode(signed_transaction(data, signature).data).decode()
+        return base64.b64encode(signed_transaction(transaction, data, signature).data).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,9 @@ def _checked(keys: KeyStore, public_key: PublicKey, action: Action, times: int) 
         measured: list[float] = []
         for nonce in range(1, times + 1):
             started = time.perf_counter()
-            data = encode_transaction(Transaction(_ALICE, public_key, nonce, _ALICE, _BLOCK, call.actions))
-            signed_transaction(data, await signer.sign(data, grant))
+            transaction = Transaction(_ALICE, public_key, nonce, _ALICE, _BLOCK, call.actions)
+            data = encode_transaction(transaction)
+            signed_transaction(transaction, data, await signer.sign(data, grant))
             measured.append((time.perf_counter() - started) * 1000)
         return measured
 

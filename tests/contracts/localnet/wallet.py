@@ -50,10 +50,9 @@ class Wallet:
     def sign(
         self, receiver_id: AccountId, actions: Sequence[Action], nonce: int, block_hash: CryptoHash
     ) -> SignedTransaction:
-        unsigned = encode_transaction(
-            Transaction(self.account_id, self.public_key, nonce, receiver_id, block_hash, tuple(actions))
-        )
-        return signed_transaction(unsigned, self.key.sign(transaction_hash(unsigned).raw).signature)
+        transaction = Transaction(self.account_id, self.public_key, nonce, receiver_id, block_hash, tuple(actions))
+        unsigned = encode_transaction(transaction)
+        return signed_transaction(transaction, unsigned, self.key.sign(transaction_hash(unsigned).raw).signature)
 
 
 @dataclass(slots=True)

@@ -135,7 +135,7 @@ def test_bytes_hash_and_signature_match_the_vector(name: str) -> None:
     if curve == "ed25519":
         seed = bytes.fromhex(VECTORS["keys"][vector["signing_key"]]["seed_hex"])
         assert SigningKey(seed).sign(hashlib.sha256(data).digest()).signature == signature
-    signed = signed_transaction(data, signature)
+    signed = signed_transaction(transaction, data, signature)
     assert base64.b64encode(signed.data).decode() == expected["signed_tx_base64"]
     assert decode_signed_transaction(signed.data) == signed
 
@@ -226,9 +226,10 @@ def test_numbers_that_do_not_fit_are_refused(amount: int) -> None:
 
 
 def test_a_signature_of_the_wrong_size_or_curve_is_refused() -> None:
-    data = encode_transaction(_transaction(BY_NAME["transfer_1_near"]))
+    transaction = _transaction(BY_NAME["transfer_1_near"])
+    data = encode_transaction(transaction)
     with pytest.raises(InvalidInput, match="64 bytes"):
-        signed_transaction(data, bytes(65))
+        signed_transaction(transaction, data, bytes(65))
     with pytest.raises(InvalidInput, match="curve"):
         decode_signed_transaction(data + b"\1" + bytes(65))
 

@@ -143,10 +143,9 @@ class TestChain:
             self.nonce += 1
             nonce = self.nonce
         name = key or signer
-        data = encode_transaction(
-            Transaction(AccountId(signer), public_key(name), nonce, AccountId(receiver), BLOCK_HASH, actions)
-        )
-        return signed_transaction(data, signing_key(name).sign(transaction_hash(data).raw).signature)
+        transaction = Transaction(AccountId(signer), public_key(name), nonce, AccountId(receiver), BLOCK_HASH, actions)
+        data = encode_transaction(transaction)
+        return signed_transaction(transaction, data, signing_key(name).sign(transaction_hash(data).raw).signature)
 
     def send(self, signer: str, receiver: str, *actions: Action, key: str | None = None) -> Outcome:
         """Run a transaction and all receipts that follow, a block for each generation."""
