@@ -189,7 +189,9 @@ class Planner:
             )
             calls.append(call.model_copy(update={"sources": sources}))
             invented += unsourced if entry.kind == "change" else ()
-        return _ask_for(invented) if invented else call_plan(tuple(calls))
+        if invented:
+            return _ask_for(invented)
+        return _ask_twice(calls, self._catalogue) or call_plan(tuple(calls))
 
     def _check(self, entry: AnyEntry, args: JsonObject, request: UserRequest, *, text_only: bool) -> None:
         """InvalidInput where the arguments cannot become a call."""
@@ -259,6 +261,8 @@ def missing_of(error: InvalidInput) -> tuple[str, ...]:
 
 
 def _value_kind(parameter: Parameter) -> ValueKind:
+    if parameter.symbols or parameter.name == "contract_id":
+        return "contract"
     return "name" if parameter.name == "method_name" else _VALUE_KINDS[parameter.kind]
 
 
@@ -275,6 +279,17 @@ def _ask_for(invented: Sequence[Unsourced]) -> Clarification:
         text=f"I did not find this in your own words: {named}. Nothing was prepared. Please write it yourself.",
         missing=tuple(dict.fromkeys(item.argument for item in invented)),
     )
+
+
+def _ask_twice(calls: Sequence[PlannedCall], catalogue: Mapping[str, AnyEntry]) -> Clarification | None:
+    """A question where the same change stands in a plan more than once: nobody's words say whether that was meant."""
+    for place, call in enumerate(calls):
+        earlier = [(one.action, one.args) for one in calls[:place]]
+        if catalogue[call.action].kind == "change" and (call.action, call.args) in earlier:
+            command = inert(catalogue[call.action].slash(call.args), 300)
+            text = f"The same would be done more than once: {command}. Nothing was prepared. Please ask for each by itself."
+            return Clarification(text=text, missing=("intent",))
+    return None
 
 
 def _spoken(request: UserRequest, answer: ModelAnswer, missing: tuple[str, ...]) -> Plan:

@@ -12,12 +12,14 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
+from agent.planning.units import accepted_units, is_amount_of
 from agent.records import Source
 from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
 from contracts.types import JsonObject
 
-ValueKind: TypeAlias = Literal["account", "token", "amount", "name", "text"]
-"""How a value is compared: `name` is a method's name, `text` a message; see `trace`."""
+ValueKind: TypeAlias = Literal["account", "contract", "token", "amount", "name", "text"]
+"""How a value is compared: `contract` is an account that may be said by its token's symbol, `name` a method's name, `text`
+a message; see `trace`."""
 
 Words: TypeAlias = Sequence[tuple[int, str]]
 """The requester's own turns, newest first: index of the turn and its text."""
@@ -53,21 +55,29 @@ def trace(
 
     Accounts, tokens and numbers must stand as a token of their own (`12.5` is not in `112.5`, `bob.near` not in
     `x-bob.near`), ids and symbols in any case, messages as written. Objects and lists are walked: every string and number
-    inside needs a source, keys and booleans are code's.
+    inside needs a source, a key that holds true or false must be named, other keys are code's. An amount that stands next
+    to another unit than the argument's is not the argument's.
     """
+    units = accepted_units(action, args, registry)
     sources: dict[str, Source] = {}
     missing: list[Unsourced] = []
     for name, value in args.items():
         kind = kinds.get(name, "text")
         found: Source | None = Source(kind="code")
         for leaf in _leaves(value):
-            found = _source(leaf, kind, words, caller, registry)
+            found = _source(leaf, kind, words, caller, registry, units.get(name))
             if found is None:
                 missing.append(Unsourced(action, name, str(leaf)[:200]))
                 break
         if found:
             sources[name] = found
     return sources, tuple(missing)
+
+
+class _Switch(str):
+    """The key of a true or false."""
+
+    __slots__ = ()
 
 
 def _leaves(value: JsonValue) -> Iterator[str | int]:
@@ -77,36 +87,44 @@ def _leaves(value: JsonValue) -> Iterator[str | int]:
         for inner in value:
             yield from _leaves(inner)
     elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _leaves(inner)
+        for key, inner in value.items():
+            # The key is what `"force": true` says.
+            yield from (_Switch(key),) if isinstance(inner, bool) else _leaves(inner)
 
 
-def _source(value: str | int, kind: ValueKind, words: Words, caller: str, registry: Registry) -> Source | None:
+def _source(
+    value: str | int, kind: ValueKind, words: Words, caller: str, registry: Registry, units: frozenset[str] | None
+) -> Source | None:
+    if isinstance(value, _Switch):
+        return _name(value, words)
     if isinstance(value, int) or (kind in {"amount", "text"} and _NUMBER.fullmatch(value)):
-        return _number(str(value), words, registry)
+        return _number(str(value), words, registry, units)
     match kind:
         case "account":
-            return _account(value, words, caller, registry)
+            return _account(value, words, caller)
+        case "contract":
+            return _account(value, words, caller) or _said_token(value, words, registry)
         case "token":
             return _token(value, words, registry)
         case "amount":
             return _token_of_text(value, words)
         case "name":
-            return _token_of_text(value, words) or _token_of_text(value.replace("_", " "), words)
+            return _name(value, words)
         case "text":
             return _message(value, words)
 
 
-def _account(value: str, words: Words, caller: str, registry: Registry) -> Source | None:
+def _name(value: str, words: Words) -> Source | None:
+    return _token_of_text(value, words) or _token_of_text(value.replace("_", " "), words)
+
+
+def _account(value: str, words: Words, caller: str) -> Source | None:
     said = _token_of_text(value, words)
     if said:
         return said
     if value == ME:
         return _search(_ME_WORDS, words)
-    if value == caller:
-        return Source(kind="code")
-    known = _known_token(value, registry)
-    return _token(value, words, registry) if known else None
+    return Source(kind="code") if value == caller else None
 
 
 def _token(value: str, words: Words, registry: Registry) -> Source | None:
@@ -114,30 +132,42 @@ def _token(value: str, words: Words, registry: Registry) -> Source | None:
     said = _token_of_text(value, words)
     if said:
         return said
-    known = _known_token(value, registry)
-    if known is None:
+    if _known_token(value, registry) is None:
         return Source(kind="code") if value.casefold() == NEAR_SYMBOL.casefold() else None
-    names = [known.contract_id, *([known.symbol] if known.symbol else [])]
-    other = _first(_token_of_text(name, words) for name in names)
-    if other:
-        return Source(kind="registry", turn=other.turn, span=other.span)
-    another = _first(_token_of_text(symbol, words[:1]) for symbol in registry.symbols)
+    by_other_name = _said_token(value, words, registry)
+    if by_other_name:
+        return by_other_name
+    another = _first(_token_of_text(symbol, words[:1]) for symbol in (*registry.symbols, NEAR_SYMBOL))
     return None if another else Source(kind="registry")
+
+
+def _said_token(value: str, words: Words, registry: Registry) -> Source | None:
+    """A token of the registry that was said by its symbol or its contract."""
+    known = _known_token(value, registry)
+    names = [known.contract_id, *([known.symbol] if known.symbol else [])] if known else []
+    said = _first(_token_of_text(name, words) for name in names)
+    return Source(kind="registry", turn=said.turn, span=said.span) if said else None
 
 
 def _known_token(value: str, registry: Registry) -> TokenEntry | None:
     return registry.by_symbol.get(value.casefold()) or registry.of_contract(value)
 
 
-def _number(value: str, words: Words, registry: Registry) -> Source | None:
-    """The number as a token of its own: not inside another number, a name, a date, a percentage or a sum of money."""
+def _number(value: str, words: Words, registry: Registry, accepted: frozenset[str] | None) -> Source | None:
+    """The number as a token of its own: not inside another number, a name, a date, a percentage or a sum of money.
+
+    `accepted`: the units it may have; None for any.
+    """
     wanted = _canonical(value)
     units = _UNITS | {symbol.casefold() for symbol in registry.symbols}
     for turn, text in words:
         single = _GROUPED.sub(lambda grouped: "_" * len(grouped[0]), text)
         for found in _NUMBER.finditer(single):
-            if _canonical(found[0]) == wanted and _stands_alone(single, found.start(), found.end(), units):
-                return Source(kind="words", turn=turn, span=found.span())
+            start, end = found.span()
+            if _canonical(found[0]) != wanted or not _stands_alone(single, start, end, units):
+                continue
+            if accepted is None or is_amount_of(single, start, end, accepted, registry):
+                return Source(kind="words", turn=turn, span=(start, end))
     return None
 
 

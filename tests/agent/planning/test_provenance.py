@@ -112,7 +112,56 @@ def test_tokens_come_from_words_or_the_registry() -> None:
     assert source("wNEAR", "token", "5 wrapped ones") == Source(kind="registry")
     assert source("USDT", "token", "5 USDC to bob") is None
     assert source("evil.localnet", "token", "5 USDC to bob") is None
-    assert source("usdc.localnet", "account", "register me with USDC") is not None
+    assert source("usdc.localnet", "contract", "register me with USDC") is not None
+    assert source("USDC", "token", "5 NEAR to bob") is None
+
+
+def test_a_receiver_is_never_found_in_the_registry() -> None:
+    assert source("usdc.localnet", "account", "send 5 USDC to bob.localnet") is None
+    assert source("usdc.localnet", "account", "send 5 to bob.localnet") is None
+    assert source("usdc.localnet", "contract", "register bob.localnet") is None
+    assert source("usdc.localnet", "account", "send 5 NEAR to usdc.localnet") is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "args", "text", "said"),
+    [
+        ("near_transfer", {"amount": "5"}, "send 5 USDC to bob.localnet", False),
+        ("near_transfer", {"amount": "5"}, "send USDC 5 to bob.localnet", False),
+        ("near_transfer", {"amount": "5"}, "send 5usdc to bob.localnet", False),
+        ("near_transfer", {"amount": "5"}, "send 5 usdc.localnet to bob.localnet", False),
+        ("near_transfer", {"amount": "5"}, "send 5 wNEAR to bob.localnet", False),
+        ("near_transfer", {"amount": "5"}, "send 5 million NEAR to bob.localnet", False),
+        ("near_transfer", {"amount": "5"}, "send 5 NEAR to bob.localnet", True),
+        ("near_transfer", {"amount": "5"}, "send bob.localnet 5", True),
+        ("near_transfer", {"amount": "5"}, "not 5 USDC but 5 NEAR.", True),
+        ("ft_transfer", {"token": "USDC", "amount": "5"}, "send 5 NEAR worth of USDC", False),
+        ("ft_transfer", {"token": "USDT", "amount": "5"}, "from my USDT: send 5 USDC", False),
+        ("ft_transfer", {"token": "usdc.localnet", "amount": "5"}, "send 5 USDC", True),
+        ("ft_transfer", {"token": "USDC", "amount": "5"}, "send 5 usdc.localnet", True),
+        ("near_wrap", {"amount": "5"}, "wrap 5 NEAR", True),
+        ("near_unwrap", {"amount": "5"}, "unwrap 5 wNEAR", True),
+        ("near_unwrap", {"amount": "5"}, "unwrap 5 USDC", False),
+        ("contract_call", {"gas": "30", "deposit": "2"}, "call it with 30 Tgas and 2 NEAR", True),
+        ("contract_call", {"gas": "2"}, "call it with 30 Tgas and 2 NEAR", False),
+        ("contract_call", {"deposit": "30"}, "call it with 30 Tgas and 2 NEAR", False),
+    ],
+)
+def test_an_amount_of_one_thing_is_no_amount_of_another(
+    action: str,
+    args: dict[str, str],
+    text: str,
+    said: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    kinds: dict[str, ValueKind] = {name: "token" if name == "token" else "amount" for name in args}
+    _, missing = trace(action, {**args}, kinds, [(0, text)], caller="alice.localnet", registry=REGISTRY)
+    assert bool(missing) != said
+
+
+def test_a_switch_must_be_named() -> None:
+    assert source({"force": True}, "text", "unregister me, call storage_unregister") is None
+    assert source({"force": True}, "text", "call storage_unregister with force") is not None
+    assert source({"registration_only": False}, "text", "registration only: no") is not None
 
 
 def test_messages_and_methods() -> None:
