@@ -92,6 +92,47 @@ def redact(text: str) -> tuple[str, int]:
 
 def redact_json(value: JsonValue) -> tuple[JsonValue, int]:
     """A JSON value with secrets masked, by the names of keys and by shape, also inside a call's base64 arguments; how many."""
+    return _redact_value(value) if may_hold_secret(value) else (value, 0)
+
+
+def may_hold_secret(value: JsonValue) -> bool:
+    """False only where redaction would change nothing: one look at all texts together, because most values hold none."""
+    texts: list[str] = []
+    if not _gathered(value, texts):
+        return True
+    # The separator is in no shape, so that nothing is found across two texts.
+    text = "\0".join(texts)
+    lower = text.lower()
+    return (
+        _storable(text) != text
+        or any(trigger in lower for trigger, _ in _SHAPES)
+        or _has_long_token(text)
+        or _RUN.search(text) is not None
+    )
+
+
+def _gathered(value: JsonValue, texts: list[str]) -> bool:
+    """Collect the texts of a value; False where it has to be looked at piece by piece."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            texts.append(one)
+        elif isinstance(one, list):
+            if len(one) >= _PHRASE_WORDS:
+                return False
+            left += one
+        elif isinstance(one, dict):
+            if "args" in one and one.get("kind") in _CALLS_WITH_ARGS:
+                return False
+            for key in one:
+                if not key.isascii() or _names_secret(key[:_LONGEST_SECRET_KEY]):
+                    return False
+            left += one.values()
+    return True
+
+
+def _redact_value(value: JsonValue) -> tuple[JsonValue, int]:
     match value:
         case str():
             return redact(value)
@@ -151,7 +192,7 @@ def _redact_named(key: str, value: JsonValue) -> tuple[JsonValue, int]:
         return _mask_value(value)
     if isinstance(value, str) and len(value) < _SHORTEST_SECRET and value.isascii():
         return value, 0
-    return redact_json(value)
+    return _redact_value(value)
 
 
 @lru_cache(maxsize=2048)
@@ -171,14 +212,14 @@ def _mask_value(value: JsonValue) -> tuple[JsonValue, int]:
             pairs = [_mask_value(inner) for inner in value]
             return [inner for inner, _ in pairs], sum(count for _, count in pairs)
         case dict():
-            return redact_json(value)
+            return _redact_value(value)
 
 
 def _redact_list(values: list[JsonValue]) -> tuple[JsonValue, int]:
-    words = " ".join(value for value in values if isinstance(value, str)) if len(values) >= 12 else ""
+    words = " ".join(value for value in values if isinstance(value, str)) if len(values) >= _PHRASE_WORDS else ""
     if words and any(_phrases(words)):
         return [MASK * 8 for _ in values], 1
-    pairs = [redact_json(value) for value in values]
+    pairs = [_redact_value(value) for value in values]
     return [value for value, _ in pairs], sum(count for _, count in pairs)
 
 
@@ -193,9 +234,10 @@ def _mask_all(found: re.Match[str]) -> str:
 
 def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog's processor: the whole event without secrets. Values that are no JSON are shown as their text."""
-    clean: dict[str, Any] = {}
-    for key, value in event.items():
-        clean[key], _ = _redact_named(key, _plain(value))
+    clean: dict[str, Any] = {key: _plain(value) for key, value in event.items()}
+    if may_hold_secret(clean):
+        for key, value in clean.items():
+            clean[key], _ = _redact_named(key, value)
     return clean
 
 

@@ -14,7 +14,7 @@ from agent.errors import StoreError
 from agent.records import Frozen, InteractionRecord, UserRequest
 from agent.store.database import Database
 from agent.store.tables import INTENTS, RECORDS, RUNNING
-from agent.telemetry import redact, redact_json
+from agent.telemetry import may_hold_secret, redact, redact_json
 
 _ONCE = upsert(RECORDS).on_conflict_do_nothing(index_elements=[RECORDS.c.request_id])
 _OPEN = insert(RUNNING).from_select(
@@ -181,9 +181,12 @@ def _row(record: InteractionRecord, clean_request: JsonValue, request_redactions
 
 
 def _clean(value: Frozen, without: set[str] | None = None) -> tuple[dict[str, JsonValue], int]:
+    whole: dict[str, JsonValue] = value.model_dump(mode="json", exclude=without)
+    if not may_hold_secret(whole):
+        return whole, 0
     clean: dict[str, JsonValue] = {}
     total = 0
-    for key, inner in value.model_dump(mode="json", exclude=without).items():
+    for key, inner in whole.items():
         clean[key], count = redact_json(inner)
         total += count
     return clean, total
