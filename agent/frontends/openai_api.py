@@ -29,6 +29,7 @@ from agent.frontends.wire import (
     parse_chat,
     parse_plan,
 )
+from agent.planning.conversations import is_task_prompt
 from agent.records import FrontEnd, Identity, ModelName, Refusal, Reply, UserRequest
 from contracts.errors import ContractsError
 from contracts.types import JsonObject
@@ -204,12 +205,18 @@ class OpenAiApi:
             conversation_id=conversation_id(http.headers, chat.conversation_id, identity.key_id, chat.turns),
             model=chat.model,
             idempotency_key=header_id(http.headers, "Idempotency-Key"),
-            message_id=header_id(http.headers, "X-OpenWebUI-Message-Id"),
+            message_id=_message_id(http, chat),
             received_at=self._settings.clock(),
         )
 
     def _model_card(self, name: ModelName) -> JsonObject:
         return {"id": name, "object": "model", "created": int(self._settings.started_at), "owned_by": "near-agent"}
+
+
+def _message_id(http: web.Request, chat: ChatRequest) -> str | None:
+    """None for a prompt for titles or tags: it comes under the id of the message that it is about."""
+    given = header_id(http.headers, "X-OpenWebUI-Message-Id")
+    return None if given and is_task_prompt(chat.text) else given
 
 
 def make_app(
@@ -254,13 +261,16 @@ def _headers(http: web.Request) -> dict[str, str]:
 
 def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
     """aiohttp's own answers (no such route, wrong method, broken body) in OpenAI's form."""
+    allow = error.headers.get("Allow")
+    # The route of CORS preflights takes every path, so an unknown one looks like a wrong method.
+    status = 404 if error.status == 405 and allow == "OPTIONS" else error.status
     message = {
-        404: f"there is no route {http.path[:200]}",
-        405: f"{http.path[:200]} does not take {http.method}",
-    }.get(error.status, error.reason)
-    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status, "bad_request")
-    return ErrorAnswer(error.status, error_body(message, "invalid_request_error", code), headers)
+        404: f"there is no route {http.path[:200]}; the API begins at /v1, for example POST /v1/chat/completions",
+        405: f"{http.path[:200]} does not take {http.method}, but {allow}",
+    }.get(status, error.reason)
+    headers = {"Allow": allow} if status == 405 and allow else {}
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")
+    return ErrorAnswer(status, error_body(message, "invalid_request_error", code), headers)
 
 
 def _raise_refused(reply: Reply) -> None:
