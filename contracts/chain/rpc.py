@@ -255,23 +255,37 @@ class RpcClient:
         return await self._read(answer, "query", {"request_type": request_type, **_reference(at), **params})
 
     async def _read(self, answer: type[AnswerT], method: str, params: JsonValue, *, once: bool = False) -> AnswerT:
-        config = self._config
+        asked_at = asyncio.get_running_loop().time()
+        try:
+            return await self._ask(answer, method, params)
+        except RpcError as error:
+            if once or not self._worth_asking_again(error):
+                raise
+            failed = error
+        spent_s = asyncio.get_running_loop().time() - asked_at
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._worth_asking_again),
-            stop=stop_after_attempt(1 if once else config.attempts) | stop_after_delay(config.read_timeout_s),
+            stop=stop_after_attempt(self._config.attempts) | stop_after_delay(self._config.read_timeout_s - spent_s),
             wait=self._pause_s,
             reraise=True,
         )
         async for attempt in retrying:
             with attempt:
-                endpoint = self._endpoints[self._current]
-                try:
-                    return await self._request(endpoint, answer, method, params)
-                except RpcError as error:
-                    if self._worth_asking_again(error):
-                        self._turn_from(endpoint)
-                    raise
+                # The first attempt is the one above: most reads need no other, and so no retrying.
+                if attempt.retry_state.attempt_number == 1:
+                    raise failed
+                return await self._ask(answer, method, params)
         raise AssertionError("tenacity either returns an answer or raises")
+
+    async def _ask(self, answer: type[AnswerT], method: str, params: JsonValue) -> AnswerT:
+        """One request to the preferred node, which is another one from then on where this one failed."""
+        endpoint = self._endpoints[self._current]
+        try:
+            return await self._request(endpoint, answer, method, params)
+        except RpcError as error:
+            if self._worth_asking_again(error):
+                self._turn_from(endpoint)
+            raise
 
     def _worth_asking_again(self, error: BaseException) -> bool:
         """The one place that says which failed reads are repeated."""
@@ -300,7 +314,7 @@ class RpcClient:
         answer: type[AnswerT],
         method: str,
         params: JsonValue,
-        on_written: Callable[[], None] = _ignore,
+        on_written: Callable[[], None] | None = None,
     ) -> AnswerT:
         request_id = str(next(self._ids))
         payload = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}).encode()
@@ -314,13 +328,14 @@ class RpcClient:
             raise
 
     async def _post(
-        self, endpoint: Endpoint, payload: bytes, on_written: Callable[[], None]
+        self, endpoint: Endpoint, payload: bytes, on_written: Callable[[], None] | None
     ) -> tuple[int, bytes, float | None]:
-        watched = _WatchedBody(payload, on_written)
+        watched = None if on_written is None else _WatchedBody(payload, on_written)
         try:
             async with self._session.post(
                 endpoint.url,
-                data=watched.chunks(),
+                # A read's few bytes go as they are; a send may have megabytes, and is watched.
+                data=payload if watched is None else watched.chunks(),
                 headers={"Content-Length": str(len(payload))},
                 allow_redirects=False,
             ) as response:
@@ -329,7 +344,7 @@ class RpcClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _transport(endpoint, error, sent=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if watched.failure is not None:
+            if watched is not None and watched.failure is not None:
                 raise watched.failure from None
             raise _transport(endpoint, error, sent=True) from None
 
