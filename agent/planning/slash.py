@@ -19,6 +19,8 @@ _PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _PLAIN = re.compile(r"[ \t\r\n!#-&(-\[\]-~]*", re.ASCII)
 """Nothing that shlex would read as more than a word or a blank: quotes and backslashes."""
 _SHOWN = 80
+MAX_COMMAND_CHARACTERS = 65_536
+"""Of a whole command; splitting one with quotes takes time that grows with the square of its length (0.1 s here)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,13 @@ def is_slash(text: str) -> bool:
 def parse_slash(text: str, catalogue: Mapping[str, AnyEntry]) -> SlashCall | SlashHelp:
     """The command in a text that begins with `/`. Missing arguments are left to the entry's own reading.
 
-    InvalidInput: `malformed_command` (quotes, order), `unknown_action` and `unknown_argument` with the nearest name,
+    InvalidInput: `command_too_long`, `malformed_command` (quotes, order), `unknown_action` and `unknown_argument` with the nearest name,
     `repeated_argument`, `too_many_arguments`.
     """
+    if len(text) > MAX_COMMAND_CHARACTERS:
+        raise InvalidInput(
+            "command_too_long", f"the command has {len(text)} characters; at most {MAX_COMMAND_CHARACTERS} are read"
+        )
     try:
         words = text.split() if _PLAIN.fullmatch(text) else shlex.split(text)
     except ValueError as error:
