@@ -18,6 +18,7 @@ from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from agent.models.provider import ModelAnswer, Target, ToolCall
 from agent.records import ModelExchange
+from contracts.chain.strict_json import too_deep
 from contracts.knowledge.inert import inert
 from contracts.types import JsonObject
 
@@ -29,6 +30,9 @@ log = structlog.get_logger()
 RETRIES: Final = 1
 """Sends after the first one, for connection errors, 408, 409, 429 and 5xx; the library waits 0.5 to 8 s between them."""
 CONNECT_TIMEOUT_S: Final = 5.0
+MAX_DEPTH: Final = 64
+MAX_ANSWER_CHARACTERS: Final = 262_144
+"""Of an answer as JSON. It becomes part of the record."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -183,7 +187,7 @@ def _connection_failure(error: Exception, timeout_s: float) -> str:
 
 
 def _parse(raw: object) -> tuple[_Answer, str | None]:
-    """The answer, or why it is none: text instead of JSON, an error with status 200, no choices, wrong types."""
+    """The answer, or why it is none: text instead of JSON, an error with status 200, no choices, wrong types, too much."""
     if not isinstance(raw, dict):
         return _Answer(), f"model_bad_answer: no JSON object but {_line(raw)}"
     body = cast("dict[str, JsonValue]", raw)
@@ -195,6 +199,12 @@ def _parse(raw: object) -> tuple[_Answer, str | None]:
         return _Answer(), f"model_bad_answer: {_line(body.get('error') or said)}"
     if not answer.choices:
         return _Answer(), f"model_bad_answer: no choices; {_line(body.get('error') or 'the list is empty')}"
+    if too_deep(body, MAX_DEPTH):
+        return _Answer(), f"model_bad_answer: nested deeper than {MAX_DEPTH} levels"
+    # In ASCII, as it can hold what is not Unicode.
+    size = len(json.dumps(body["choices"]))
+    if size > MAX_ANSWER_CHARACTERS:
+        return _Answer(), f"model_bad_answer: {size} characters; at most {MAX_ANSWER_CHARACTERS} are read"
     return answer, None
 
 

@@ -17,11 +17,13 @@ from contracts.chain.outcome import (
 )
 from contracts.chain.rpc_parse import invalid_tx_kind, vm_error_kind
 from contracts.chain.rpc_types import BlockView
-from contracts.chain.strict_json import parse_json
+from contracts.chain.strict_json import parse_json, too_deep
 from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TxAnswer
 from contracts.errors import RpcError
 from contracts.types import JsonObject, format_near
 
+MAX_DEPTH: Final = 64
+"""Of a returned value that is kept as JSON; records and ledger rows are read by a parser that stops at 200."""
 _SHOWN: Final = 2000
 _MAX_LOGS: Final = 100
 _MAX_LOG: Final = 16 * 1024
@@ -89,11 +91,13 @@ def failure_text(error: JsonValue) -> tuple[str, str]:
 
 
 def decode_value(data: bytes) -> JsonValue:
-    """JSON where the bytes are JSON, else text, else base64; None for no bytes."""
+    """JSON where the bytes are JSON nested at most MAX_DEPTH deep, else text, else base64; None for no bytes."""
     if not data:
         return None
     try:
-        return parse_json(data)
+        value = parse_json(data)
+        if not too_deep(value, MAX_DEPTH):
+            return value
     except ValueError:
         pass
     try:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Final
+from typing import Final, cast
 
 from pydantic import JsonValue
 from pydantic_core import from_json
@@ -18,6 +18,18 @@ def parse_json(data: bytes | str) -> JsonValue:
     if _MAY_OVERFLOW.search(raw) and not _finite(value):
         raise ValueError("a number is out of range")
     return value
+
+
+def too_deep(value: object, levels: int) -> bool:
+    """Whether lists and objects in the value are nested deeper than `levels`. What nests deep is read by few parsers again."""
+    match value:
+        case list():
+            inner = cast("list[object]", value)
+        case dict():
+            inner = cast("dict[str, object]", value).values()
+        case _:
+            return False
+    return levels == 0 or any(too_deep(one, levels - 1) for one in inner)
 
 
 def _finite(value: JsonValue) -> bool:
