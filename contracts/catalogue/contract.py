@@ -27,6 +27,8 @@ from contracts.types import TGAS, Gas, JsonObject, format_near, format_units, pa
 
 DEFAULT_GAS: Final = Gas(30 * TGAS)
 MAX_SHOWN_METHODS: Final = 100
+MAX_SHOWN_ARGUMENTS: Final = 600
+"""Characters on a card."""
 
 TOKEN_METHODS: Final[Mapping[str, str]] = {
     "ft_transfer": "moves tokens",
@@ -114,11 +116,17 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
     call = FunctionCall(args.method_name, compact_json(args.args), args.gas, deposit)
     method = inert(args.method_name, 80)
     paying = f" with {format_near(deposit)} NEAR" if deposit else ""
+    written = len(inert_json(args.args, len(call.args) * 10))
+    unseen = (f"warning: only {MAX_SHOWN_ARGUMENTS} of {written} characters of the arguments are shown",)
     return Built(
         calls=(ChangeCall(args.contract_id, (call,)),),
         summary=f"call {method} of {args.contract_id}{paying} as {context.signer_id}",
         expected=(Effect(context.signer_id, NEAR_SYMBOL, -deposit),) if deposit else (),
-        notes=(f"arguments: {inert_json(args.args, 600)}", *_token_note(args, context)),
+        notes=(
+            f"arguments: {inert_json(args.args, MAX_SHOWN_ARGUMENTS)}",
+            *(unseen if written > MAX_SHOWN_ARGUMENTS else ()),
+            *_token_note(args, context),
+        ),
     )
 
 

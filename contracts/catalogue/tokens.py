@@ -32,6 +32,8 @@ FT_TRANSFER_GAS: Final = Gas(15 * TGAS)
 ONE_YOCTO: Final = Yocto(1)
 """NEP-141's proof that a full-access key signed."""
 
+MAX_SHOWN_MEMO: Final = 600
+
 _UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 
 
@@ -202,6 +204,7 @@ def _transfer_build(args: FtTransferArgs, facts: ChainFacts, context: BuildConte
     sent: JsonObject = {"receiver_id": receiver_id, "amount": str(units)}
     if args.memo is not None:
         sent["memo"] = args.memo
+        notes.append(f"memo: {inert(args.memo, MAX_SHOWN_MEMO)}")
     transfer = FunctionCall("ft_transfer", compact_json(sent), FT_TRANSFER_GAS, ONE_YOCTO)
     actions: tuple[Action, ...] = (*register.actions, transfer)
     deposit = register.deposit + ONE_YOCTO

@@ -75,7 +75,7 @@ def test_a_registered_receiver_costs_one_yocto() -> None:
     (transfer,) = steps(change(built))
     assert json.loads(transfer.args) == {"receiver_id": "carol.localnet", "amount": "12500000", "memo": "rent"}
     assert change(built).deposit == 1
-    assert built.notes == ()
+    assert built.notes == ("memo: rent",)
 
 
 def test_more_decimals_than_the_token_has_are_refused_by_name() -> None:
