@@ -193,6 +193,9 @@ class Pipeline:
             story.route = way
             if is_task_prompt(request.text):
                 return story.say(Answer(text=answer_task_prompt(request.text)))
+            if request.text != story.said:
+                text = "The command holds what looks like a confirmation code, which is never passed on; leave it out."
+                return story.say(Refusal(text=text, why="code_in_command"))
             plan = self._planner.plan_slash(request, text_only=story.text_only)
             if not isinstance(plan, CallPlan):
                 return story.say(plan)
@@ -309,8 +312,8 @@ class Pipeline:
             return await self._resolved(story, card)
 
     async def _confirm(self, story: Story, card: PendingCard, channel: str) -> Reply:
-        """One confirmation at a time for a card: the second one is told what became of the first."""
-        async with self._locks.of(card.request_id):
+        """One confirmation at a time for a card, and for the same calls: the second is told what became of the first."""
+        async with self._locks.of(card.request_id), self._locks.of(card.calls_hash):
             standing = await self._store.cards.by_request(card.request_id)
             if standing is None or standing.status != "pending" or standing.expires_at <= self._clock():
                 return await self._resolved(story, card)
@@ -403,6 +406,7 @@ class Pipeline:
     async def _recorded(self, story: Story, work: Work) -> Reply:
         try:
             async with asyncio.timeout(self._settings.request_timeout_s) as story.deadline:
+                story.request = await self._proposer.without_codes(story.request)
                 await self._store.records.open_request(story.request)
                 reply = await work(story)
         except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from agent.approval import Codes, card_text, gas_bound, how_to_decide
 from agent.building import Reads, Step, changes_of, expected_of
 from agent.errors import ApprovalError
 from agent.executor import SENT, card_of, intent_id
-from agent.planning.conversations import turn_hash
+from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.records import Refusal, Reply, UserRequest
 from agent.store.cards import PendingCard
@@ -103,6 +103,15 @@ class Proposer:
         story.calls, story.calls_hash = card.calls, card.calls_hash
         end = how_to_decide(card.request_id, code, card.expires_at, repeated=repeated)
         return story.reply("needs_approval", "\n".join((*before, card.text, end)), confirm_code=code)
+
+    async def without_codes(self, request: UserRequest) -> UserRequest:
+        """The request with the codes of its identity's waiting cards blanked, wherever they stand in it."""
+        written = maybe_codes(request)
+        if not written:
+            return request
+        waiting = await self._store.cards.pending_of(request.identity.key_id, self._clock())
+        live = written & {self._codes.code_of(card.request_id) for card in waiting}
+        return mask_codes(request, live) if live else request
 
     async def pending_of(self, request: UserRequest) -> PendingCard | None:
         """The card that this very turn waits for already."""

@@ -8,6 +8,7 @@ sees them; of the turns only the user's own count as the requester's words, and 
 import hashlib
 import json
 import re
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from agent.records import Turn, UserRequest
@@ -24,8 +25,9 @@ TURN_CHARACTERS: Final = 2000
 MASK: Final = "*" * 8
 """As long as a code, so that places in a masked text are those of the original."""
 
-_CODE_AFTER_WORD = re.compile(r"(?i)\b((?:confirm|cancel)[\s`'\"*:]{1,4})([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")
+_CODE_AFTER_WORD = re.compile(r"(?i)\b((?:confirm|cancel)[\s`'\"*:]++)([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")
 _CODE_ALONE = re.compile(r"(?i)(\W*)([0-9A-HJKMNP-TV-Z]{8})(\W*)")
+_MAYBE_CODE = re.compile(r"(?i)(?<!\w)[0-9A-HJKMNP-TV-Z]{8}(?!\w)")
 _CARD = re.compile(re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + re.escape(CARD_END) + r"|\Z)", re.DOTALL)
 
 # Open WebUI's prompts begin with "### Task:" or carry the chat in <chat_history>; LibreChat's and others' ask for a title.
@@ -60,6 +62,22 @@ def mask_text(text: str) -> str:
     if alone and any(c.isdigit() for c in alone[2]) and any(c.isalpha() for c in alone[2]):
         return alone[1] + MASK + alone[3]
     return masked
+
+
+def maybe_codes(request: UserRequest) -> frozenset[str]:
+    """Everything in a request's turns that could be a code, in capitals."""
+    texts = (request.text, *(turn.content for turn in request.turns))
+    return frozenset(found.upper() for text in texts for found in _MAYBE_CODE.findall(text))
+
+
+def mask_codes(request: UserRequest, codes: AbstractSet[str]) -> UserRequest:
+    """The request with these codes blanked, whatever stands around them."""
+
+    def blank(text: str) -> str:
+        return _MAYBE_CODE.sub(lambda found: MASK if found[0].upper() in codes else found[0], text)
+
+    turns = tuple(turn.model_copy(update={"content": blank(turn.content)}) for turn in request.turns)
+    return request.model_copy(update={"text": blank(request.text), "turns": turns})
 
 
 def mask_cards(text: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from agent.models.provider import ModelAnswer
 from agent.planning.conversations import history, is_task_prompt
 from agent.records import UserRequest
+from agent.telemetry import redact
 from contracts.types import JsonObject
 
 SYSTEM: Final = """\
@@ -36,16 +37,18 @@ MAX_TEXT_CHARACTERS: Final = 16_000
 def planning_messages(request: UserRequest) -> list[JsonObject]:
     """The prompt for a masked request: the rules, the last turns, the request itself last.
 
-    The person's earlier turns stand as they were; an assistant's are quoted as one JSON string, because contracts' and
+    Secrets are masked. The person's earlier turns stand as they were; an assistant's are quoted as one JSON string, because contracts' and
     tokens' own texts are in them; system and tool turns of the front end are left out.
     """
     messages: list[JsonObject] = [{"role": "system", "content": SYSTEM}]
     for _, turn in history(request):
         if turn.role == "user" and not is_task_prompt(turn.content):
-            messages.append({"role": "user", "content": turn.content})
+            messages.append({"role": "user", "content": redact(turn.content)[0]})
         elif turn.role == "assistant":
-            messages.append({"role": "assistant", "content": QUOTED + json.dumps(turn.content, ensure_ascii=False)})
-    messages.append({"role": "user", "content": request.text})
+            messages.append(
+                {"role": "assistant", "content": QUOTED + json.dumps(redact(turn.content)[0], ensure_ascii=False)}
+            )
+    messages.append({"role": "user", "content": redact(request.text)[0]})
     return messages
 
 

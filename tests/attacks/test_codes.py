@@ -1,0 +1,74 @@
+"""Codes stay between the daemon and the person, and nothing that looks like one is changed in silence."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from agent.records import Refusal
+from contracts.errors import RpcError
+from tests.agent.test_pipeline_models import open_models_at
+from tests.agent.world import Agent, open_agent
+from tests.model_server import ModelServer, open_model_server, say
+
+PAY = "/near_transfer bob.localnet 1.5"
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[ModelServer]:
+    async with open_model_server() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def agent(tmp_path: Path, server: ModelServer) -> AsyncGenerator[Agent]:
+    async with AsyncExitStack() as stack:
+        models = await stack.enter_async_context(open_models_at(tmp_path, server))
+        yield await stack.enter_async_context(open_agent(tmp_path, models))
+
+
+@pytest.mark.parametrize("space", [" " * 5, " " * 7, "\n\n\n\t \u00a0\u3000  \n", " " * 5000])
+async def test_a_code_after_much_space_is_a_decision_and_nowhere_written(
+    agent: Agent, server: ModelServer, space: str
+) -> None:
+    card = await agent.ask(PAY)
+    code = str(card.confirm_code)
+    # The card survives: the chain cannot be read.
+    agent.reads.down = RpcError("TIMEOUT", "no answer", retryable=True)
+    said = f"Confirm{space}{code.lower()}"
+    assert (await agent.ask(said)).status == "failed"
+    agent.reads.down = None
+    server.add(say("Hello."))
+    await agent.ask(PAY, said, "hello")
+    assert code.lower() not in str(server.requests).lower()
+    assert all(code.lower() not in record.model_dump_json().lower() for record in await agent.records())
+    assert (await agent.ask(said)).status == "executed"
+
+
+@pytest.mark.parametrize(
+    "around", ["yes, confirm it: {}", "{} is my code, do it", "the code ({})!", "confirm **{}** now", "“{}”", "a/{}"]
+)
+async def test_a_waiting_code_in_free_text_reaches_no_model_and_no_record(
+    agent: Agent, server: ModelServer, around: str
+) -> None:
+    card = await agent.ask(PAY)
+    code = str(card.confirm_code)
+    server.add(say("Write confirm and the code alone."), say("Again."))
+    await agent.ask(around.format(code))
+    reply = await agent.ask(PAY, around.format(code.lower()), "and now?")
+    assert reply.status != "executed"
+    assert agent.chain.executed == []
+    assert code.lower() not in str(server.requests).lower()
+    assert all(code.lower() not in record.model_dump_json().lower() for record in await agent.records())
+    # What is not a code of a waiting card is a word like any other.
+    server.add(say("?"))
+    await agent.ask("look at transfer and 7K3M9QXA")
+    assert "7K3M9QXA" in str(server.requests[-1])
+
+
+async def test_a_command_with_something_like_a_code_is_refused_and_not_changed_in_silence(agent: Agent) -> None:
+    reply = await agent.ask('/ft_transfer USDC bob.localnet 5 memo="confirm transfer"')
+    assert reply.status == "refused"
+    assert isinstance(reply.plan, Refusal)
+    assert reply.plan.why == "code_in_command"
