@@ -7,6 +7,7 @@ block, load an image, or become a link in a chat front end.
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 
 from pydantic import JsonValue
@@ -16,6 +17,8 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 """Letters and signs that show as nothing."""
 _VARIATIONS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\u17b4\u17b5]")
+_MAX_DEPTH: Final = 32
+"""Of the lists and objects that are shown; a contract may answer with thousands, one in the other."""
 _MARKUP: Final = str.maketrans({"`": "'", "<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "|": "\u00a6"})
 _ADDRESS: Final = re.compile(r"://|\bwww\.|\b(mailto|data|javascript|tel):", re.IGNORECASE)
 
@@ -29,10 +32,41 @@ def inert(text: str, limit: int = 200) -> str:
 
 
 def inert_json(value: JsonValue, limit: int = 1000) -> str:
-    """A JSON value as `inert` text: strings bare, everything else as compact JSON."""
+    """A JSON value as `inert` text: strings bare, everything else as compact JSON, whose own brackets stay.
+
+    Those cannot make a link: what follows one in JSON is never a parenthesis, and those inside texts are replaced.
+    """
     if isinstance(value, str):
         return inert(value, limit)
-    return inert(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")), limit)
+    shown = ""
+    for piece in _pieces(value, limit, 0):
+        shown += piece
+        if len(shown) > limit:
+            return shown[: limit - 1] + "\u2026"
+    return shown
+
+
+def _pieces(value: JsonValue, limit: int, depth: int) -> Iterator[str]:
+    match value:
+        case dict() | list() if depth == _MAX_DEPTH:
+            yield "\u2026"
+        case dict():
+            for place, (key, inner) in enumerate(value.items()):
+                yield f"{', ' if place else '{'}{_leaf(key, limit)}: "
+                yield from _pieces(inner, limit, depth + 1)
+            yield "}" if value else "{}"
+        case list():
+            for place, inner in enumerate(value):
+                yield ", " if place else "["
+                yield from _pieces(inner, limit, depth + 1)
+            yield "]" if value else "[]"
+        case _:
+            yield _leaf(value, limit)
+
+
+def _leaf(value: JsonValue, limit: int) -> str:
+    cut = value[: limit + 1] if isinstance(value, str) else value
+    return inert(json.dumps(cut, ensure_ascii=False), limit)
 
 
 def _character(character: str) -> str:

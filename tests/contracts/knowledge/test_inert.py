@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from contracts.knowledge.inert import inert, inert_json
 
@@ -47,7 +48,11 @@ def test_it_is_cut_with_an_ellipsis() -> None:
 
 def test_json_values_are_shown_compactly() -> None:
     assert inert_json("text") == "text"
-    assert inert_json({"a": [1, None, True], "b": "`"}) == '{"a": (1, null, true), "b": "\'"}'
+    assert inert_json({"a": [1, None, True], "b": "`"}) == '{"a": [1, null, true], "b": "\'"}'
+    assert inert_json([]) == "[]"
+    assert inert_json({"e": {}, "l": ["x](http://evil)"], "n": "a\nb"}) == (
+        '{"e": {}, "l": ["x)(http:/ /evil)"], "n": "a\\nb"}'
+    )
     assert inert_json(None) == "null"
 
 
@@ -66,6 +71,15 @@ def test_nothing_active_is_left(text: str, limit: int) -> None:
 @given(JSON_VALUES)
 def test_no_json_value_is_left_active(value: object) -> None:
     shown = inert_json(value)  # pyright: ignore[reportArgumentType]
-    assert not set("`<>[]|\n") & set(shown)
+    assert not set("`<>|\n") & set(shown)
+    assert not any(link in shown for link in ("](", "][", "[!", "]:"))
     assert "://" not in shown
     assert len(shown) <= 1000
+
+
+def test_json_of_any_depth_and_length_is_cut() -> None:
+    deep: JsonValue = []
+    for _ in range(5000):
+        deep = [deep]
+    assert inert_json(deep) == "[" * 32 + "…" + "]" * 32
+    assert inert_json([list(range(10)) for _ in range(1_000_000)], 20) == "[[0, 1, 2, 3, 4, 5,…"
