@@ -28,6 +28,7 @@ CODE_KEY: Final = "code_key"
 _KEY_DIGITS: Final = 64
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DECISION = re.compile(r"(?i)\s*(confirm|cancel)\s+([0-9A-HJKMNP-TV-Z]{8})\s*")
+_WARNING = re.compile(r"warning\b", re.IGNORECASE)
 _ARGUMENT_BYTE_GAS: Final = 5_000_000
 """Above what a byte of arguments costs to send and to execute together (4.5 M gas in protocol 86)."""
 
@@ -100,7 +101,7 @@ def card_text(
     lines = [f"{CARD_BEGIN}{request_id} on {network}, signed by {signer_id}:"]
     numbered = len(summaries) > 1
     lines += [f"  {number}. {text}" if numbered else f"  {text}" for number, text in enumerate(summaries, start=1)]
-    lines += [f"  Note: {note}" for note in notes]
+    lines += [f"  {note[0].upper()}{note[1:]}" if _WARNING.match(note) else f"  Note: {note}" for note in notes]
     lines += [f"  Transaction {n}: {_call_line(call)}" for n, call in enumerate(calls, start=1)]
     total = sum(call.deposit for call in calls)
     lines.append(f"  NEAR that leaves {signer_id}: {format_near(total)} NEAR, gas apart")

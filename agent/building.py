@@ -11,10 +11,18 @@ from contracts.chain.ledger import Ledger
 from contracts.chain.outcome import Effect
 from contracts.chain.rpc_types import ProtocolConfig
 from contracts.checks.validation import ValidatedCall, ValidationContext, validate
-from contracts.errors import RpcError
-from contracts.knowledge.facts import ChainFacts, ChainReader, FactRequest, read_facts
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.facts import (
+    AccountFact,
+    AccountFacts,
+    ChainFacts,
+    ChainReader,
+    FactRequest,
+    FactValue,
+    read_facts,
+)
 from contracts.knowledge.registry import Network, Registry
-from contracts.types import AccountId, CryptoHash, Yocto
+from contracts.types import AccountId, CryptoHash, Yocto, format_near
 
 
 class Reads(ChainReader, Protocol):
@@ -80,6 +88,9 @@ class Builder:
         wanted: list[FactRequest] = []
         for entry, args, own in zip(entries, read, contexts, strict=True):
             wanted += entry.needs(args, own)
+        signer = AccountFacts(signer_id)
+        if any(entry.kind == "change" for entry in entries):
+            wanted.append(signer)
         facts = await read_facts(self._reads, wanted)
         limits = ValidationContext(context.limits, facts.methods)
         steps: list[Step] = []
@@ -87,6 +98,7 @@ class Builder:
             built = entry.build(args, facts, own)
             validated = tuple(validate(made, limits) for made in built.calls)
             steps.append(Step(call, entry, args, own, facts, built, validated))
+        _check_balance(changes_of(steps), signer_id, facts.values.get(signer))
         return tuple(steps)
 
     async def _context(self, signer_id: AccountId) -> BuildContext:
@@ -102,6 +114,20 @@ class Builder:
             return context
         intent = await self._ledger.by_hash(CryptoHash(tx_hash))
         return context if intent is None else replace(context, default_sender=intent.signer_id)
+
+
+def _check_balance(changes: Sequence[ChangeCall], signer_id: AccountId, signer: FactValue | None) -> None:
+    """InvalidInput `balance_too_low` where the first transaction leaves with more NEAR than there is.
+
+    Later ones may spend what earlier ones bring, so of them nothing can be said before.
+    """
+    if changes and isinstance(signer, AccountFact) and changes[0].deposit > signer.amount:
+        raise InvalidInput(
+            "balance_too_low",
+            f"{signer_id} has {format_near(signer.amount)} NEAR, so {format_near(changes[0].deposit)} NEAR and the gas "
+            "cannot leave it; nothing was sent",
+            details={"account_id": signer_id, "balance": str(signer.amount), "needed": str(changes[0].deposit)},
+        )
 
 
 def changes_of(steps: Sequence[Step]) -> tuple[ChangeCall, ...]:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import math
 from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
@@ -179,13 +180,16 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
     same = connection.execute(_same_turn(card.identity_key_id, card.conversation_id, card.turn_hash, now)).first()
     if same is not None:
         return _card(same)
-    pending = connection.execute(
-        select(func.count()).where(and_(CARDS.c.key_id == card.identity_key_id, CARDS.c.status == "pending"))
-    ).scalar_one()
+    pending, first_end = connection.execute(
+        select(func.count(), func.min(CARDS.c.expires_at)).where(
+            and_(CARDS.c.key_id == card.identity_key_id, CARDS.c.status == "pending")
+        )
+    ).one()
     if pending >= MAX_PENDING:
         raise ApprovalError(
             "too_many_cards",
-            f"{pending} approvals are waiting already; confirm or cancel one of them first",
+            f"{pending} approvals are waiting already; confirm or cancel one of them, or wait: "
+            f"the first expires in {max(1, math.ceil(first_end - now))} s",
             details={"pending": pending, "limit": MAX_PENDING},
         )
     connection.execute(

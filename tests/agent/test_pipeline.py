@@ -122,6 +122,14 @@ async def test_registration_comes_with_the_transfer_and_is_said(agent: Agent) ->
     assert b'"12500000"' in call.actions[1].args if isinstance(call.actions[1], FunctionCall) else False
 
 
+async def test_what_cannot_be_paid_is_refused_before_a_card(agent: Agent) -> None:
+    agent.reads.balances["alice.localnet"] = 2 * 10**24
+    reply = await agent.ask("/near_transfer bob.localnet 2.5")
+    assert reply.status == "refused"
+    assert "alice.localnet has 2 NEAR, so 2.5 NEAR and the gas cannot leave it" in reply.text
+    assert (await agent.ask("/near_transfer bob.localnet 2")).status == "needs_approval"
+
+
 async def test_codes_are_in_no_record(agent: Agent) -> None:
     card = await agent.ask(SEND)
     secret = code(card)
@@ -224,7 +232,7 @@ async def test_a_repeated_turn_after_execution_is_warned_about(agent: Agent) -> 
     await agent.ask(f"confirm {code(card)}")
     agent.clock.now += 10_000
     again = await agent.ask(SEND)
-    assert "WARNING" in again.text
+    assert "\n  WARNING: this message was carried out already" in again.text
     assert card.request_id in again.text
     assert code(again) != code(card)
     await agent.ask(f"confirm {code(again)}")
@@ -281,6 +289,7 @@ async def test_a_fourth_card_is_refused(agent: Agent) -> None:
         assert (await agent.ask(f"/near_transfer bob.localnet {n}")).status == "needs_approval"
     fourth = await agent.ask("/near_transfer bob.localnet 4")
     assert fourth.status == "refused"
+    assert "the first expires in 600 s" in fourth.text
     assert (await agent.ask("/near_transfer alice.localnet 1", identity=BOB)).status == "needs_approval"
 
 
