@@ -42,6 +42,7 @@ from agent.records import (
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Progress, Settings, Story
+from agent.telemetry import redact
 from contracts.catalogue.entry import AnyEntry
 from contracts.catalogue.index import CATALOGUE
 from contracts.chain.outcome import Declined, Finalized, NotDone, Outcome
@@ -244,18 +245,18 @@ class Pipeline:
     async def _same_key(self, story: Story) -> Reply | None:
         """The stored result of an earlier request with the same Idempotency-Key or message id; None to go on."""
         request, records = story.request, self._store.records
-        record = None
+        record, text = None, redact(story.request.text)[0]  # as records keep it
         if request.idempotency_key:
             record = await records.find_by_key(request.identity.key_id, idempotency_key=request.idempotency_key)
-            if record and record.request.text != request.text:
+            if record and record.request.text != text:
                 story.repeats = record.request.request_id
                 text = "This Idempotency-Key was used for another request; send a new one."
                 return story.say(Refusal(text=text, why="idempotency_conflict"))
         if record is None and request.message_id:
             record = await records.find_by_key(request.identity.key_id, message_id=request.message_id)
-        if record is None or record.request.text != request.text:
+        if record is None or record.request.text != text:
             return None
-        card = await self._store.cards.by_request(record.request.request_id)
+        card = await self._proposer.standing(record.request.request_id)
         if card and card.status == "pending" and card.expires_at > self._clock():
             return await self._proposer.show(story, card, repeated=True)
         if card and card.status == "confirmed":

@@ -120,6 +120,14 @@ class Proposer:
             turn.key_id, turn.conversation_id, turn.turn_hash, self._clock()
         )
 
+    async def standing(self, request_id: str) -> PendingCard | None:
+        """The card of a request, or the later one of its turn that was confirmed in its place."""
+        card = await self._store.cards.by_request(request_id)
+        if card is None or card.status != "cancelled":
+            return card
+        later = await self._store.cards.confirmed_same_turn(card.identity_key_id, card.conversation_id, card.turn_hash)
+        return later if later and later.created_at >= card.created_at else card
+
     async def done_since(self, card: PendingCard) -> str | None:
         """A warning where a card's calls were executed by way of another card, which this one does not name."""
         found = await self._executed(card.calls_hash, AccountId(card.signer_id), card.created_at)

@@ -90,7 +90,10 @@ class RecordStore:
     async def find_by_key(
         self, key_id: str, *, idempotency_key: str | None = None, message_id: str | None = None
     ) -> InteractionRecord | None:
-        """The identity's newest record under the same idempotency key or message id that is not itself a repetition."""
+        """The identity's newest record under the same idempotency key or message id that is not itself a repetition.
+
+        Nor a plan alone: nothing was to be done there.
+        """
         same = [
             column == _key_hash(value)
             for column, value in ((RECORDS.c.idempotency_hash, idempotency_key), (RECORDS.c.message_hash, message_id))
@@ -100,7 +103,9 @@ class RecordStore:
             return None
         return await self._one(
             select(RECORDS.c.record)
-            .where(and_(RECORDS.c.key_id == key_id, or_(*same), RECORDS.c.repeats.is_(None)))
+            .where(
+                and_(RECORDS.c.key_id == key_id, or_(*same), RECORDS.c.repeats.is_(None), RECORDS.c.front_end != "plan")
+            )
             .order_by(RECORDS.c.seq.desc())
             .limit(1)
         )
