@@ -1,11 +1,11 @@
 """Requests that run and the records of those that ended: one record each, redacted before it is written."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 from sqlalchemy import Connection, Float, Select, Text, and_, bindparam, delete, exists, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
@@ -198,7 +198,7 @@ def _clean(value: Frozen, without: set[str] | None = None) -> tuple[dict[str, Js
 
 
 def _text(value: dict[str, JsonValue]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return to_json(value).decode()
 
 
 def _key_hash(key: str | None) -> str | None:
