@@ -13,6 +13,7 @@ _STATUS: Final = {
     "model_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
+    "body_timeout": 408,
     "request_in_progress": 409,
     "idempotency_conflict": 409,
     "body_too_large": 413,

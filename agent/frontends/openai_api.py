@@ -4,6 +4,7 @@ Every answer carries `x-request-id`, which is also the id of the request's recor
 its request: the work runs on in the daemon's task group and is recorded.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -65,6 +66,8 @@ class ApiSettings:
     ping_interval_s: float = 3.0
     """Silence after which a stream gets a comment, so that no client or proxy gives up."""
     max_body_bytes: int = MAX_BODY_BYTES
+    body_timeout_s: float = 30.0
+    """How long a client may take to send its body."""
 
 
 class OpenAiApi:
@@ -183,7 +186,12 @@ class OpenAiApi:
     async def _body(self, http: web.Request) -> bytes:
         if (http.content_length or 0) > self._settings.max_body_bytes:
             raise _too_large(self._settings.max_body_bytes)
-        return await http.read()
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                return await http.read()
+        except TimeoutError:
+            limit = f"{self._settings.body_timeout_s:g} s"
+            raise RequestError("body_timeout", f"the body did not arrive within {limit}; send it again") from None
 
     def _check_open(self) -> None:
         if not self._settings.ready():
@@ -246,6 +254,9 @@ async def _answer_errors(
         answer = answer_for(_too_large(MAX_BODY_BYTES))
     except web.HTTPException as error:
         answer = _http_error(request, error)
+    except (web.RequestPayloadError, ConnectionResetError):
+        message = "the body cannot be read: its encoding is broken, or the connection ended before it"
+        answer = answer_for(RequestError("invalid_body", message))
     log.info("request_rejected", request_id=request[_REQUEST_ID], status=answer.status, path=request.path)
     return _json(answer.body, status=answer.status, headers=answer.headers)
 

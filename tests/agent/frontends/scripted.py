@@ -101,7 +101,12 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    script: Script = echo, *, limit: int = 128, ping_interval_s: float = 3.0, ready: bool = True
+    script: Script = echo,
+    *,
+    limit: int = 128,
+    ping_interval_s: float = 3.0,
+    ready: bool = True,
+    body_timeout_s: float = 10.0,
 ) -> AsyncGenerator[Served]:
     pipeline = ScriptedPipeline(script)
     models: list[ModelName] = ["near-agent"]
@@ -113,6 +118,7 @@ async def served(
             started_at=1_700_000_000.0,
             clock=lambda: 1_700_000_123.25,
             ping_interval_s=ping_interval_s,
+            body_timeout_s=body_timeout_s,
         )
         runner = web.AppRunner(make_app(pipeline, OneKey(), running, settings), access_log=None)
         await runner.setup()

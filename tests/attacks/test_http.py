@@ -1,0 +1,43 @@
+"""Broken and endless bodies: each gets its error in OpenAI's form and costs nothing more."""
+
+import asyncio
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.agent.frontends.scripted import KEY, Served, served
+
+
+async def raw(served_at: Served, headers: str, body: bytes) -> tuple[int, str]:
+    """The status and the error's code that a client gets for these bytes."""
+    address = urlsplit(served_at.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n{headers}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        async with asyncio.timeout(10):
+            status = int((await reader.readline()).split()[1])
+            answered = await reader.readuntil(b"\r\n\r\n")
+            length = next(line for line in answered.decode().split("\r\n") if line.lower().startswith("content-length"))
+            answer = json.loads(await reader.readexactly(int(length.split()[1])))
+        return status, answer["error"]["code"]
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code"),
+    [
+        ("Content-Encoding: gzip\r\nContent-Length: 10", b"x" * 10, 400, "invalid_body"),
+        ("Content-Length: 10", b"{", 408, "body_timeout"),
+        ("Transfer-Encoding: chunked", b"1\r\n{\r\n", 408, "body_timeout"),
+        ("Content-Length: 10000000", b"{", 413, "body_too_large"),
+        ("Content-Length: 200000", b"[" * 100_000 + b"]" * 100_000, 400, "invalid_json"),
+    ],
+)
+async def test_a_body_that_is_none(headers: str, body: bytes, status: int, code: str) -> None:
+    async with served(body_timeout_s=0.3) as daemon:
+        assert await raw(daemon, headers, body) == (status, code)
+        assert daemon.pipeline.requests == []
