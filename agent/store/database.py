@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -86,16 +86,16 @@ def _prepare(path: Path, busy_timeout_s: float) -> tuple[bytes, Connection, Engi
         busy_timeout_s,
         ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON", _WAL_LIMIT),
     )
-    try:
-        connection = engine.connect()
-        _migrate(connection)
-        return _install_salt(connection), connection, engine
-    except (DBAPIError, sqlite3.Error) as error:
-        engine.dispose()
-        raise store_error(error) from error
-    except StoreError:
-        engine.dispose()
-        raise
+    with ExitStack() as undo:
+        undo.callback(engine.dispose)
+        try:
+            connection = undo.enter_context(engine.connect())
+            _migrate(connection)
+            salt = _install_salt(connection)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise store_error(error) from error
+        undo.pop_all()
+    return salt, connection, engine
 
 
 _WAL_LIMIT: Final = "PRAGMA journal_size_limit = 67108864"
@@ -110,8 +110,12 @@ def _engine(path: Path, busy_timeout_s: float, pragmas: tuple[str, ...]) -> Engi
     )
 
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in pragmas:
-            connection.execute(pragma).close()
+        try:
+            for pragma in pragmas:
+                connection.execute(pragma).close()
+        except sqlite3.Error:
+            connection.close()  # the pool does not know it yet
+            raise
 
     event.listen(engine, "connect", set_up)
     return engine
