@@ -303,7 +303,8 @@ def _first_account(config: Config, keys: KeyStore) -> AccountId:
     accounts = keys.accounts()
     if len(accounts) == 1:
         return accounts[0]
-    found = f"{len(accounts)} accounts have a key in {config.credentials_dir}" if accounts else "no account has a key"
+    names = ", ".join(accounts[:5]) + (" ..." if len(accounts) > 5 else "")
+    found = f"{names} have a key in {config.credentials_dir}" if accounts else "no account has a key"
     raise ConfigError(
         "config_invalid",
         f"{found} for {config.network}; set account_id (or NEAR_AGENT_ACCOUNT_ID) to the one the first API key acts for"

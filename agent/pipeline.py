@@ -222,7 +222,7 @@ class Pipeline:
         story.route = route_words(request.model, standard, specialist)
         first = {"none": None, "standard": standard, "specialist": specialist}[story.route.target]
         if first is None:
-            return story.say(Unsupported(text=no_model_text(self._planner.commands()), why="no_model"))
+            return story.say(Unsupported(text=no_model_text(self._planner.commands(), request.text), why="no_model"))
         if len(request.text) > MAX_TEXT_CHARACTERS:
             text = f"The message has {len(request.text)} characters; models are shown at most {MAX_TEXT_CHARACTERS}."
             return story.say(Refusal(text=text, why="text_too_long"))

@@ -26,6 +26,8 @@ def ask(
     """Ask once and print the answer."""
     with told(as_json=as_json):
         words = sys.stdin.read() if text == "-" else text
+        if not words.strip():
+            raise CommandError("nothing was asked; write what to do, or /help", USAGE, "usage")
         with open_session(config, data_dir) as session:
             answer = session.complete([{"role": "user", "content": words}], None, model)
             if yes and answer["near_agent"]["status"] == "needs_approval":
@@ -101,4 +103,5 @@ def _list_cards(session: Session, *, as_json: bool) -> None:
     elif not cards:
         print("no card waits for approval")
     for card in () if as_json else cards:
-        print(f"{card['request_id']}  {card['account_id']}  until {card['expires_at']}\n{card['text']}\n")
+        print(f"{card['request_id']}  {card['account_id']}  until {card['expires_at']}\n{card['text']}")
+        print(f"  To approve, run: near-agent approve {card['request_id']}\n")

@@ -143,7 +143,10 @@ async def _chain(settings: "Config", address: DaemonAddress | None) -> AsyncGene
         yield _clock(status.latest_time.timestamp(), time.time())
         yield _chain_id(settings.network, status.chain_id)
     if answered is None:
-        yield Check("rpc", "fail", "no node answered", "check the network and [networks.NAME] rpc", UNREACHABLE)
+        todo = f"check the network and [networks.{settings.network}] rpc"
+        yield Check("rpc", "fail", "no node answered", todo, UNREACHABLE)
+        async for check in _keys(settings, None):
+            yield check
         return
     async with open_rpc((answered,), config=once) as rpc:
         async for check in _keys(settings, rpc):

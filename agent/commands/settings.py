@@ -74,7 +74,8 @@ def domain_errors() -> Generator[None]:
     except (AgentError, ContractsError) as error:
         usage = isinstance(error, ConfigError | InvalidInput | DaemonError | RequestError | ChainError)
         exit_code = USAGE if usage else UNREACHABLE if isinstance(error, RpcError) else FAILED
-        raise CommandError(error.message, exit_code, error.code) from None
+        todo = "; near-agent doctor tries each address and says what to do" if exit_code == UNREACHABLE else ""
+        raise CommandError(f"{error.message}{todo}", exit_code, error.code) from None
 
 
 def _plain_data_dir(config: Path | None, data_dir: Path | None, environ: Mapping[str, str]) -> Path | None:

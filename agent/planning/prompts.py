@@ -1,6 +1,7 @@
 """Every text that a model is told, apart from the catalogue's descriptions (`Entry.tool_schema`)."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -77,7 +78,13 @@ def problem_text(problem: str) -> str:
 ACCEPTED: Final = "Accepted, but another call was not. Make all calls again."
 
 
-def no_model_text(commands: str) -> str:
+_ALMOST_DECISION = re.compile(r"(?i)\W*(please\W+)?(confirm|cancel)\b")
+
+
+def no_model_text(commands: str, said: str) -> str:
+    """What can be written without a model; to a confirmation that is none, how one is written."""
+    if _ALMOST_DECISION.match(said):
+        return "Nothing was done: write confirm or cancel, then the 8 characters of a card's code, and nothing else."
     return (
         "No model is configured, so free text is not understood here. These commands work without one:\n"
         f"{commands}\n"

@@ -284,7 +284,8 @@ def _json_text(name: str, text: str) -> JsonValue:
     except ValueError as error:
         raise InvalidInput(
             "malformed_json",
-            f"{name} is not usable as JSON: {str(error)[:200]}",
+            f"{name} is not usable as JSON: {str(error)[:200]}; in a command it stands in single quotes, "
+            f"""for example {name}='{{"key": "value"}}'""",
             details={"argument": name},
         ) from error
 

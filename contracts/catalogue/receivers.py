@@ -49,4 +49,10 @@ def _like(account_id: AccountId, context: BuildContext) -> str | None:
     known = (*registry.account_ids, context.signer_id)
     if account_id.parent is None and f"{account_id}.{registry.account_suffix}" in known:
         return f"{account_id}.{registry.account_suffix}"
-    return nearest(account_id, [name for name in known if name != account_id])
+    # The end that all accounts of a network share would make any two of them alike.
+    end = f".{registry.account_suffix}"
+    if not account_id.endswith(end):
+        return nearest(account_id, [name for name in known if name != account_id])
+    names = {name.removesuffix(end): name for name in known if name != account_id}
+    found = nearest(account_id.removesuffix(end), names)
+    return names[found] if found else None

@@ -149,6 +149,15 @@ async def test_only_a_last_message_that_is_nothing_else_confirms(agent: Agent) -
     assert (await agent.ask(f"confirm {secret}")).status == "executed"
 
 
+@pytest.mark.parametrize("words", ["confirm", "Confirm {code}.", "confirm {code}0", "cancel 123", "> confirm {code}"])
+async def test_what_is_almost_a_confirmation_is_told_how_to_write_one(agent: Agent, words: str) -> None:
+    card = await agent.ask(SEND)
+    reply = await agent.ask(words.format(code=card.confirm_code), conversation="other")
+    assert (reply.status, reply.text[:17]) == ("unsupported", "Nothing was done:")
+    assert agent.chain.executed == []
+    assert (await agent.ask(f"confirm {card.confirm_code}")).status == "executed"
+
+
 async def test_a_task_prompt_that_quotes_commands_does_nothing(agent: Agent) -> None:
     secret = code(await agent.ask(SEND))
     before = agent.reads.reads

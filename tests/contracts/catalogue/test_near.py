@@ -79,6 +79,12 @@ def test_a_missing_named_account_is_refused_with_the_nearest() -> None:
         transfer("bobb.localnet", "1", NO_ACCOUNT)
     assert refused.value.code == "account_missing"
     assert refused.value.message == "bobb.localnet does not exist on localnet; did you mean bob.localnet?"
+    with pytest.raises(InvalidInput, match=r"nosuch\.localnet does not exist on localnet; check the name"):
+        build(
+            "near_transfer",
+            {"receiver_id": "nosuch.localnet", "amount": "1"},
+            facts((AccountFacts(AccountId("nosuch.localnet")), Absent("no_account", ""))),
+        )
     with pytest.raises(InvalidInput, match=r"did you mean carol\.localnet\?"):
         transfer("carol", "1", NO_ACCOUNT)
     with pytest.raises(InvalidInput, match="check the name"):
