@@ -120,7 +120,7 @@ async def served(
             ping_interval_s=ping_interval_s,
             body_timeout_s=body_timeout_s,
         )
-        runner = web.AppRunner(make_app(pipeline, OneKey(), running, settings), access_log=None)
+        runner = web.AppRunner(make_app(pipeline, OneKey(), running, settings), access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
