@@ -10,6 +10,7 @@ request are here; retries are in the RPC client and the model clients.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 
@@ -32,10 +33,10 @@ from agent.records import (
     CallOutcome,
     CallPlan,
     Identity,
-    InteractionRecord,
     Refusal,
     Reply,
     Route,
+    Status,
     Unsupported,
     UserRequest,
 )
@@ -421,7 +422,7 @@ class Pipeline:
         except Exception:  # every request ends in a record, whatever it ran into
             log.exception("request_broke", request_id=story.request.request_id)
             reply = await self._broken(story, "internal", "Something went wrong inside the daemon; its log says what.")
-        await self._close(story, story.record(reply.status, reply.text))
+        await self._close(story, reply.status, reply.text)
         return reply
 
     async def _broken(self, story: Story, code: str, text: str) -> Reply:
@@ -431,22 +432,23 @@ class Pipeline:
         failed = story.fail(code, text)
         return story.reply(status_of(story.outcomes), "\n".join((text, *lines))) if lines else failed
 
-    async def _close(self, story: Story, record: InteractionRecord) -> None:
+    async def _close(self, story: Story, status: Status | Literal["interrupted"], text: str) -> None:
+        request = story.request
         try:
             async with asyncio.timeout(self._settings.record_timeout_s):
-                await self._store.records.finish(record)
-        except (AgentError, TimeoutError) as error:
+                await self._store.records.finish(story.record(status, text))
+        except Exception as error:  # a record that cannot be written must not end the daemon
             # The row of the running request stays, and the next start closes it.
-            log.error("record_not_written", request_id=record.request.request_id, problem=str(error))  # noqa: TRY400
+            log.exception("record_not_written", request_id=request.request_id, problem=str(error))
         self._kill_point("after_record")
         log.info(
             "request_finished",
-            request_id=record.request.request_id,
-            front_end=record.request.front_end,
+            request_id=request.request_id,
+            front_end=request.front_end,
             target=story.route.target,
             model=story.route.model,
-            status=record.status,
-            duration_ms=round((record.finished_at - record.request.received_at) * 1000, 1),
+            status=status,
+            duration_ms=round((self._clock() - request.received_at) * 1000, 1),
         )
 
     async def _close_cut_off(self, story: Story, *, give_up: bool) -> None:
@@ -456,7 +458,7 @@ class Pipeline:
         lines = await self._read_back(story, give_up=give_up)
         sent = any(not isinstance(outcome, NotDone) for outcome in story.outcomes)
         status = status_of(story.outcomes) if sent else "interrupted"
-        await self._close(story, story.record(status, "\n".join((text, *lines))))
+        await self._close(story, status, "\n".join((text, *lines)))
 
     async def _read_back(self, story: Story, *, give_up: bool) -> list[str]:
         """What the ledger knows of a request's transactions, put into the story, and in words; nothing where it had none.
