@@ -10,7 +10,6 @@ import os
 import secrets
 import shlex
 import signal
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -55,7 +54,7 @@ log = structlog.get_logger()
 _FLUSH_S: Final = 2.0
 """What answers that are made get to reach their clients at the end."""
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
-_SWITCH_INTERVAL_S: Final = 0.0005
+"""New objects before the young are looked through (Python's own: 700), then rounds before the older ones are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +191,14 @@ def _nothing() -> None: ...
 
 
 def _keep_pauses_short() -> None:
-    """Once, when everything is loaded and open: shorter stops of the process while it answers.
+    """Once, when everything is loaded and open: what is there now lives until the end and is left out of collections.
 
     A full garbage collection walks every module and schema that was loaded, tens of milliseconds in which nothing is
-    answered: what is there now lives until the end and is left out from here on. A thread that comes back from the disk
-    waits for the interpreter as long as the switch interval (5 ms by default), several times for one commit.
+    answered.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
 
 
 class _Signals:
