@@ -194,7 +194,11 @@ async def _keys(settings: "Config", rpc: "RpcClient | None") -> AsyncGenerator[C
     chosen = settings.first_account or (accounts[0] if len(accounts) == 1 else None)
     if chosen is None:
         yield Check(
-            "keys", "fail", f"{len(accounts)} accounts in {folder}", f"set account_id to one of {accounts}", USAGE
+            "keys",
+            "fail",
+            f"{len(accounts)} accounts in {folder}",
+            f"set account_id to one of: {', '.join(accounts)}",
+            USAGE,
         )
         return
     if chosen not in accounts:

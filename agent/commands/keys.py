@@ -23,6 +23,7 @@ _FAUCET: Final = (
     "(near account create-account sponsor-by-faucet-service) or a POST to https://helper.nearprotocol.com/account."
 )
 _ADD_KEY: Final = "Add this public key to the account with a wallet or near-cli before it can sign."
+_CHECK_KEY: Final = "near-agent doctor says whether the account knows this key."
 
 
 @keys_app.command("list")
@@ -48,7 +49,7 @@ def list_keys(config: ConfigOption = None, data_dir: DataDirOption = None, as_js
             print(f"{account}  {'  '.join(public_keys)}")
         if not accounts:
             print(
-                f"no key for {settings.network} in {settings.credentials_dir}; make one with: near-agent keys generate"
+                f"no key for {settings.network} in {settings.credentials_dir}; make one with: near-agent keys generate ACCOUNT"
             )
         for problem in store.problems:
             print(f"unusable: {problem.path}: {problem.reason}", file=sys.stderr)
@@ -68,7 +69,8 @@ def generate(
 
         account_id = _account(account)
         path = _path(settings, account_id)
-        _report(settings, path, account_id, _unless_there(path, lambda: generate_key_file(path, account_id)), as_json)
+        public_key = _unless_there(path, lambda: generate_key_file(path, account_id))
+        _report(path, account_id, public_key, _FAUCET if settings.network == "testnet" else _ADD_KEY, as_json)
 
 
 @keys_app.command("import")
@@ -88,7 +90,7 @@ def import_key(
         secret = _secret()
         with domain_errors():
             public_key = _unless_there(path, lambda: import_key_file(path, account_id, secret))
-        _report(settings, path, account_id, public_key, as_json)
+        _report(path, account_id, public_key, _CHECK_KEY, as_json)
 
 
 def _secret() -> str:
@@ -122,8 +124,7 @@ def _unless_there(path: Path, write: "Callable[[], PublicKey]") -> "PublicKey":
         ) from None
 
 
-def _report(settings: "Config", path: Path, account_id: str, public_key: str, as_json: bool) -> None:
-    hint = _FAUCET if settings.network == "testnet" else _ADD_KEY
+def _report(path: Path, account_id: str, public_key: str, hint: str, as_json: bool) -> None:
     if as_json:
         print_json({"account_id": account_id, "public_key": public_key, "path": str(path), "hint": hint})
         return

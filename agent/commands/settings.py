@@ -65,14 +65,14 @@ def domain_errors() -> Generator[None]:
     """The packages' errors as this command's end."""
     from agent.data_folder import FolderInUse
     from agent.errors import AgentError, ConfigError, DaemonError, RequestError
-    from contracts.errors import ChainError, ContractsError, InvalidInput, RpcError
+    from contracts.errors import ChainError, ContractsError, InvalidInput, RpcError, SigningError
 
     try:
         yield
     except FolderInUse as error:
         raise CommandError(str(error), USAGE, "already_running") from None
     except (AgentError, ContractsError) as error:
-        usage = isinstance(error, ConfigError | InvalidInput | DaemonError | RequestError | ChainError)
+        usage = isinstance(error, ConfigError | InvalidInput | DaemonError | RequestError | ChainError | SigningError)
         exit_code = USAGE if usage else UNREACHABLE if isinstance(error, RpcError) else FAILED
         todo = "; near-agent doctor tries each address and says what to do" if exit_code == UNREACHABLE else ""
         raise CommandError(f"{error.message}{todo}", exit_code, error.code) from None

@@ -189,7 +189,7 @@ def test_keys_are_generated_imported_and_never_shown(tmp_path: Path) -> None:
     assert imported.exit_code == 0
     assert made["public_key"] in imported.stdout
     wrong = cli("keys", "import", "me.testnet", stdin=secret[:-4] + "\n", **testnet)
-    assert wrong.exit_code != 0
+    assert wrong.exit_code == 2
     assert cli("keys", "generate", "Not An Account", **testnet).exit_code == 2
     (tmp_path / "keys" / "testnet" / "broken.testnet.json").write_text("{}")
     listed = cli("keys", "list", **testnet)
