@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.e2e.programs import ROOT, daemon, near_agent
 
-_CODE = re.compile(r"(?<=confirm |cancel )[0-9A-Z]{8}")
+_CODE = re.compile(r"(?:(?<=confirm )|(?<=cancel ))[0-9A-Z]{8}")
 _CHANGING = (
     (_CODE, "CODE"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}"), "REQUEST"),
