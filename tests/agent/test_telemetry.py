@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,11 +94,11 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert redact(text) == (text, 0)
 
 
-def test_documents_of_the_project_hold_nothing_that_looks_like_a_secret() -> None:
+def test_in_documents_of_the_project_only_a_shown_code_looks_like_a_secret() -> None:
+    code = re.compile(r"\b(confirm|cancel) [0-9A-HJKMNP-TV-Z]{8}\b")
     for name in ("README.md", "agent.toml", "CHANGELOG.md"):
-        text = (Path(__file__).parents[2] / name).read_text()
-        changed = redact(text)[0]
-        assert [line for line, kept in zip(text.splitlines(), changed.splitlines(), strict=True) if line != kept] == []
+        lines = (Path(__file__).parents[2] / name).read_text().splitlines()
+        assert redact("\n".join(lines))[0].splitlines() == [code.sub(r"\1 ********", line) for line in lines]
 
 
 def test_words_that_end_a_phrase_are_no_phrase_words() -> None:
