@@ -192,7 +192,7 @@ class OneChain:
         self.ledger = ledger
 
     async def view(self, call: ViewCall) -> ViewReturned:
-        raise NotImplementedError(call)
+        raise AssertionError(f"nothing is viewed here: {call}")
 
     async def execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = ()) -> Outcome:
         outcome = self.outcomes.pop(0)
@@ -201,7 +201,7 @@ class OneChain:
         return outcome
 
     async def settle(self, intent: Intent) -> Outcome:
-        raise NotImplementedError(intent)
+        raise AssertionError(f"nothing is settled here: {intent.intent_id}")
 
     async def settle_open(self) -> list[Intent]:
         return []
