@@ -7,6 +7,7 @@ come from it. Nothing here asks the chain.
 import functools
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias, cast, get_args
 
@@ -16,14 +17,30 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.knowledge.registry import Registry, TokenEntry
-from contracts.types import TGAS, U64_MAX, AccountId, CryptoHash, Gas, JsonObject, parse_units
+from contracts.types import TGAS, U64_MAX, AccountId, CryptoHash, Gas, JsonObject, PublicKey, parse_units
 
-ArgumentKind: TypeAlias = Literal["account_id", "token", "amount", "string", "object", "tgas", "tx_hash"]
+ArgumentKind: TypeAlias = Literal[
+    "account_id",
+    "token",
+    "amount",
+    "amount_or_all",
+    "decimal",
+    "string",
+    "list[string]",
+    "int",
+    "object",
+    "public_key",
+    "tgas",
+    "tx_hash",
+]
 
 CALLER: Final = "@me"
 MAX_JSON_DEPTH: Final = 64
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_WHOLE = re.compile(r"[0-9]{1,20}", re.ASCII)
+_COMMAS = re.compile(r"\s*,\s*")
+_NUMBERS: Final[frozenset[ArgumentKind]] = frozenset({"amount", "amount_or_all", "decimal", "int", "tgas"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +50,8 @@ class Kind:
     kind: ArgumentKind
     symbols: bool = False
     """An account id that may also be written as a token's symbol."""
+    choices: tuple[str, ...] = ()
+    """The only texts that are allowed; empty: any."""
 
 
 AccountArg: TypeAlias = Annotated[AccountId, Kind("account_id")]
@@ -44,6 +63,21 @@ TextArg: TypeAlias = Annotated[str, Kind("string")]
 ObjectArg: TypeAlias = Annotated[JsonObject, Kind("object")]
 GasArg: TypeAlias = Annotated[Gas, Kind("tgas")]
 HashArg: TypeAlias = Annotated[CryptoHash, Kind("tx_hash")]
+AmountOrAllArg: TypeAlias = Annotated[str, Kind("amount_or_all")]
+"""As AmountArg, or `all`."""
+DecimalArg: TypeAlias = Annotated[str, Kind("decimal")]
+"""Text of a plain decimal number that is no amount: a percentage."""
+IntArg: TypeAlias = Annotated[int, Kind("int")]
+"""A whole number from 0 to 2^64-1."""
+TextListArg: TypeAlias = Annotated[tuple[str, ...], Kind("list[string]")]
+PublicKeyArg: TypeAlias = Annotated[PublicKey, Kind("public_key")]
+
+ALL: Final = "all"
+"""The word for everything there is, where an amount may be left to the contract."""
+
+ArgumentValue: TypeAlias = (
+    AccountId | TokenEntry | CryptoHash | PublicKey | Gas | int | str | tuple[str, ...] | JsonObject
+)
 
 
 class Args(BaseModel):
@@ -61,6 +95,7 @@ class Parameter:
     required: bool
     about: str
     symbols: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -74,35 +109,33 @@ def parameters_of(args: type[Args]) -> tuple[Parameter, ...]:
         if len(kinds) != 1:
             raise TypeError(f"{args.__name__}.{name} is declared with {len(kinds)} kinds, one is needed")
         mark = kinds[0]
-        found.append(Parameter(name, mark.kind, field.is_required(), field.description or "", mark.symbols))
+        found.append(
+            Parameter(name, mark.kind, field.is_required(), field.description or "", mark.symbols, mark.choices)
+        )
     return tuple(found)
 
 
-def read_argument(
-    parameter: Parameter, value: JsonValue, caller: AccountId, registry: Registry
-) -> AccountId | TokenEntry | CryptoHash | Gas | str | JsonObject:
+def read_argument(parameter: Parameter, value: JsonValue, caller: AccountId, registry: Registry) -> ArgumentValue:
     """The exact value of one argument as written; InvalidInput says what is wrong and what would be right."""
     if parameter.kind == "object":
         return read_object(parameter.name, value)
+    if parameter.kind == "list[string]":
+        return read_text_list(parameter.name, value)
     text = read_text(parameter, value)
     match parameter.kind:
         case "account_id":
             return _account_argument(parameter, text, caller, registry)
         case "token":
             return registry.token(text)
-        case "amount":
-            return read_amount(parameter.name, text)
-        case "tgas":
-            return read_gas(text)
-        case "tx_hash":
-            return read_hash(text)
         case "string":
-            return text
+            return _one_of(parameter, text)
+        case _:
+            return _READERS[parameter.kind](parameter.name, text)
 
 
 def read_text(parameter: Parameter, value: JsonValue) -> str:
     """The argument as text. Whole numbers are taken as they print; a float is refused, it may not be what was written."""
-    if isinstance(value, int) and not isinstance(value, bool) and parameter.kind in {"amount", "tgas"}:
+    if isinstance(value, int) and not isinstance(value, bool) and parameter.kind in _NUMBERS:
         return str(value)
     if not isinstance(value, str):
         said = "a JSON number with decimals" if isinstance(value, float) else f"JSON {json_type(value)}"
@@ -127,6 +160,49 @@ def read_amount(name: str, text: str) -> str:
         )
     parse_units(text, len(text.partition(".")[2]))
     return text
+
+
+def read_amount_or_all(name: str, text: str) -> str:
+    """The amount, or `all` in lower case."""
+    return ALL if text.strip().casefold() == ALL else read_amount(name, text)
+
+
+def read_whole_number(name: str, text: str) -> int:
+    """0 to 2^64-1, in ASCII digits; `number_malformed`."""
+    if not _WHOLE.fullmatch(text) or int(text) > U64_MAX:
+        raise InvalidInput(
+            "number_malformed",
+            f"{name} {text[:80]!r} is not a whole number from 0 to 2^64-1; write digits only",
+            details={"argument": name},
+        )
+    return int(text)
+
+
+def read_public_key(name: str, text: str) -> PublicKey:
+    """An `ed25519:` or `secp256k1:` key; `public_key_malformed` never repeats the text, which may be a secret key."""
+    try:
+        return PublicKey(text)
+    except ValueError as error:
+        raise InvalidInput(
+            "public_key_malformed",
+            f"{name} is not a public key; write ed25519: or secp256k1: and base58 of the key's 32 or 64 bytes",
+            details={"argument": name},
+        ) from error
+
+
+def read_text_list(name: str, value: JsonValue) -> tuple[str, ...]:
+    """Texts, given as a JSON list, as its text, or separated by commas."""
+    if isinstance(value, str):
+        value = (
+            _json_text(name, value) if value.lstrip().startswith("[") else [*filter(None, _COMMAS.split(value.strip()))]
+        )
+    if not isinstance(value, list) or not all(isinstance(item, str) and _is_unicode(item) for item in value):
+        raise InvalidInput(
+            "not_a_list",
+            f'{name} is not a list of texts; write ["get_num", "increment"], or get_num,increment',
+            details={"argument": name},
+        )
+    return tuple(cast("list[str]", value))
 
 
 def read_gas(text: str) -> Gas:
@@ -215,15 +291,44 @@ def json_type(value: JsonValue) -> str:
             return "object"
 
 
+_READERS: Final[dict[ArgumentKind, Callable[[str, str], ArgumentValue]]] = {
+    "amount": read_amount,
+    "decimal": read_amount,
+    "amount_or_all": read_amount_or_all,
+    "int": read_whole_number,
+    "public_key": read_public_key,
+    "tgas": lambda _name, text: read_gas(text),
+    "tx_hash": lambda _name, text: read_hash(text),
+}
+"""Kinds whose value comes from the text alone."""
+
 _SAMPLES: Final[dict[ArgumentKind, str]] = {
     "account_id": "bob.near",
     "token": "USDC",
     "amount": "12.5",
+    "amount_or_all": "12.5",
+    "decimal": "0.5",
     "string": "text",
+    "list[string]": "[]",
+    "int": "7",
     "object": "{}",
+    "public_key": "ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS",
     "tgas": "30",
     "tx_hash": "8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS",
 }
+
+
+def _one_of(parameter: Parameter, text: str) -> str:
+    if not parameter.choices:
+        return text
+    chosen = text.strip().casefold()
+    if chosen not in parameter.choices:
+        raise InvalidInput(
+            "not_a_choice",
+            f"{parameter.name} is {text[:80]!r}; write one of: {', '.join(parameter.choices)}",
+            details={"argument": parameter.name, "nearest": nearest(chosen, parameter.choices)},
+        )
+    return chosen
 
 
 def _account_argument(parameter: Parameter, text: str, caller: AccountId, registry: Registry) -> AccountId:

@@ -134,11 +134,8 @@ class Entry(Generic[ArgsT]):
         return {name: value for name, value in raw.items() if value is not None and value != ""}
 
     def tool_schema(self) -> JsonObject:
-        """An OpenAI function tool. Every value is text, except JSON objects."""
-        properties: JsonObject = {
-            parameter.name: {"type": _JSON_TYPES[parameter.kind], "description": _description(parameter)}
-            for parameter in self.parameters
-        }
+        """An OpenAI function tool. Every value is text, except objects, lists and whole numbers."""
+        properties: JsonObject = {parameter.name: _property(parameter) for parameter in self.parameters}
         return {
             "type": "function",
             "function": {
@@ -175,21 +172,23 @@ class Entry(Generic[ArgsT]):
 
 AnyEntry: TypeAlias = Entry[Any]
 
-_JSON_TYPES: Final[Mapping[ArgumentKind, str]] = {
-    "account_id": "string",
-    "token": "string",
-    "amount": "string",
-    "string": "string",
-    "object": "object",
-    "tgas": "string",
-    "tx_hash": "string",
+_JSON_TYPES: Final[Mapping[ArgumentKind, JsonObject]] = {
+    "object": {"type": "object"},
+    "list[string]": {"type": "array", "items": {"type": "string"}},
+    "int": {"type": "integer"},
 }
+"""Of the kinds that are not text."""
 _ABOUT_KINDS: Final[Mapping[ArgumentKind, str]] = {
     "account_id": f"account id, or {CALLER} for the caller",
     "token": "token symbol or contract id",
     "amount": "decimal amount in human units, as a string",
     "string": "text",
+    "amount_or_all": "decimal amount in human units, as a string, or all",
+    "decimal": "decimal number, as a string",
+    "list[string]": "list of texts",
+    "int": "whole number",
     "object": "JSON arguments",
+    "public_key": "public key, ed25519:... or secp256k1:...",
     "tgas": "Tgas, as a string",
     "tx_hash": "transaction hash",
 }
@@ -202,6 +201,11 @@ def merge_effects(effects: Sequence[Effect]) -> tuple[Effect, ...]:
         place = (effect.account_id, effect.token)
         sums[place] = sums.get(place, 0) + effect.change
     return tuple(Effect(account_id, token, change) for (account_id, token), change in sums.items() if change)
+
+
+def _property(parameter: Parameter) -> JsonObject:
+    schema: JsonObject = {**_JSON_TYPES.get(parameter.kind, {"type": "string"}), "description": _description(parameter)}
+    return {**schema, "enum": list(parameter.choices)} if parameter.choices else schema
 
 
 def _description(parameter: Parameter) -> str:

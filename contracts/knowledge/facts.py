@@ -8,13 +8,13 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, Protocol, TypeAlias, TypeVar, assert_never
+from typing import Annotated, Final, Literal, NoReturn, Protocol, TypeAlias, TypeVar, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.abi import exported_methods
-from contracts.types import U128_MAX, AccountId, CryptoHash
+from contracts.types import U128_MAX, AccountId, CryptoHash, JsonObject
 
 At: TypeAlias = Literal["final"] | CryptoHash
 
@@ -90,7 +90,22 @@ class MethodFacts:
     contract_id: AccountId
 
 
-FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts
+@dataclass(frozen=True, slots=True)
+class ViewFacts:
+    """What a contract's view method answers; `args` is the text of a JSON object, equal for equal arguments."""
+
+    contract_id: AccountId
+    method_name: str
+    args: str = "{}"
+
+    @classmethod
+    def of(cls, contract_id: AccountId, method_name: str, args: JsonObject) -> "ViewFacts":
+        return cls(
+            contract_id, method_name, json.dumps(args, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        )
+
+
+FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts | ViewFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +165,15 @@ class Absent:
     """The node's or the contract's text, outside data."""
 
 
-FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | Absent
-FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact)
+@dataclass(frozen=True, slots=True)
+class ViewFact:
+    """Outside data; its shape is checked by whoever asked."""
+
+    value: JsonValue
+
+
+FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | ViewFact | Absent
+FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact, ViewFact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +242,8 @@ async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash) -> Fa
                 return await _storage(reader, contract_id, account_id, at)
             case MethodFacts(contract_id):
                 return _methods((await reader.code(contract_id, at)).code)
+            case ViewFacts(contract_id, method_name, args):
+                return _view((await reader.call_function(contract_id, method_name, args.encode(), at)).result)
             case _:
                 assert_never(request)
     except RpcError as error:
@@ -245,6 +269,17 @@ def _methods(code: bytes) -> MethodFact | Absent:
         return MethodFact(frozenset(exported_methods(code)))
     except InvalidInput as error:
         return Absent("unreadable", error.message)
+
+
+def _view(result: bytes) -> ViewFact | Absent:
+    try:
+        return ViewFact(json.loads(result, parse_constant=_no_number))
+    except (ValueError, RecursionError) as error:
+        return Absent("unreadable", f"the answer is not JSON: {str(error)[:160]}")
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
 
 
 def _token(result: bytes) -> TokenFact | Absent:
