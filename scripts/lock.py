@@ -1,6 +1,7 @@
 """Write requirements.lock: every package pinned with hashes for Python 3.11 to 3.13, in sections.
 
-Needs uv on the path (`pip install uv`). The sections are build (what source distributions are built with),
+Needs uv on the path (`pip install uv`). Pins that still fit stay as they are; `--upgrade` takes the newest ones.
+The sections are build (what source distributions are built with),
 default (what the daemon needs) dev (what the tests need on top) and ranks
 (the wheel that carries tiktoken's rank files); the Makefile installs them apart.
 """
@@ -40,25 +41,31 @@ def entries(lock: str) -> dict[str, str]:
     return found
 
 
-def compile_lock(source: Path, *options: str) -> dict[str, str]:
-    done = subprocess.run([*COMPILE, str(source), *options], capture_output=True, text=True, check=True, cwd=ROOT)
-    return entries(done.stdout)
+def compile_lock(source: Path, pins: str, *options: str) -> dict[str, str]:
+    """The requirements of a source; `pins` is a lock whose versions are preferred."""
+    with tempfile.NamedTemporaryFile("w+", suffix=".txt") as output:
+        output.write(pins)
+        output.flush()
+        subprocess.run([*COMPILE, str(source), "--output-file", output.name, *options], check=True, cwd=ROOT)
+        return entries(Path(output.name).read_text(encoding="utf-8"))
 
 
 def main() -> int:
+    lock = ROOT / "requirements.lock"
+    known = "" if "--upgrade" in sys.argv[1:] or not lock.exists() else lock.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         wanted, pins = Path(folder, "build.in"), Path(folder, "default.txt")
         wanted.write_text("setuptools\n")
-        build = compile_lock(wanted)
-        default = compile_lock(ROOT / "pyproject.toml")
+        build = compile_lock(wanted, known)
+        default = compile_lock(ROOT / "pyproject.toml", known)
         pins.write_text("\n".join(default.values()))
-        everything = compile_lock(ROOT / "pyproject.toml", "--extra", "dev", "--constraint", str(pins))
+        everything = compile_lock(ROOT / "pyproject.toml", known, "--extra", "dev", "--constraint", str(pins))
     dev = {name: text for name, text in everything.items() if name not in default and name not in build}
     sections = [("build", build), ("default", default), ("dev", dev), ("ranks", {"ranks": RANKS})]
     lines = ["# Written by scripts/lock.py; do not edit."]
     for title, packages in sections:
         lines += [f"# section: {title}", *packages.values()]
-    (ROOT / "requirements.lock").write_text("\n".join(lines) + "\n")
+    lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 0
 
 
