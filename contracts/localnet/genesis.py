@@ -3,7 +3,7 @@
 import json
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.calls import FullAccess, FunctionCall
 from contracts.errors import ChainError
 from contracts.localnet.blocks import GENESIS_HEIGHT, ZERO_HASH, Block, sealed
-from contracts.types import TGAS, AccountId, CryptoHash, Gas, JsonObject, PublicKey, Yocto
+from contracts.localnet.genesis_contracts import GenesisCall, genesis_calls, genesis_contracts
+from contracts.types import TGAS, AccountId, CryptoHash, Gas, PublicKey, Yocto
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.execution import BlockContext
 from contracts.vm.receipts import ActionReceipt, DataReceipt, Failure
@@ -20,14 +21,6 @@ from contracts.vm.runtime import Runtime
 from contracts.vm.state import AccessKey, Account, EmptyState, Overlay
 
 WASM_FOLDER: Final = Path(__file__).parent / "wasm"
-NEAR: Final = 10**24
-_ROOT_BALANCE: Final = 1_000_000 * NEAR
-_CONTRACT_BALANCE: Final = 1_000 * NEAR
-_TOKEN_SUPPLY: Final = 10**9 * 10**6
-_USER_TOKENS: Final = 10_000 * 10**6
-_TOKEN_HOLDERS: Final = ("alice.localnet", "bob.localnet")
-_REGISTRATION: Final = NEAR // 100
-"""More than a registration costs; the token sends the rest back."""
 _CALL_GAS: Final = Gas(300 * TGAS)
 _KEY_RECORD_BYTES: Final = 42
 _NO_KEY: Final = PublicKey.from_bytes("ed25519", bytes(32))
@@ -53,14 +46,6 @@ class Genesis(BaseModel):
     accounts: tuple[GenesisAccount, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    contract_id: AccountId
-    method_name: str
-    args: JsonObject
-    deposit: int = 0
-
-
 def read_genesis(path: Path) -> Genesis:
     """The genesis file; ChainError `bad_genesis` where it cannot be read."""
     try:
@@ -70,7 +55,7 @@ def read_genesis(path: Path) -> Genesis:
 
 
 def genesis_block(genesis: Genesis, runtime: Runtime, config: RuntimeConfig, wasm: Mapping[str, bytes]) -> Block:
-    """The genesis block. `wasm` holds the code of wnear, ft, counter and guestbook."""
+    """The genesis block. `wasm` holds the code that the genesis contracts name."""
     overlay = Overlay(EmptyState())
     timestamp_ns = int(genesis.genesis_time_ns)
     parent = CryptoHash.of(genesis.model_dump_json().encode())
@@ -82,12 +67,12 @@ def genesis_block(genesis: Genesis, runtime: Runtime, config: RuntimeConfig, was
         block_hash=parent,
         random_seed=parent.raw,
     )
-    _add_account(overlay, config, AccountId("localnet"), _ROOT_BALANCE)
     for account in genesis.accounts:
         _add_account(overlay, config, account.account_id, int(account.amount), account.public_key)
-    for contract_id, name in _CONTRACTS.items():
-        _add_account(overlay, config, AccountId(contract_id), _CONTRACT_BALANCE, code=wasm[name])
-    for number, call in enumerate(_first_calls()):
+    for contract in genesis_contracts():
+        code = wasm[contract.wasm] if contract.wasm is not None else None
+        _add_account(overlay, config, contract.account_id, contract.balance, code=code)
+    for number, call in enumerate(genesis_calls()):
         _run(overlay, runtime, context, call, number)
     changes = overlay.changes()
     supply = sum(account.amount for account in changes.accounts.values() if account is not None)
@@ -109,36 +94,12 @@ def genesis_block(genesis: Genesis, runtime: Runtime, config: RuntimeConfig, was
 def read_wasm(folder: Path = WASM_FOLDER) -> dict[str, bytes]:
     """The code of the genesis contracts by name; ChainError `wasm_missing` names the file and how to make it."""
     code: dict[str, bytes] = {}
-    for name in sorted(set(_CONTRACTS.values())):
+    for name in sorted({contract.wasm for contract in genesis_contracts() if contract.wasm is not None}):
         path = folder / f"{name}.wasm"
         if not path.exists():
             raise ChainError("wasm_missing", f"{path} is missing; run make contracts")
         code[name] = path.read_bytes()
     return code
-
-
-_CONTRACTS: Final = {
-    "wrap.localnet": "wnear",
-    "usdc.localnet": "ft",
-    "usdt.localnet": "ft",
-    "counter.localnet": "counter",
-    "guestbook.localnet": "guestbook",
-}
-_TOKENS: Final = {"usdc.localnet": ("USD Coin", "USDC"), "usdt.localnet": ("Tether USD", "USDT")}
-
-
-def _first_calls() -> list[_Call]:
-    calls = [_Call(AccountId("wrap.localnet"), "new", {})]
-    for token_id, (name, symbol) in _TOKENS.items():
-        token = AccountId(token_id)
-        metadata: JsonObject = {"spec": "ft-1.0.0", "name": name, "symbol": symbol, "decimals": 6}
-        new: JsonObject = {"owner_id": token_id, "total_supply": str(_TOKEN_SUPPLY), "metadata": metadata}
-        calls.append(_Call(token, "new", new))
-        for holder in _TOKEN_HOLDERS:
-            registration: JsonObject = {"account_id": holder, "registration_only": True}
-            calls.append(_Call(token, "storage_deposit", registration, _REGISTRATION))
-            calls.append(_Call(token, "ft_transfer", {"receiver_id": holder, "amount": str(_USER_TOKENS)}, 1))
-    return calls
 
 
 def _add_account(
@@ -160,18 +121,19 @@ def _add_account(
     overlay.set_account(account_id, Account(amount, 0, code_hash, usage))
 
 
-def _run(overlay: Overlay, runtime: Runtime, context: BlockContext, call: _Call, number: int) -> None:
-    """A contract's call to itself, and all that follows from it; ChainError `genesis_failed` where any of it fails."""
-    account = overlay.account(call.contract_id)
-    if account is None:
-        raise ChainError("genesis_failed", f"{call.contract_id} is called at genesis and does not exist")
-    overlay.set_account(call.contract_id, replace(account, amount=account.amount - call.deposit))
+def _run(overlay: Overlay, runtime: Runtime, context: BlockContext, call: GenesisCall, number: int) -> None:
+    """One call, and all that follows from it; ChainError `genesis_failed` where any of it fails."""
+    caller_id = call.caller_id or call.contract_id
+    caller = overlay.account(caller_id)
+    if caller is None:
+        raise ChainError("genesis_failed", f"{caller_id} calls {call.contract_id} at genesis and does not exist")
+    overlay.set_account(caller_id, replace(caller, amount=caller.amount - call.deposit))
     action = FunctionCall(call.method_name, json.dumps(call.args).encode(), _CALL_GAS, Yocto(call.deposit))
     first = ActionReceipt(
         receipt_id=CryptoHash.of(context.random_seed + number.to_bytes(4, "little")),
-        predecessor_id=call.contract_id,
+        predecessor_id=caller_id,
         receiver_id=call.contract_id,
-        signer_id=call.contract_id,
+        signer_id=caller_id,
         signer_public_key=_NO_KEY,
         gas_price=Yocto(0),
         actions=(action,),

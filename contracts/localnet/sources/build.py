@@ -14,7 +14,7 @@ from typing import Final
 
 SOURCES: Final = Path(__file__).resolve().parent
 WASM: Final = SOURCES.parent / "wasm"
-CONTRACTS: Final = ("counter", "ft", "guestbook", "wnear")
+CONTRACTS: Final = tuple(sorted(path.stem for path in SOURCES.glob("*.c")))
 
 # MVP features only: every protocol version accepts them. The stack lies below the data, so that an overflow traps.
 _FLAGS: Final = (
