@@ -13,8 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from contracts.calls import ChangeCall
 from contracts.chain.outcome import Outcome
+from contracts.checks.report import PreflightReport
+from contracts.checks.verdict import Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 2
+"""2: with the pre-flight report and the policy's verdict. Records of version 1 still read."""
 DATABASE_NAME: Final = "agent.db"
 """The store's file inside the data folder."""
 
@@ -189,7 +192,7 @@ class Privacy(Frozen):
 class InteractionRecord(Frozen):
     """One request from its words to its end. Written once per request, also when it failed or was interrupted."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     request: UserRequest
     status: Status | Literal["interrupted"]
     text: str
@@ -198,6 +201,10 @@ class InteractionRecord(Frozen):
     plan: Plan | None = None
     calls: tuple[ChangeCall, ...] = ()
     calls_hash: str | None = None
+    preflight: PreflightReport | None = None
+    """What was found out before anyone was asked to approve."""
+    verdict: Verdict | None = None
+    """What the policy said of these calls, and by which rules."""
     outcomes: tuple[Outcome, ...] = ()
     call_outcomes: tuple[CallOutcome, ...] = ()
     approval_of: str | None = None

@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 
 from pydantic import JsonValue
 
+from agent.answers import call_outcome
 from agent.planning.conversations import mask_request, mask_text
 from agent.records import (
     Answer,
@@ -24,6 +25,8 @@ from agent.records import (
 )
 from contracts.calls import ChangeCall
 from contracts.chain.outcome import Outcome
+from contracts.checks.report import PreflightReport
+from contracts.checks.verdict import Verdict
 from contracts.knowledge.registry import Network
 
 Progress = Callable[[str], Awaitable[None]]
@@ -68,6 +71,8 @@ class Story:
     plan: Plan | None = None
     calls: tuple[ChangeCall, ...] = ()
     calls_hash: str | None = None
+    preflight: PreflightReport | None = None
+    verdict: Verdict | None = None
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
     call_outcomes: list[CallOutcome] = field(default_factory=list[CallOutcome])
     approval_of: str | None = None
@@ -81,6 +86,11 @@ class Story:
         cls, request: UserRequest, tell: Progress | None, clock: Callable[[], float], *, text_only: bool = False
     ) -> "Story":
         return cls(mask_request(request), request.text, tell or tell_nobody, clock, text_only)
+
+    def add(self, action: str, outcome: Outcome) -> None:
+        """One more outcome of a planned action."""
+        self.outcomes.append(outcome)
+        self.call_outcomes.append(call_outcome(action, outcome))
 
     def mark(self, name: str) -> None:
         """Note how long after its arrival the request came to this point."""
@@ -134,6 +144,8 @@ class Story:
             plan=self.plan,
             calls=self.calls,
             calls_hash=self.calls_hash,
+            preflight=self.preflight,
+            verdict=self.verdict,
             outcomes=tuple(self.outcomes),
             call_outcomes=tuple(self.call_outcomes),
             approval_of=self.approval_of,

@@ -379,7 +379,7 @@ def test_the_log_follows(cli: Cli) -> None:
     command = [sys.executable, "-m", "agent.cli", "log", "--follow", "--json", "--data-dir", str(cli.folder)]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as follower:
         assert follower.stdout is not None
-        assert json.loads(follower.stdout.readline())["schema_version"] == 1
+        assert json.loads(follower.stdout.readline())["schema_version"] == 2
         asked = cli.json("ask", "/near_balance carol.localnet")
         deadline = time.monotonic() + 30
         while json.loads(follower.stdout.readline())["request"]["request_id"] != asked["request_id"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.records import SCHEMA_VERSION
 from tests.training.provider_server import ProviderState, serving_provider
 from tests.training.records import balance
 from training.config import Settings, TrainingConfig
@@ -46,7 +47,7 @@ def place_of(settings: Settings, count: int = 14) -> Path:
     manifest = dataset.Manifest(
         name="d",
         source="test",
-        record_schema_version=1,
+        record_schema_version=SCHEMA_VERSION,
         records=count,
         first_request_id=None,
         last_request_id=None,

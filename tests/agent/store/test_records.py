@@ -207,5 +207,5 @@ async def test_a_record_on_disk_is_plain_json_with_its_schema_version(store: Sto
         (text,) = connection.execute("SELECT record FROM records").fetchone()
     finally:
         connection.close()
-    assert json.loads(text)["schema_version"] == 1
+    assert json.loads(text)["schema_version"] == 2
     assert InteractionRecord.model_validate_json(text) == record(request())
