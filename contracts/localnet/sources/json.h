@@ -7,14 +7,14 @@
 #pragma once
 #include "near.h"
 
-typedef enum { IS_TEXT, IS_ACCOUNT, IS_U128, IS_BOOL, IS_COUNT, IS_OBJECT } Kind;
+typedef enum { IS_TEXT, IS_ACCOUNT, IS_U128, IS_BOOL, IS_COUNT, IS_OBJECT, IS_LIST } Kind;
 
 typedef struct {
   const char *name;
   Kind kind;
   bool required; /* an optional field may be absent or null */
   bool present;
-  Slice text;  /* IS_TEXT and IS_ACCOUNT: the text; IS_OBJECT: the JSON text of the object */
+  Slice text;  /* IS_TEXT and IS_ACCOUNT: the text; IS_OBJECT and IS_LIST: the JSON text of the object or list */
   u128 number; /* IS_U128: from a string; IS_COUNT: from a number or a string; IS_BOOL: 0 or 1 */
 } Field;
 
@@ -28,6 +28,9 @@ typedef struct {
 
 #define MAX_DEPTH 64
 
+/* How the panic begins; a contract that reads JSON out of a message says so here first. */
+static const char *bad_input_start = "Failed to deserialize input from JSON.: ";
+
 /* serde's "line: L, column: C" of where reading stopped */
 _Noreturn static void bad_input(const Reader *in, const char *what, Slice detail, const char *after) {
   u32 line = 1, column = 0;
@@ -36,7 +39,8 @@ _Noreturn static void bad_input(const Reader *in, const char *what, Slice detail
     if (*p == '\n') line++, column = 0;
   }
   Text out = {0};
-  put_literal(&out, "Failed to deserialize input from JSON.: Error(\"");
+  put_literal(&out, bad_input_start);
+  put_literal(&out, "Error(\"");
   put_literal(&out, what);
   put(&out, detail);
   put_literal(&out, after);
@@ -255,7 +259,9 @@ static void read_field(Reader *in, Field *field) {
       if (!parse_u128(field->text, &field->number)) bad(in, "invalid type: expected a whole number");
       break;
     case IS_OBJECT:
-      if (c != '{') bad(in, "invalid type: expected an object");
+    case IS_LIST:
+      if (c != (field->kind == IS_LIST ? '[' : '{'))
+        bad(in, field->kind == IS_LIST ? "invalid type: expected a sequence" : "invalid type: expected an object");
       skip_value(in, 1);
       field->text = (Slice){from, (size)(in->at - from)};
       break;
@@ -310,4 +316,21 @@ static void read_fields(Slice input, Field *fields, size count) {
     if (fields[i].required && !fields[i].present) bad_input(&in, "missing field `", literal(fields[i].name), "`");
   skip_space(&in);
   if (in.at != in.end) bad(&in, "trailing characters");
+}
+
+/* ---- lists ---- */
+
+/* Stands before the first element of a list that an IS_LIST field has read, and with that has checked. */
+static Reader list_reader(Slice list) { return (Reader){list.ptr, list.ptr + 1, list.ptr + list.len}; }
+
+/* The next element, of the kind that `item` is declared with; false at the end of the list. */
+static bool next_item(Reader *in, Field *item) {
+  skip_space(in);
+  if (*in->at == ',') in->at++;
+  skip_space(in);
+  if (*in->at == ']') return false;
+  item->present = false;
+  item->number = 0;
+  read_field(in, item);
+  return true;
 }

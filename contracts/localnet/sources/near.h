@@ -29,6 +29,7 @@ HOST(current_account_id) void host_current_account_id(u64 reg);
 HOST(predecessor_account_id) void host_predecessor_account_id(u64 reg);
 HOST(attached_deposit) void host_attached_deposit(u64 ptr);
 HOST(prepaid_gas) u64 host_prepaid_gas(void);
+HOST(storage_usage) u64 host_storage_usage(void);
 HOST(value_return) void host_value_return(u64 len, u64 ptr);
 HOST(log_utf8) void host_log(u64 len, u64 ptr);
 HOST(panic_utf8) _Noreturn void host_panic(u64 len, u64 ptr);
