@@ -4,6 +4,7 @@ NEAR's own terms: an action is one step of a transaction, all actions of one `Ch
 transaction and roll back together.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
@@ -63,7 +64,34 @@ class FunctionCallAccess:
     kind: Literal["function_call_access"] = "function_call_access"
 
 
-Permission: TypeAlias = Annotated[FullAccess | FunctionCallAccess, Discriminator("kind")]
+@dataclass(frozen=True, slots=True)
+class GasKeyFullAccess:
+    """Protocol 85: a key with a purse for gas and `num_nonces` nonces of its own; signs V1 transactions."""
+
+    balance: YoctoField
+    """0 in an action; the chain keeps what TransferToGasKey put there."""
+    num_nonces: int
+    """1 to 1024."""
+    kind: Literal["gas_key_full_access"] = "gas_key_full_access"
+
+
+@dataclass(frozen=True, slots=True)
+class GasKeyFunctionCallAccess:
+    """A gas key that may only call methods of one contract."""
+
+    balance: YoctoField
+    num_nonces: int
+    receiver_id: AccountId
+    method_names: tuple[str, ...]
+    allowance: YoctoField | None = None
+    """The chain takes None only: the purse is the limit."""
+    kind: Literal["gas_key_function_call_access"] = "gas_key_function_call_access"
+
+
+GasKey: TypeAlias = GasKeyFullAccess | GasKeyFunctionCallAccess
+Permission: TypeAlias = Annotated[
+    FullAccess | FunctionCallAccess | GasKeyFullAccess | GasKeyFunctionCallAccess, Discriminator("kind")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +115,157 @@ class DeleteAccount:
     kind: Literal["delete_account"] = "delete_account"
 
 
-Action: TypeAlias = Annotated[
-    CreateAccount | DeployContract | FunctionCall | Transfer | Stake | AddKey | DeleteKey | DeleteAccount,
+@dataclass(frozen=True, slots=True)
+class GlobalCodeHash:
+    """A global contract named by the sha256 of its code; it never changes."""
+
+    code_hash: CryptoHash
+    kind: Literal["code_hash"] = "code_hash"
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAccountId:
+    """A global contract named by the account that published it, who can replace it for all its users."""
+
+    account_id: AccountId
+    kind: Literal["account_id"] = "account_id"
+
+
+GlobalContract: TypeAlias = Annotated[GlobalCodeHash | GlobalAccountId, Discriminator("kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class DeployGlobalContract:
+    """NEP-591; burns 1e20 yoctoNEAR for each byte of code."""
+
+    code: Base64Bytes
+    deploy_mode: Literal["code_hash", "account_id"]
+    kind: Literal["deploy_global_contract"] = "deploy_global_contract"
+
+
+@dataclass(frozen=True, slots=True)
+class UseGlobalContract:
+    contract: GlobalContract
+    kind: Literal["use_global_contract"] = "use_global_contract"
+
+
+@dataclass(frozen=True, slots=True)
+class StateInit:
+    """What a deterministic (`0s`) account is made of, and what its id is the hash of (NEP-616)."""
+
+    code: GlobalContract
+    data: tuple[tuple[Base64Bytes, Base64Bytes], ...]
+    """Records, sorted by key, each key once."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeterministicStateInit:
+    state_init: StateInit
+    deposit: YoctoField
+    kind: Literal["deterministic_state_init"] = "deterministic_state_init"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferToGasKey:
+    public_key: PublicKey
+    deposit: YoctoField
+    kind: Literal["transfer_to_gas_key"] = "transfer_to_gas_key"
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawFromGasKey:
+    public_key: PublicKey
+    amount: YoctoField
+    kind: Literal["withdraw_from_gas_key"] = "withdraw_from_gas_key"
+
+
+PlainAction: TypeAlias = Annotated[
+    CreateAccount
+    | DeployContract
+    | FunctionCall
+    | Transfer
+    | Stake
+    | AddKey
+    | DeleteKey
+    | DeleteAccount
+    | DeployGlobalContract
+    | UseGlobalContract
+    | DeterministicStateInit
+    | TransferToGasKey
+    | WithdrawFromGasKey,
     Discriminator("kind"),
 ]
+"""Every action that can stand inside a delegate action."""
+
+
+@dataclass(frozen=True, slots=True)
+class DelegateAction:
+    """NEP-366: what `sender_id` lets anybody carry out in its name, once, until `max_block_height`."""
+
+    sender_id: AccountId
+    receiver_id: AccountId
+    actions: tuple[PlainAction, ...]
+    nonce: int
+    """Of the sender's key, not of the relayer's."""
+    max_block_height: int
+    public_key: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Delegate:
+    """A signed delegate action; the transaction that carries it goes to its sender."""
+
+    delegate_action: DelegateAction
+    signature: Base64Bytes
+    """By the delegate's key, over `signing.messages.delegate_hash`."""
+    kind: Literal["delegate"] = "delegate"
+
+
+Action: TypeAlias = Annotated[
+    CreateAccount
+    | DeployContract
+    | FunctionCall
+    | Transfer
+    | Stake
+    | AddKey
+    | DeleteKey
+    | DeleteAccount
+    | DeployGlobalContract
+    | UseGlobalContract
+    | DeterministicStateInit
+    | TransferToGasKey
+    | WithdrawFromGasKey
+    | Delegate,
+    Discriminator("kind"),
+]
+
+
+def total_deposit(actions: Iterable[Action]) -> int:
+    """yoctoNEAR that actions take from whoever sends them; a relayer pays for what a delegate action holds."""
+    total = 0
+    for action in actions:
+        match action:
+            case FunctionCall() | Transfer() | DeterministicStateInit() | TransferToGasKey():
+                total += action.deposit
+            case Delegate(delegate_action):
+                total += total_deposit(delegate_action.actions)
+            case _:
+                pass
+    return total
+
+
+def total_gas(actions: Iterable[Action]) -> int:
+    """Gas attached to function calls, also to those inside a delegate action."""
+    total = 0
+    for action in actions:
+        match action:
+            case FunctionCall():
+                total += action.gas
+            case Delegate(delegate_action):
+                total += total_gas(delegate_action.actions)
+            case _:
+                pass
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +279,12 @@ class ChangeCall:
     @property
     def deposit(self) -> Yocto:
         """NEAR that leaves the signer with this call, in yocto (gas and storage apart)."""
-        return Yocto(sum(a.deposit for a in self.actions if isinstance(a, FunctionCall | Transfer)))
+        return Yocto(total_deposit(self.actions))
 
     @property
     def gas(self) -> Gas:
         """Gas attached to its function calls."""
-        return Gas(sum(a.gas for a in self.actions if isinstance(a, FunctionCall)))
+        return Gas(total_gas(self.actions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +330,14 @@ ViewCall: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class ApproverSignature:
+    """An approver's NEP-413 signature over what a grant covers (`signing.approvals.approval_message`)."""
+
+    public_key: PublicKey
+    signature: Base64Bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """A one-shot approval. The signer signs only transactions whose digest it lists; the ledger consumes it once.
 
@@ -171,3 +354,5 @@ class Grant:
     channel: str
     expires_at: float
     """Unix seconds by the daemon's clock."""
+    approvals: tuple[ApproverSignature, ...] = ()
+    """Wanted by the signer where its own caps are exceeded, and by nobody else."""

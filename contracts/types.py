@@ -26,6 +26,7 @@ NEAR_DECIMALS: Final = 24
 U64_MAX: Final = 2**64 - 1
 U128_MAX: Final = 2**128 - 1
 
+Curve: TypeAlias = Literal["ed25519", "secp256k1", "ml-dsa-65"]
 AccountKind: TypeAlias = Literal["named", "near_implicit", "eth_implicit", "deterministic"]
 
 _ACCOUNT = re.compile(r"(([a-z\d]+[-_])*[a-z\d]+\.)*([a-z\d]+[-_])*[a-z\d]+", re.ASCII)
@@ -33,7 +34,9 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 _ETH = re.compile(r"0x[0-9a-f]{40}")
 _DETERMINISTIC = re.compile(r"0s[0-9a-f]{40}")
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
-_KEY_SIZES: Final = {"ed25519": 32, "secp256k1": 64}
+_KEY_SIZES: Final[dict[str, int]] = {"ed25519": 32, "secp256k1": 64, "ml-dsa-65": 1952}
+_KEY_CHARACTERS: Final[dict[str, int]] = {"ed25519": 44, "secp256k1": 88, "ml-dsa-65": 2666}
+"""The longest base58 text of that many bytes."""
 
 
 class _Text(str):
@@ -102,7 +105,7 @@ class CryptoHash(_Text):
 
 
 class PublicKey(_Text):
-    """`ed25519:` or `secp256k1:` and base58; a text without a prefix is ed25519 and gets it. Other curves: ValueError."""
+    """`ed25519:`, `secp256k1:` or `ml-dsa-65:` and base58; without a prefix ed25519, which it gets. Other curves: ValueError."""
 
     __slots__ = ()
 
@@ -114,17 +117,26 @@ class PublicKey(_Text):
             raise ValueError(
                 f"public key {text[:80]!r}: curve {curve[:20]!r} is not supported, use ed25519 or secp256k1"
             )
-        if len(body) > 100 or len(_base58(body)) != _KEY_SIZES[curve]:
+        if len(body) > _KEY_CHARACTERS[curve] or len(_base58(body)) != _KEY_SIZES[curve]:
             raise ValueError(f"public key {text[:120]!r} is not {_KEY_SIZES[curve]} bytes in base58")
         return super().__new__(cls, f"{curve}:{body}")
 
     @classmethod
-    def from_bytes(cls, curve: Literal["ed25519", "secp256k1"], raw: bytes) -> Self:
+    def from_bytes(cls, curve: Curve, raw: bytes) -> Self:
         return cls(f"{curve}:{_encoded(raw)}")
 
     @property
-    def curve(self) -> Literal["ed25519", "secp256k1"]:
-        return "ed25519" if self.startswith("ed25519:") else "secp256k1"
+    def curve(self) -> Curve:
+        if self.startswith("ed25519:"):
+            return "ed25519"
+        return "secp256k1" if self.startswith("secp256k1:") else "ml-dsa-65"
+
+    @property
+    def listed(self) -> str:
+        """As lists of keys show it: an ML-DSA-65 key only by the SHA3-256 of its bytes."""
+        if self.curve != "ml-dsa-65":
+            return str(self)
+        return f"ml-dsa-65-hash:{_encoded(hashlib.sha3_256(self.raw).digest())}"
 
     @property
     def raw(self) -> bytes:

@@ -1,11 +1,13 @@
 """Exact types: account ids against nearcore's own cases, hashes and keys, and amounts that are right to the last digit."""
 
+import hashlib
 import json
 import pickle
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
+import base58
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,15 @@ def test_hashes_and_keys_come_back_from_their_text(raw: bytes) -> None:
 def test_secp256k1_keys(raw: bytes) -> None:
     key = PublicKey.from_bytes("secp256k1", raw)
     assert (key.raw, key.curve) == (raw, "secp256k1")
+
+
+def test_ml_dsa_keys_are_listed_by_their_hash() -> None:
+    raw = bytes(range(244)) * 8
+    key = PublicKey.from_bytes("ml-dsa-65", raw)
+    assert (key.raw, key.curve, PublicKey(str(key))) == (raw, "ml-dsa-65", key)
+    assert key.listed == "ml-dsa-65-hash:" + base58.b58encode(hashlib.sha3_256(raw).digest()).decode()
+    ordinary = PublicKey.from_bytes("ed25519", bytes(32))
+    assert ordinary.listed == ordinary
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,8 @@
 import base64
 import copy
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import base58
@@ -18,21 +17,27 @@ from near_api.serializer import BinarySerializer
 from near_api.signer import KeyPair, Signer
 
 from contracts.calls import (
-    Action,
     AddKey,
     ChangeCall,
     CreateAccount,
+    Delegate,
+    DelegateAction,
     DeleteAccount,
     DeleteKey,
     DeployContract,
+    DeterministicStateInit,
     FullAccess,
     FunctionCall,
     FunctionCallAccess,
+    GlobalAccountId,
     Permission,
     Stake,
+    StateInit,
     Transfer,
 )
 from contracts.errors import InvalidInput, UnsupportedAction
+from contracts.signing.action_bytes import ClassicAction, deterministic_account_id
+from contracts.signing.signatures import verify
 from contracts.signing.transaction import (
     Transaction,
     call_digest,
@@ -46,137 +51,91 @@ from contracts.signing.transaction import (
     transaction_hash,
 )
 from contracts.types import U64_MAX, U128_MAX, AccountId, CryptoHash, Gas, PublicKey, Yocto
-
-VECTORS: dict[str, Any] = json.loads(
-    (Path(__file__).resolve().parents[2] / "vectors" / "transactions.json").read_text()
+from tests.contracts.signing.strategies import (
+    ACCOUNTS,
+    CLASSIC_PERMISSIONS,
+    HASHES,
+    KEYS,
+    TRANSACTIONS,
+    U64,
+    classic_actions,
 )
-BY_NAME: dict[str, dict[str, Any]] = {vector["name"]: vector for vector in VECTORS["transactions"]}
-CLASSIC = {
-    "CreateAccount",
-    "DeployContract",
-    "FunctionCall",
-    "Transfer",
-    "Stake",
-    "AddKey",
-    "DeleteKey",
-    "DeleteAccount",
-}
-
-
-def _supported(vector: Mapping[str, Any]) -> bool:
-    text = json.dumps(vector["actions"])
-    known = all(action["type"] in CLASSIC for action in vector["actions"])
-    return known and "version" not in vector and "GasKey" not in text and "ml-dsa" not in text
-
-
-SUPPORTED = [name for name, vector in BY_NAME.items() if _supported(vector)]
-OTHERS = [name for name in BY_NAME if name not in SUPPORTED]
-
-
-def _permission(value: Any) -> Permission:
-    if value == "FullAccess" or value.get("type") == "FullAccess":
-        return FullAccess()
-    allowance = value["allowance"]
-    return FunctionCallAccess(
-        AccountId(value["receiver_id"]),
-        tuple(value["method_names"]),
-        None if allowance is None else Yocto(int(allowance)),
-    )
-
-
-def _action(value: Mapping[str, Any]) -> Action:
-    match value["type"]:
-        case "CreateAccount":
-            return CreateAccount()
-        case "DeployContract":
-            return DeployContract(base64.b64decode(value["code_base64"]))
-        case "FunctionCall":
-            args = base64.b64decode(value["args_base64"])
-            return FunctionCall(value["method_name"], args, Gas(int(value["gas"])), Yocto(int(value["deposit"])))
-        case "Transfer":
-            return Transfer(Yocto(int(value["deposit"])))
-        case "Stake":
-            return Stake(Yocto(int(value["stake"])), PublicKey(value["public_key"]))
-        case "AddKey":
-            key = value["access_key"]
-            return AddKey(PublicKey(value["public_key"]), _permission(key["permission"]), int(key["nonce"]))
-        case "DeleteKey":
-            return DeleteKey(PublicKey(value["public_key"]))
-        case _:
-            return DeleteAccount(AccountId(value["beneficiary_id"]))
-
-
-def _transaction(vector: Mapping[str, Any]) -> Transaction:
-    return Transaction(
-        signer_id=AccountId(vector["signer_id"]),
-        public_key=PublicKey(vector["public_key"]),
-        nonce=int(vector["nonce"]),
-        receiver_id=AccountId(vector["receiver_id"]),
-        block_hash=CryptoHash(vector["block_hash"]),
-        actions=tuple(_action(action) for action in vector["actions"]),
-    )
+from tests.contracts.signing.vectors import BY_NAME, NO_KEY, VECTORS, vector_signature, vector_transaction
 
 
 def test_the_vectors_are_all_there() -> None:
-    assert (len(BY_NAME), len(SUPPORTED)) == (62, 43)
+    assert len(BY_NAME) == 62
 
 
-@pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.parametrize("name", BY_NAME)
 def test_bytes_hash_and_signature_match_the_vector(name: str) -> None:
     vector = BY_NAME[name]
     expected = vector["expected"]
-    transaction = _transaction(vector)
+    transaction = vector_transaction(vector)
     data = encode_transaction(transaction)
     assert data.hex() == expected["borsh_hex"]
     assert transaction_hash(data) == expected["hash"]
     assert decode_transaction(data) == transaction
-    curve, _, text = expected["signature"].partition(":")
-    signature = base58.b58decode(text)
-    if curve == "ed25519":
-        seed = bytes.fromhex(VECTORS["keys"][vector["signing_key"]]["seed_hex"])
-        assert SigningKey(seed).sign(hashlib.sha256(data).digest()).signature == signature
+    signature = vector_signature(vector["signing_key"], hashlib.sha256(data).digest())
+    assert f"{transaction.public_key.curve}:{base58.b58encode(signature).decode()}" == expected["signature"]
     signed = signed_transaction(transaction, data, signature)
     assert base64.b64encode(signed.data).decode() == expected["signed_tx_base64"]
     assert decode_signed_transaction(signed.data) == signed
+    assert verify(transaction.public_key, signed.tx_hash.raw, signature)
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_what_is_not_supported_says_so(name: str) -> None:
-    expected = BY_NAME[name]["expected"]
-    with pytest.raises(UnsupportedAction) as caught:
-        decode_transaction(bytes.fromhex(expected["borsh_hex"]))
-    assert caught.value.code == "unsupported_action"
-    with pytest.raises(UnsupportedAction):
-        decode_signed_transaction(base64.b64decode(expected["signed_tx_base64"]))
+def test_a_delegate_action_of_nearcore_itself() -> None:
+    (vector,) = VECTORS["nearcore"]
+    action = DelegateAction(AccountId("aaa"), AccountId("bbb"), (CreateAccount(),), 1, 2, NO_KEY)
+    assert encode_actions([Delegate(action, bytes(64))])[4:].hex() == vector["action_borsh_hex"]
 
 
-ACCOUNTS = st.sampled_from(["aa", "alice.near", "a-b_c.near", "0" * 64, "x" * 64]).map(AccountId)
-KEYS = st.binary(min_size=32, max_size=32).map(lambda raw: PublicKey.from_bytes("ed25519", raw))
-ANY_KEYS = KEYS | st.binary(min_size=64, max_size=64).map(lambda raw: PublicKey.from_bytes("secp256k1", raw))
-U128 = st.integers(0, U128_MAX).map(Yocto)
-U64 = st.integers(0, U64_MAX)
-PERMISSIONS = st.just(FullAccess()) | st.builds(
-    FunctionCallAccess, ACCOUNTS, st.lists(st.text(max_size=8), max_size=3).map(tuple), st.none() | U128
-)
+@pytest.mark.parametrize(("index", "name"), [(14, "DelegateV2"), (15, "UniversalStateInit"), (16, "unknown")])
+def test_actions_that_are_not_supported_are_refused_by_name(index: int, name: str) -> None:
+    data = encode_transaction(vector_transaction(BY_NAME["no_actions"]))[:-4] + b"\1\0\0\0" + bytes((index, 0, 0))
+    with pytest.raises(UnsupportedAction, match=f"action {index} .*{name}") as caught:
+        decode_transaction(data)
+    assert (caught.value.code, caught.value.details) == ("unsupported_action", {"index": index})
 
 
-def _actions(keys: st.SearchStrategy[PublicKey]) -> st.SearchStrategy[Action]:
-    return st.one_of(
-        st.just(CreateAccount()),
-        st.builds(DeployContract, st.binary(max_size=64)),
-        st.builds(FunctionCall, st.text(max_size=20), st.binary(max_size=64), U64.map(Gas), U128),
-        st.builds(Transfer, U128),
-        st.builds(Stake, U128, keys),
-        st.builds(AddKey, keys, PERMISSIONS, U64),
-        st.builds(DeleteKey, keys),
-        st.builds(DeleteAccount, ACCOUNTS),
-    )
+def test_a_strict_or_indexed_nonce_needs_version_1() -> None:
+    plain = vector_transaction(BY_NAME["transfer_1_near"])
+    for wrong in (replace(plain, nonce_mode="strict"), replace(plain, nonce_index=0)):
+        with pytest.raises(InvalidInput, match="version 1") as caught:
+            encode_transaction(wrong)
+        assert caught.value.code == "needs_v1"
+    with pytest.raises(UnsupportedAction, match="nonce mode 2"):
+        decode_transaction(encode_transaction(replace(plain, version=1))[:-1] + b"\2")
 
 
-HASHES = st.binary(min_size=32, max_size=32).map(CryptoHash.from_bytes)
-TRANSACTIONS = st.builds(
-    Transaction, ACCOUNTS, ANY_KEYS, U64, ACCOUNTS, HASHES, st.lists(_actions(ANY_KEYS), max_size=5).map(tuple)
-)
+def test_a_delegate_action_holds_no_other() -> None:
+    inner = DelegateAction(AccountId("aaa"), AccountId("bbb"), (), 1, 2, NO_KEY)
+    outer = DelegateAction(AccountId("aaa"), AccountId("bbb"), cast("Any", (Delegate(inner, bytes(64)),)), 1, 2, NO_KEY)
+    plain = vector_transaction(BY_NAME["transfer_1_near"])
+    data = encode_transaction(replace(plain, actions=(Delegate(outer, bytes(64)),)))
+    with pytest.raises(InvalidInput, match="inside a delegate action"):
+        decode_transaction(data)
+
+
+def test_records_of_a_state_init_are_sorted_and_unique() -> None:
+    code = GlobalAccountId(AccountId("publisher.near"))
+    for records in (((b"b", b""), (b"a", b"")), ((b"a", b"1"), (b"a", b"2"))):
+        with pytest.raises(InvalidInput) as caught:
+            deterministic_account_id(StateInit(code, records))
+        assert caught.value.code == "unsorted_data"
+    good = encode_actions([DeterministicStateInit(StateInit(code, ((b"a", b""), (b"b", b""))), Yocto(0))])
+    plain = encode_transaction(vector_transaction(BY_NAME["no_actions"]))[:-4]
+    swapped = good.replace(b"\1\0\0\0a", b"\1\0\0\0c")
+    with pytest.raises(InvalidInput, match="not sorted"):
+        decode_transaction(plain + swapped)
+
+
+@pytest.mark.parametrize("name", ["deterministic_state_init", "deterministic_state_init_by_account"])
+def test_a_deterministic_account_is_named_by_what_it_is_made_of(name: str) -> None:
+    transaction = vector_transaction(BY_NAME[name])
+    (action,) = transaction.actions
+    assert isinstance(action, DeterministicStateInit)
+    assert deterministic_account_id(action.state_init) == transaction.receiver_id
 
 
 @given(transaction=TRANSACTIONS)
@@ -212,7 +171,7 @@ def test_a_flipped_bit_is_another_transaction_or_none(transaction: Transaction, 
 
 
 def test_a_count_that_the_bytes_cannot_hold_is_refused_at_once() -> None:
-    data = encode_transaction(_transaction(BY_NAME["no_actions"]))
+    data = encode_transaction(vector_transaction(BY_NAME["no_actions"]))
     with pytest.raises(InvalidInput):
         decode_transaction(data[:-4] + b"\xff\xff\xff\xff")
 
@@ -226,7 +185,7 @@ def test_numbers_that_do_not_fit_are_refused(amount: int) -> None:
 
 
 def test_a_signature_of_the_wrong_size_or_curve_is_refused() -> None:
-    transaction = _transaction(BY_NAME["transfer_1_near"])
+    transaction = vector_transaction(BY_NAME["transfer_1_near"])
     data = encode_transaction(transaction)
     with pytest.raises(InvalidInput, match="64 bytes"):
         signed_transaction(transaction, data, bytes(65))
@@ -255,7 +214,7 @@ class _Encoder(Protocol):
     def serialize(self, value: object) -> bytes: ...
 
 
-def _second_opinion(transaction: Transaction, seed: bytes) -> bytes:
+def _second_opinion(transaction: Transaction, actions: Sequence[ClassicAction], seed: bytes) -> bytes:
     """near_api's signed bytes, its broken schema for allowances put right (facts of its version 0.2.1)."""
     library = cast("Any", near_api)
     signer = cast("Any", Signer)(str(transaction.signer_id), cast("Any", KeyPair)(seed))
@@ -266,7 +225,7 @@ def _second_opinion(transaction: Transaction, seed: bytes) -> bytes:
     unsigned.publicKey.data = signer.public_key
     unsigned.nonce = transaction.nonce
     unsigned.receiverId = str(transaction.receiver_id)
-    unsigned.actions = [_their_action(library, action) for action in transaction.actions]
+    unsigned.actions = [_their_action(library, action) for action in actions]
     unsigned.blockHash = transaction.block_hash.raw
     schema = copy.deepcopy(dict(library.tx_schema))
     fields = schema[library.FunctionCallPermission]["fields"]
@@ -280,7 +239,7 @@ def _their_key(library: Any, key: PublicKey) -> Any:
     return made
 
 
-def _their_action(library: Any, action: Action) -> Any:
+def _their_action(library: Any, action: ClassicAction) -> Any:
     match action:
         case CreateAccount():
             return library.create_create_account_action()
@@ -312,6 +271,7 @@ def _their_permission(library: Any, permission: Permission) -> Any:
     if isinstance(permission, FullAccess):
         made.enum, made.fullAccess = "fullAccess", library.FullAccessPermission()
         return made
+    assert isinstance(permission, FunctionCallAccess)
     made.enum, made.functionCall = "functionCall", library.FunctionCallPermission()
     made.functionCall.allowance = permission.allowance
     made.functionCall.receiverId = str(permission.receiver_id)
@@ -324,11 +284,15 @@ def _their_permission(library: Any, permission: Permission) -> Any:
     nonce=U64,
     accounts=st.tuples(ACCOUNTS, ACCOUNTS),
     block_hash=HASHES,
-    actions=st.lists(_actions(KEYS), max_size=4),
+    actions=st.lists(classic_actions(KEYS, CLASSIC_PERMISSIONS), max_size=4),
 )
 def test_near_api_writes_the_same_bytes(
-    seed: bytes, nonce: int, accounts: tuple[AccountId, AccountId], block_hash: CryptoHash, actions: Sequence[Action]
+    seed: bytes,
+    nonce: int,
+    accounts: tuple[AccountId, AccountId],
+    block_hash: CryptoHash,
+    actions: Sequence[ClassicAction],
 ) -> None:
     key = PublicKey.from_bytes("ed25519", bytes(SigningKey(seed).verify_key))
     transaction = Transaction(accounts[0], key, nonce, accounts[1], block_hash, tuple(actions))
-    assert encode_transaction(transaction) == _second_opinion(transaction, seed)
+    assert encode_transaction(transaction) == _second_opinion(transaction, actions, seed)
