@@ -14,6 +14,8 @@ _ROOT_BALANCE: Final = 1_000_000 * NEAR
 _TOKEN_SUPPLY: Final = 10**9 * 10**6
 _USER_TOKENS: Final = 10_000 * 10**6
 _TOKEN_HOLDERS: Final = ("alice.localnet", "bob.localnet")
+_COUNCIL: Final = ("alice.localnet", "bob.localnet", "carol.localnet")
+_TREASURY: Final = 1_000 * 10**6
 _REGISTRATION: Final = NEAR // 100
 """More than a registration costs; the token sends the rest back."""
 
@@ -50,6 +52,7 @@ def genesis_calls() -> tuple[GenesisCall, ...]:
         GenesisCall(AccountId("wrap.localnet"), "new"),
         *_token("usdc.localnet", "USD Coin", "USDC"),
         *_token("usdt.localnet", "Tether USD", "USDT"),
+        *_dao("dao.localnet", "usdc.localnet"),
     )
 
 
@@ -60,6 +63,7 @@ _DEPLOYED: Final = (
     ("usdt.localnet", "ft", _CONTRACT_BALANCE),
     ("counter.localnet", "counter", _CONTRACT_BALANCE),
     ("guestbook.localnet", "guestbook", _CONTRACT_BALANCE),
+    ("dao.localnet", "dao", _CONTRACT_BALANCE),
 )
 
 
@@ -74,3 +78,15 @@ def _token(token_id: str, name: str, symbol: str) -> list[GenesisCall]:
         calls.append(GenesisCall(token, "storage_deposit", registration, _REGISTRATION))
         calls.append(GenesisCall(token, "ft_transfer", {"receiver_id": holder, "amount": str(_USER_TOKENS)}, deposit=1))
     return calls
+
+
+def _dao(dao_id: str, token_id: str) -> list[GenesisCall]:
+    """A DAO of the first users, with some of a token to pay out."""
+    config: JsonObject = {"name": "Localnet DAO", "purpose": "to pay those who built this chain", "metadata": ""}
+    registration: JsonObject = {"account_id": dao_id, "registration_only": True}
+    token = AccountId(token_id)
+    return [
+        GenesisCall(AccountId(dao_id), "new", {"config": config, "policy": list(_COUNCIL)}),
+        GenesisCall(token, "storage_deposit", registration, _REGISTRATION),
+        GenesisCall(token, "ft_transfer", {"receiver_id": dao_id, "amount": str(_TREASURY)}, deposit=1),
+    ]

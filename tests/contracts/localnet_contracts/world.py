@@ -79,6 +79,8 @@ class World:
         self.runtime = Runtime(self.config, engine)
         self.overlay = Overlay(EmptyState())
         self._numbers = count()
+        self.later_s = 0
+        """Seconds that have passed besides one a call."""
         for account_id in (ALICE, BOB, CAROL):
             self.add_account(account_id)
 
@@ -142,7 +144,7 @@ class World:
     def block(self, number: int) -> BlockContext:
         return BlockContext(
             height=1_000 + number,
-            timestamp_ns=1_700_000_000_000_000_000 + number * 10**9,
+            timestamp_ns=1_700_000_000_000_000_000 + (number + self.later_s) * 10**9,
             epoch_height=1,
             gas_price=self.config.min_gas_price,
             block_hash=CryptoHash.of(b"block" + number.to_bytes(8, "little")),
