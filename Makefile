@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One lock in sections: build tools first (near-api is a source distribution), default, dev, rank files.
 section = awk '/^\# section:/{on=($$3=="$(1)")} on' requirements.lock
 
-.PHONY: run test check bench format contracts clean lock
+.PHONY: run test check bench drill table format contracts clean lock
 
 run: .venv/.default
 	$(BIN)/near-agent run
@@ -26,6 +26,14 @@ format: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m tests.bench
+
+# Transfers through a faulty network and kills of the daemon; about five minutes.
+drill: .venv/.dev
+	$(BIN)/python -m tests.drill
+
+# The README's table of what is shown for each action, made from the tests that pass.
+table: .venv/.dev
+	$(BIN)/python -m pytest --no-cov -m shows --catalogue-table README.md
 
 contracts: .venv/.dev
 	$(BIN)/python -m contracts.localnet.sources.build

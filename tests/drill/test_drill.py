@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from tests.drill.drill import run_drill
+
+
+async def test_through_faults_and_kills_what_moved_is_what_was_acknowledged(tmp_path: Path) -> None:
+    """The short form of `make drill`."""
+    counts = await run_drill(tmp_path, transfers=24, kills=2, seed=7)
+    assert counts.moved_yocto == counts.acknowledged_yocto > 0
+    assert counts.twice == ()
+    assert counts.told_otherwise == ()
+    assert counts.without_one_record == ()
+    assert set(counts.ends) <= {"executed", "failed", "declined"}, counts.ends
+    assert sum(counts.faults.values()) > counts.faults["send none"] + counts.faults["read none"]
