@@ -75,7 +75,7 @@ def genesis_block(genesis: Genesis, runtime: Runtime, config: RuntimeConfig, was
     for number, call in enumerate(genesis_calls()):
         _run(overlay, runtime, context, call, number)
     changes = overlay.changes()
-    supply = sum(account.amount for account in changes.accounts.values() if account is not None)
+    supply = sum(account.amount + account.locked for account in changes.accounts.values() if account is not None)
     header = sealed(
         height=GENESIS_HEIGHT,
         prev_hash=ZERO_HASH,

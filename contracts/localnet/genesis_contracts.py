@@ -6,7 +6,7 @@ A chain keeps the contracts it was begun with: one that is added here is on ever
 from dataclasses import dataclass, field
 from typing import Final
 
-from contracts.types import AccountId, JsonObject, JsonValue
+from contracts.types import AccountId, CryptoHash, JsonObject, JsonValue, PublicKey
 
 NEAR: Final = 10**24
 _CONTRACT_BALANCE: Final = 1_000 * NEAR
@@ -52,19 +52,29 @@ def genesis_calls() -> tuple[GenesisCall, ...]:
         GenesisCall(AccountId("wrap.localnet"), "new"),
         *_token("usdc.localnet", "USD Coin", "USDC"),
         *_token("usdt.localnet", "Tether USD", "USDT"),
+        _pool("pool.localnet", "localnet"),
         *_dao("dao.localnet", "usdc.localnet"),
     )
 
 
 _DEPLOYED: Final = (
-    ("localnet", None, _ROOT_BALANCE),
+    ("localnet", "registrar", _ROOT_BALANCE),
     ("wrap.localnet", "wnear", _CONTRACT_BALANCE),
     ("usdc.localnet", "ft", _CONTRACT_BALANCE),
     ("usdt.localnet", "ft", _CONTRACT_BALANCE),
     ("counter.localnet", "counter", _CONTRACT_BALANCE),
     ("guestbook.localnet", "guestbook", _CONTRACT_BALANCE),
+    ("pool.localnet", "pool", _CONTRACT_BALANCE),
     ("dao.localnet", "dao", _CONTRACT_BALANCE),
 )
+
+
+def _pool(pool_id: str, owner_id: str) -> GenesisCall:
+    """A staking pool that keeps a tenth of the rewards for its owner. It stakes all it has with a key that nobody holds."""
+    key = PublicKey.from_bytes("ed25519", CryptoHash.of(pool_id.encode()).raw)
+    fee: JsonObject = {"numerator": 10, "denominator": 100}
+    new: JsonObject = {"owner_id": owner_id, "stake_public_key": key, "reward_fee_fraction": fee}
+    return GenesisCall(AccountId(pool_id), "new", new)
 
 
 def _token(token_id: str, name: str, symbol: str) -> list[GenesisCall]:
