@@ -1,11 +1,16 @@
 """What all tests share."""
 
 import logging
+from collections import Counter
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from contracts.catalogue.index import CATALOGUE
+from tests.catalogue_table import render, table_in, write_table
 
 # Shared machines stall for seconds: a property is judged by what it says, never by how long it took.
 settings.register_profile("house", deadline=None)
@@ -21,3 +26,44 @@ def fresh_logging() -> Generator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--catalogue-table", type=Path, help="write the table of what is shown into this document")
+    parser.addoption("--check-catalogue-table", type=Path, help="fail where this document's table is another one")
+
+
+class _Shown:
+    """Counts the tests that passed for each action and level."""
+
+    def __init__(self, document: Path, *, write: bool) -> None:
+        self._document = document
+        self._write = write
+        self._marks: dict[str, list[tuple[str, str]]] = {}
+        self._passed: Counter[tuple[str, str]] = Counter()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            marks = [(str(mark.args[0]), str(mark.args[1])) for mark in item.iter_markers("shows")]
+            self._marks[item.nodeid] = list(dict.fromkeys(marks))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self._passed.update(self._marks.get(report.nodeid, []))
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if exitstatus != 0:
+            return
+        table = render(self._passed, tuple(CATALOGUE))
+        if self._write:
+            write_table(self._document, table)
+        elif table != table_in(self._document.read_text(encoding="utf-8")):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            print(f"\n{self._document}: the table of what is shown is not what this run showed; make table")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for option, write in (("--catalogue-table", True), ("--check-catalogue-table", False)):
+        document: Path | None = config.getoption(option)
+        if document is not None:
+            config.pluginmanager.register(_Shown(document, write=write))
