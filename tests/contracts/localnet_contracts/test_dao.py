@@ -226,7 +226,7 @@ def test_proposals_that_are_refused(dao: World, kind: object, deposit: int, text
 
 
 def test_kinds_are_compared_by_value_not_by_spelling(dao: World) -> None:
-    stored = {"FunctionCall": {"receiver_id": "counter.localnet", "actions": []}}
+    stored: JsonValue = {"FunctionCall": {"receiver_id": "counter.localnet", "actions": []}}
     made = propose(dao, stored)
     other = b'{"id":0,"action":"VoteApprove","proposal": { "FunctionCall":{"actions":[ ],"receiver_id":"\\u0063ounter.localnet"}}}'
     assert dao.call(ALICE, DAO, "act_proposal", other).failures == []
