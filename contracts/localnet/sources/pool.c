@@ -275,6 +275,10 @@ static void finish(bool stakes) {
   if (stakes) restake();
 }
 
+static void refuse_deposit(void) {
+  if (attached_deposit() != 0) panic("Method doesn't accept deposit");
+}
+
 static u128 amount_argument(void) {
   Field args[] = {REQUIRED("amount", IS_U128)};
   READ(input(), args);
@@ -284,7 +288,7 @@ static u128 amount_argument(void) {
 /* ---- change methods ---- */
 
 EXPORT(new) void contract_new(void) {
-  assert_no_deposit("new");
+  refuse_deposit();
   Field args[] = {REQUIRED("owner_id", IS_TEXT), REQUIRED("stake_public_key", IS_TEXT),
                   REQUIRED("reward_fee_fraction", IS_OBJECT)};
   READ(input(), args);
@@ -309,7 +313,7 @@ EXPORT(new) void contract_new(void) {
 }
 
 EXPORT(ping) void contract_ping(void) {
-  assert_no_deposit("ping");
+  refuse_deposit();
   load_pool();
   if (ping()) finish(true);
 }
@@ -329,7 +333,7 @@ EXPORT(deposit_and_stake) void deposit_and_stake(void) {
 }
 
 EXPORT(withdraw) void withdraw(void) {
-  assert_no_deposit("withdraw");
+  refuse_deposit();
   u128 amount = amount_argument();
   load_pool();
   bool fresh = ping();
@@ -338,7 +342,7 @@ EXPORT(withdraw) void withdraw(void) {
 }
 
 EXPORT(withdraw_all) void withdraw_all(void) {
-  assert_no_deposit("withdraw_all");
+  refuse_deposit();
   load_pool();
   bool fresh = ping();
   withdraw_amount(account_of(predecessor()).unstaked);
@@ -346,7 +350,7 @@ EXPORT(withdraw_all) void withdraw_all(void) {
 }
 
 EXPORT(stake) void stake(void) {
-  assert_no_deposit("stake");
+  refuse_deposit();
   u128 amount = amount_argument();
   load_pool();
   ping();
@@ -355,7 +359,7 @@ EXPORT(stake) void stake(void) {
 }
 
 EXPORT(stake_all) void stake_all(void) {
-  assert_no_deposit("stake_all");
+  refuse_deposit();
   load_pool();
   ping();
   stake_amount(account_of(predecessor()).unstaked);
@@ -363,7 +367,7 @@ EXPORT(stake_all) void stake_all(void) {
 }
 
 EXPORT(unstake) void unstake(void) {
-  assert_no_deposit("unstake");
+  refuse_deposit();
   u128 amount = amount_argument();
   load_pool();
   ping();
@@ -372,7 +376,7 @@ EXPORT(unstake) void unstake(void) {
 }
 
 EXPORT(unstake_all) void unstake_all(void) {
-  assert_no_deposit("unstake_all");
+  refuse_deposit();
   load_pool();
   ping();
   unstake_amount(amount_of(account_of(predecessor()).shares, false));
@@ -381,7 +385,7 @@ EXPORT(unstake_all) void unstake_all(void) {
 
 /* The chain may refuse a stake: then the account must not stay locked while people withdraw from it. */
 EXPORT(on_stake_action) void on_stake_action(void) {
-  assert_no_deposit("on_stake_action");
+  refuse_deposit();
   Slice self = current_account();
   u128 locked = 0;
   if (!same(predecessor(), self)) panic("Can be called only as a callback");

@@ -103,6 +103,7 @@ class TestChain:
         self.runtime = Runtime(config, self.engine)
         self.state = Overlay(EmptyState())
         self.height = 100
+        self.epoch_height = 1
         self.gas_price = config.min_gas_price
         self.burnt = 0
         self.created = 0
@@ -113,7 +114,7 @@ class TestChain:
         return BlockContext(
             height=self.height,
             timestamp_ns=1_700_000_000_000_000_000 + self.height * 10**9,
-            epoch_height=1,
+            epoch_height=self.epoch_height,
             gas_price=self.gas_price,
             block_hash=BLOCK_HASH,
             random_seed=bytes(32),

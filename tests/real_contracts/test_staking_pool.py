@@ -1,0 +1,128 @@
+"""The staking pool of near/core-contracts, and our own pool beside it: what one does, the other does, word for word."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+
+import pytest
+from pydantic import JsonValue
+
+from contracts.vm.config import RuntimeConfig
+from contracts.vm.engine import Engine
+from contracts.vm.receipts import Failure
+from tests.contracts.vm.chain_double import NEAR, TGAS, Outcome, TestChain, public_key
+
+POOL, OWNER, ALICE, BOB = "pool.test", "owner.test", "alice.test", "bob.test"
+OURS = Path(__file__).parents[2] / "contracts" / "localnet" / "wasm" / "pool.wasm"
+WITHOUT_REWARDS = RuntimeConfig(burnt_gas_reward=(0, 1))
+"""Contracts that burn different gas would earn differently."""
+PANIC = "Smart contract panicked: "
+VIEWS = (
+    "get_account",
+    "get_account_staked_balance",
+    "get_account_unstaked_balance",
+    "get_account_total_balance",
+    "is_account_unstaked_balance_available",
+)
+BARE_VIEWS = (
+    "get_owner_id",
+    "get_reward_fee_fraction",
+    "get_total_staked_balance",
+    "is_staking_paused",
+    "get_number_of_accounts",
+)
+
+
+def opened(engine: Engine, code: bytes) -> TestChain:
+    chain = TestChain(engine, WITHOUT_REWARDS)
+    for name in (OWNER, ALICE, BOB):
+        chain.create(name, 1_000 * NEAR)
+    chain.create(POOL, 50 * NEAR, code)
+    new: dict[str, JsonValue] = {
+        "owner_id": OWNER,
+        "stake_public_key": public_key("validator.test"),
+        "reward_fee_fraction": {"numerator": 10, "denominator": 100},
+    }
+    assert not failures(chain.call(OWNER, POOL, "new", new))
+    return chain
+
+
+@pytest.fixture
+def real(engine: Engine, real_wasm: Callable[[str], bytes]) -> TestChain:
+    return opened(engine, real_wasm("staking_pool"))
+
+
+@pytest.fixture
+def ours(engine: Engine) -> TestChain:
+    return opened(engine, OURS.read_bytes())
+
+
+def failures(outcome: Outcome) -> list[object]:
+    return [item.status.error for item in outcome.receipts if isinstance(item.status, Failure)]
+
+
+def reward(chain: TestChain, amount: int) -> None:
+    """The chain pays validators out of nothing."""
+    account = chain.account(POOL)
+    chain.state.set_account(
+        POOL, type(account)(account.amount + amount, account.locked, account.code_hash, account.storage_usage)
+    )
+    chain.created += amount
+
+
+def words(text: str) -> str:
+    """A panic without the place in the source that Rust's own adds."""
+    text = text.removeprefix(PANIC)
+    return text.removeprefix("panicked at '").partition("', src/")[0].replace('\\"', '"')
+
+
+def told(chain: TestChain, method: str, args: Mapping[str, JsonValue], deposit: int, caller: str) -> tuple[object, ...]:
+    outcome = chain.call(caller, POOL, method, args, deposit=deposit, gas=200 * TGAS)
+    assert chain.supply + chain.burnt == chain.created
+    if isinstance(outcome.final.status, Failure):
+        return ("panic", words(outcome.panic))
+    return ("value", outcome.value, outcome.logs)
+
+
+def seen(chain: TestChain) -> list[object]:
+    found = [chain.view(POOL, view, {"account_id": name}) for name in (OWNER, ALICE, BOB) for view in VIEWS]
+    found += [chain.view(POOL, view) for view in BARE_VIEWS]
+    listed = chain.view(POOL, "get_accounts", {"from_index": 0, "limit": 10})
+    account = chain.account(POOL)
+    return [*found, listed, account.locked, account.amount]
+
+
+METHODS = (
+    "deposit",
+    "deposit_and_stake",
+    "stake",
+    "stake_all",
+    "unstake",
+    "unstake_all",
+    "withdraw",
+    "withdraw_all",
+    "ping",
+)
+
+
+def step(random: Random) -> tuple[str, dict[str, JsonValue], int, str]:
+    method = random.choice(METHODS)
+    amount = random.choice((0, 1, random.randrange(10**24), random.randrange(20) * NEAR, random.randrange(10**27)))
+    args: dict[str, JsonValue] = {"amount": str(amount)} if method in {"stake", "unstake", "withdraw"} else {}
+    pays = method.startswith("deposit") or random.random() < 0.03
+    deposit = random.choice((0, 1, 7 * NEAR, random.randrange(10**25))) if pays else 0
+    return method, args, deposit, random.choice((ALICE, BOB, OWNER))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_our_pool_does_what_the_real_one_does(real: TestChain, ours: TestChain, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(40):
+        if random.random() < 0.3:
+            epochs, gain = random.randrange(3), random.randrange(10**23)
+            for chain in (real, ours):
+                chain.epoch_height += epochs
+                reward(chain, gain)
+        call = step(random)
+        assert told(real, *call) == told(ours, *call), call
+        assert seen(real) == seen(ours), call
