@@ -20,6 +20,7 @@ from contracts.knowledge.facts import (
     FactRequest,
     FactValue,
     read_facts,
+    read_further,
 )
 from contracts.knowledge.registry import Network, Registry
 from contracts.types import AccountId, CryptoHash, Yocto, format_near
@@ -92,6 +93,8 @@ class Builder:
         if any(entry.kind == "change" for entry in entries):
             wanted.append(signer)
         facts = await read_facts(self._reads, wanted)
+        for entry, args, own in zip(entries, read, contexts, strict=True):
+            facts = await read_further(self._reads, facts, entry.further(args, facts, own))
         limits = ValidationContext(context.limits, facts.methods)
         steps: list[Step] = []
         for call, entry, args, own in zip(calls, entries, read, contexts, strict=True):

@@ -86,6 +86,8 @@ class Entry(Generic[ArgsT]):
     examples: tuple[Example, ...]
     needs: Callable[[ArgsT, BuildContext], tuple[FactRequest, ...]] = lambda _args, _context: ()
     """The facts that `build` and `answer` must be given."""
+    further: Callable[[ArgsT, ChainFacts, BuildContext], tuple[FactRequest, ...]] = lambda _args, _facts, _context: ()
+    """More of them, where only the first ones say which: the token that a proposal pays. Read at the same block."""
     answer: Callable[[ArgsT, ViewReturned, ChainFacts, BuildContext], str] = show_value
     """Plain words for what a view returned, amounts exact and text from outside inert."""
     explain: Callable[[ArgsT, RpcError, BuildContext], str | None] = explain_nothing

@@ -7,7 +7,7 @@ cannot answer is an RpcError.
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal, NoReturn, Protocol, TypeAlias, TypeVar, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -50,6 +50,8 @@ class BlockAnswer(Protocol):
     def height(self) -> int: ...
     @property
     def hash(self) -> CryptoHash: ...
+    @property
+    def timestamp_ns(self) -> int: ...
 
 
 class ChainReader(Protocol):
@@ -105,7 +107,15 @@ class ViewFacts:
         )
 
 
-FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts | ViewFacts
+@dataclass(frozen=True, slots=True)
+class CodeTextFacts:
+    """Whether a text stands in a contract's code: what it can panic with tells versions of a contract apart."""
+
+    contract_id: AccountId
+    text: str
+
+
+FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts | ViewFacts | CodeTextFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +182,24 @@ class ViewFact:
     value: JsonValue
 
 
-FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | ViewFact | Absent
-FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact, ViewFact)
+@dataclass(frozen=True, slots=True)
+class CodeTextFact:
+    found: bool
+
+
+FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | ViewFact | CodeTextFact | Absent
+FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact, ViewFact, CodeTextFact)
 
 
 @dataclass(frozen=True, slots=True)
 class ChainFacts:
-    """Facts of one block. Height and hash are None where nothing was asked."""
+    """Facts of one block. Height, hash and time are None where nothing was asked, or the answer did not tell."""
 
     values: Mapping[FactRequest, FactValue]
     block_height: int | None = None
     block_hash: CryptoHash | None = None
+    block_time_ns: int | None = None
+    """Unix nanoseconds."""
 
     def of(self, request: FactRequest, kind: type[FactT]) -> FactT | Absent:
         """The fact that was asked for; KeyError or TypeError where `needs` did not ask for it."""
@@ -211,14 +228,27 @@ async def read_facts(reader: ChainReader, requests: Sequence[FactRequest]) -> Ch
     if len(requests) == 1 and isinstance(requests[0], TokenFacts):
         return await _one_token(reader, requests[0])
     block = await reader.block("final")
-    wanted = tuple(dict.fromkeys(requests))
+    values = await _read_all(reader, tuple(dict.fromkeys(requests)), block.hash)
+    return ChainFacts(values, block.height, block.hash, block.timestamp_ns)
+
+
+async def read_further(reader: ChainReader, facts: ChainFacts, requests: Sequence[FactRequest]) -> ChainFacts:
+    """The facts with those that only the first ones showed to be needed, read at the same block; RpcError as before."""
+    missing = tuple(request for request in dict.fromkeys(requests) if request not in facts.values)
+    if not missing:
+        return facts
+    if facts.block_hash is None:
+        return await read_facts(reader, (*facts.values, *missing))
+    return replace(facts, values={**facts.values, **await _read_all(reader, missing, facts.block_hash)})
+
+
+async def _read_all(reader: ChainReader, wanted: Sequence[FactRequest], at: CryptoHash) -> dict[FactRequest, FactValue]:
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_read(reader, request, block.hash)) for request in wanted]
+            tasks = [group.create_task(_read(reader, request, at)) for request in wanted]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
-    values = {request: task.result() for request, task in zip(wanted, tasks, strict=True)}
-    return ChainFacts(values, block.height, block.hash)
+    return {request: task.result() for request, task in zip(wanted, tasks, strict=True)}
 
 
 async def _one_token(reader: ChainReader, request: TokenFacts) -> ChainFacts:
@@ -244,6 +274,8 @@ async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash) -> Fa
                 return _methods((await reader.code(contract_id, at)).code)
             case ViewFacts(contract_id, method_name, args):
                 return _view((await reader.call_function(contract_id, method_name, args.encode(), at)).result)
+            case CodeTextFacts(contract_id, text):
+                return CodeTextFact(text.encode() in (await reader.code(contract_id, at)).code)
             case _:
                 assert_never(request)
     except RpcError as error:

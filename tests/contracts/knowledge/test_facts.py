@@ -16,6 +16,8 @@ from contracts.knowledge.facts import (
     AccountFacts,
     At,
     ChainReader,
+    CodeTextFact,
+    CodeTextFacts,
     FactRequest,
     MethodFact,
     MethodFacts,
@@ -24,6 +26,7 @@ from contracts.knowledge.facts import (
     TokenFact,
     TokenFacts,
     read_facts,
+    read_further,
 )
 from contracts.types import AccountId, CryptoHash
 
@@ -58,6 +61,7 @@ class Code:
 class Block:
     height: int = 7
     hash: CryptoHash = BLOCK
+    timestamp_ns: int = 1_800_000_000_000_000_000
 
 
 @dataclass
@@ -112,6 +116,22 @@ async def test_no_request_asks_nothing() -> None:
     reader = FakeReader()
     assert await read_facts(reader, []) == NO_FACTS
     assert reader.asked == []
+
+
+async def test_further_facts_are_read_at_the_block_of_the_first() -> None:
+    reader = FakeReader({"ft_metadata": METADATA}, code_answer=Code(b"... ERR_WRONG_KIND ..."))
+    first = await read_facts(reader, (AccountFacts(CAROL), TokenFacts(USDC)))
+    assert await read_further(reader, first, (AccountFacts(CAROL),)) is first
+    asked = len(reader.asked)
+    wanted = (CodeTextFacts(USDC, "ERR_WRONG_KIND"), CodeTextFacts(USDC, "ERR_OTHER"), AccountFacts(CAROL))
+    more = await read_further(reader, first, wanted)
+    assert more.of(wanted[0], CodeTextFact) == CodeTextFact(found=True)
+    assert more.of(wanted[1], CodeTextFact) == CodeTextFact(found=False)
+    assert more.of(AccountFacts(CAROL), AccountFact) == first.of(AccountFacts(CAROL), AccountFact)
+    assert (more.block_hash, more.block_time_ns) == (BLOCK, 1_800_000_000_000_000_000)
+    assert reader.asked[asked:] == [(f"code {USDC}", BLOCK)] * 2
+    alone = await read_further(reader, NO_FACTS, (CodeTextFacts(USDC, "x"),))
+    assert alone.block_hash == BLOCK
 
 
 async def test_several_facts_are_read_together_at_one_block() -> None:
