@@ -10,7 +10,18 @@ import base58
 from nacl.signing import SigningKey
 
 from contracts.calls import ChangeCall, Grant
-from contracts.chain.ledger import Intent, IntentState, Signed, check_transition
+from contracts.chain.budget import Reservation
+from contracts.chain.ledger import (
+    UNSETTLED,
+    ForeignUse,
+    Intent,
+    IntentState,
+    Lane,
+    LaneRecord,
+    Signed,
+    check_transition,
+)
+from contracts.chain.nonce import check_ours
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.signing.keystore import KeyStore
@@ -44,6 +55,8 @@ class MemoryLedger:
         self.steps: dict[tuple[str, str], bool] = {}
         """(grant, intent) -> consumed."""
         self.nonces: dict[tuple[str, str, str], int] = {}
+        """(chain, signer, lane's name) -> highest nonce."""
+        self.foreign: dict[tuple[str, str, str], ForeignUse] = {}
         self._on_call = on_call
 
     async def create(self, intents: Sequence[Intent]) -> None:
@@ -53,7 +66,10 @@ class MemoryLedger:
             raise LedgerConflict("intent_exists", f"stored already: {taken}")
         self.intents |= {intent.intent_id: replace(intent, state="planned") for intent in intents}
 
-    async def approve(self, grant: Grant, intent_ids: Sequence[str], now: float) -> None:
+    async def approve(
+        self, grant: Grant, intent_ids: Sequence[str], now: float, reservation: Reservation | None = None
+    ) -> None:
+        assert reservation is None, "budgets are the store's"
         await self._touch("approve")
         if grant.grant_id in self.grants:
             raise LedgerConflict("grant_used", f"grant {grant.grant_id} is stored already")
@@ -76,10 +92,17 @@ class MemoryLedger:
         intent = self._get(intent_id, "signed")
         if intent.state != "approved":
             raise LedgerConflict("state_moved", f"intent {intent_id} is {intent.state}")
-        key = (intent.chain_id, intent.signer_id, signed.public_key)
-        if signed.nonce <= self.nonces.get(key, 0):
-            raise LedgerConflict("nonce_taken", f"nonce {signed.nonce} is taken")
-        self.nonces[key] = signed.nonce
+        lane = Lane(intent.chain_id, intent.signer_id, signed.public_key, signed.nonce_index)
+        if intent.fences is None:
+            check_ours(lane, self._record(lane))
+            if signed.nonce <= self.nonces.get(_key(lane), 0):
+                raise LedgerConflict("nonce_taken", f"nonce {signed.nonce} is taken")
+            self.nonces[_key(lane)] = signed.nonce
+        else:
+            target = self.intents[intent.fences]
+            same = target.signed is not None and (target.lane, target.signed.nonce) == (lane, signed.nonce)
+            if not same or target.state not in UNSETTLED:
+                raise LedgerConflict("fence_void", f"{intent.fences} is not open, or has another nonce")
         self.steps[grant_id, intent_id] = True
         self.intents[intent_id] = replace(intent, state="signed", signed=signed, updated_at=now)
         await self._touch("store_signed done")
@@ -114,8 +137,49 @@ class MemoryLedger:
         return [intent for intent in self.intents.values() if intent.state in states]
 
     async def last_nonce(self, chain_id: str, signer_id: AccountId, public_key: PublicKey) -> int:
-        await self._touch("last_nonce")
         return self.nonces.get((chain_id, signer_id, public_key), 0)
+
+    async def lane(self, lane: Lane) -> LaneRecord:
+        await self._touch("lane")
+        return self._record(lane)
+
+    async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
+        found = [
+            Lane(chain_id, AccountId(signer), PublicKey(name.partition("#")[0]), int(name.partition("#")[2] or -1))
+            for chain, signer, name in sorted(self.nonces)
+            if chain == chain_id
+        ]
+        plain = [replace(lane, nonce_index=None) if lane.nonce_index == -1 else lane for lane in found]
+        return [(lane, self._record(lane)) for lane in plain]
+
+    async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
+        await self._touch("observe")
+        known = self.nonces.setdefault(_key(lane), chain_nonce)
+        if chain_nonce > known:
+            self.foreign.setdefault(_key(lane), ForeignUse(known, chain_nonce, now))
+        return self._record(lane)
+
+    async def acknowledge(self, lane: Lane, chain_nonce: int, now: float) -> None:
+        self.foreign.pop(_key(lane), None)
+        self.nonces[_key(lane)] = max(chain_nonce, self.nonces.get(_key(lane), 0))
+
+    async def executed_from(self, lane: Lane, nonce: int) -> list[Intent]:
+        await self._touch("executed_from")
+        found = [
+            (intent.signed.nonce, intent)
+            for intent in self.intents.values()
+            if intent.signed is not None
+            and intent.lane == lane
+            and intent.signed.nonce >= nonce
+            and intent.state in {"final", "failed"}
+        ]
+        return [intent for _, intent in sorted(found, key=lambda pair: pair[0])]
+
+    async def fences_of(self, intent_id: str) -> list[Intent]:
+        return [intent for intent in self.intents.values() if intent.fences == intent_id]
+
+    def _record(self, lane: Lane) -> LaneRecord:
+        return LaneRecord(self.nonces.get(_key(lane), 0), self.foreign.get(_key(lane)))
 
     def _get(self, intent_id: str, to: str) -> Intent:
         intent = self.intents.get(intent_id)
@@ -126,6 +190,10 @@ class MemoryLedger:
     async def _touch(self, what: str) -> None:
         if self._on_call is not None:
             await self._on_call(what)
+
+
+def _key(lane: Lane) -> tuple[str, str, str]:
+    return lane.chain_id, lane.signer_id, lane.name
 
 
 def key_file(folder: Path, account_id: str, seed: bytes) -> PublicKey:

@@ -6,13 +6,15 @@ from typing import Final
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, and_, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
+from agent.store import lanes
+from agent.store import budgets
 from agent.store.database import Database
-from agent.store.tables import GRANT_STEPS, GRANTS, INTENTS, NONCES
+from agent.store.tables import GRANT_STEPS, GRANTS, INTENTS
 from contracts.calls import ChangeCall, Grant
-from contracts.chain.ledger import Intent, IntentState, Signed, check_transition
+from contracts.chain.budget import Reservation
+from contracts.chain.ledger import UNSETTLED, Intent, IntentState, Lane, LaneRecord, Signed, check_transition
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey
@@ -21,15 +23,9 @@ CALL: Final[TypeAdapter[ChangeCall]] = TypeAdapter(ChangeCall)
 OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Outcome)
 EFFECTS: Final[TypeAdapter[tuple[Effect, ...]]] = TypeAdapter(tuple[Effect, ...])
 STATE: Final[TypeAdapter[IntentState]] = TypeAdapter(IntentState)
-NONCE_DIGITS: Final = 20
 _BY_GRANT: Final = ("approved", "signed")
 """States that only `approve` and `store_signed` give, with a grant (DESIGN law 3)."""
-
-_ADD_NONCE = upsert(NONCES)
-_RAISE_NONCE = _ADD_NONCE.on_conflict_do_update(
-    index_elements=[NONCES.c.chain_id, NONCES.c.signer_id, NONCES.c.public_key],
-    set_={"nonce": _ADD_NONCE.excluded.nonce},
-)
+_EXECUTED: Final = ("final", "failed")
 
 
 class SqlLedger:
@@ -44,22 +40,32 @@ class SqlLedger:
         if rows:
             await self._database.write(lambda c: _create(c, rows))
 
-    async def approve(self, grant: Grant, intent_ids: Sequence[str], now: float) -> None:
-        """Store the grant, `planned` -> `approved`. LedgerConflict `grant_used` for a known grant id, `state_moved`."""
-        await self._database.write(lambda c: _approve(c, grant, intent_ids, now))
+    async def approve(
+        self, grant: Grant, intent_ids: Sequence[str], now: float, reservation: Reservation | None = None
+    ) -> None:
+        """Store the grant, draw on its budgets, `planned` -> `approved`; all or nothing.
+
+        LedgerConflict `grant_used` for a known grant id, `state_moved`, `over_budget`.
+        """
+        await self._database.write(lambda c: _approve(c, grant, intent_ids, now, reservation))
 
     async def store_signed(self, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
         """Consume the grant's step, raise the nonce, keep the bytes, `approved` -> `signed`; all or nothing.
 
-        LedgerConflict `grant_used` (also where the grant does not cover the intent), `grant_expired`, `state_moved` or
-        `nonce_taken`.
+        LedgerConflict `grant_used` (also where the grant does not cover the intent), `grant_expired`, `grant_void`,
+        `state_moved`, `nonce_taken`, `key_blocked` or `fence_void`.
         """
         await self._database.write(lambda c: _store_signed(c, intent_id, grant_id, signed, now))
 
     async def move(self, intent_id: str, to: IntentState, now: float, outcome: Outcome | None = None) -> None:
         """Along TRANSITIONS; to the state it has: allowed, the first outcome stays. LedgerConflict `state_moved`."""
         text = None if outcome is None else OUTCOME.dump_json(outcome).decode()
-        await self._database.write(lambda c: _move(c, intent_id, to, now, text))
+
+        def run(connection: Connection) -> None:
+            _move(connection, intent_id, to, now, text)
+            budgets.settle(connection, intent_id, to, outcome, now)
+
+        await self._database.write(run)
 
     async def get(self, intent_id: str) -> Intent | None:
         return await self._one(select(INTENTS).where(INTENTS.c.intent_id == intent_id))
@@ -83,7 +89,35 @@ class SqlLedger:
         return await self._many(select(INTENTS).where(INTENTS.c.state.in_(sorted(states))).order_by(INTENTS.c.seq))
 
     async def last_nonce(self, chain_id: str, signer_id: AccountId, public_key: PublicKey) -> int:
-        return await self._database.read(lambda c: _last_nonce(c, chain_id, signer_id, public_key))
+        return (await self.lane(Lane(chain_id, signer_id, public_key))).nonce
+
+    async def lane(self, lane: Lane) -> LaneRecord:
+        return await self._database.read(lambda c: lanes.read_lane(c, lane))
+
+    async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
+        return await self._database.read(lambda c: lanes.read_lanes(c, chain_id))
+
+    async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
+        """Store the nonce of a lane that was never seen; block one that something else has used."""
+        return await self._database.write(lambda c: lanes.observe(c, lane, chain_nonce, now))
+
+    async def acknowledge(self, lane: Lane, chain_nonce: int, now: float) -> None:
+        await self._database.write(lambda c: lanes.acknowledge(c, lane, chain_nonce, now))
+
+    async def executed_from(self, lane: Lane, nonce: int) -> list[Intent]:
+        """Executed intents of the lane with this nonce or a higher one, lowest first."""
+        at_or_past = and_(
+            INTENTS.c.chain_id == lane.chain_id,
+            INTENTS.c.signer_id == str(lane.signer_id),
+            INTENTS.c.public_key == str(lane.public_key),
+            INTENTS.c.nonce_index.is_not_distinct_from(lane.nonce_index),
+            INTENTS.c.nonce >= lanes.nonce_text(nonce),
+            INTENTS.c.state.in_(_EXECUTED),
+        )
+        return await self._many(select(INTENTS).where(at_or_past).order_by(INTENTS.c.nonce, INTENTS.c.seq).limit(2))
+
+    async def fences_of(self, intent_id: str) -> list[Intent]:
+        return await self._many(select(INTENTS).where(INTENTS.c.fences == intent_id).order_by(INTENTS.c.seq))
 
     async def _one(self, query: Select[*tuple[object, ...]]) -> Intent | None:
         found = await self._many(query)
@@ -105,7 +139,9 @@ def _create(connection: Connection, rows: list[dict[str, object]]) -> None:
         ) from error
 
 
-def _approve(connection: Connection, grant: Grant, intent_ids: Sequence[str], now: float) -> None:
+def _approve(
+    connection: Connection, grant: Grant, intent_ids: Sequence[str], now: float, reservation: Reservation | None
+) -> None:
     try:
         connection.execute(insert(GRANTS), _grant_row(grant, now))
     except IntegrityError as error:
@@ -119,11 +155,13 @@ def _approve(connection: Connection, grant: Grant, intent_ids: Sequence[str], no
         if approved.rowcount != 1:
             raise _moved(intent_id, _state(connection, intent_id), "approved")
         connection.execute(insert(GRANT_STEPS), {"grant_id": grant.grant_id, "intent_id": intent_id})
+    if reservation is not None:
+        budgets.reserve(connection, reservation, grant.chain_id, grant.signer_id, intent_ids)
 
 
 def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
     step = connection.execute(
-        select(GRANT_STEPS.c.consumed_at, GRANTS.c.expires_at)
+        select(GRANT_STEPS.c.consumed_at, GRANTS.c.expires_at, GRANTS.c.voided_at)
         .join(GRANTS, GRANTS.c.grant_id == GRANT_STEPS.c.grant_id)
         .where(and_(GRANT_STEPS.c.grant_id == grant_id, GRANT_STEPS.c.intent_id == intent_id))
     ).first()
@@ -131,6 +169,12 @@ def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed:
         raise _used(grant_id, f"does not cover intent {intent_id}; ask for an approval")
     if step.consumed_at is not None:
         raise _used(grant_id, f"was used for intent {intent_id}; look at what became of it")
+    if step.voided_at is not None:
+        raise LedgerConflict(
+            "grant_void",
+            f"grant {grant_id} was given before the ledger was restored from a backup; ask for a new approval",
+            details={"grant_id": grant_id, "intent_id": intent_id},
+        )
     if now >= step.expires_at:
         raise LedgerConflict(
             "grant_expired",
@@ -138,11 +182,17 @@ def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed:
             details={"grant_id": grant_id, "intent_id": intent_id},
         )
     intent = connection.execute(
-        select(INTENTS.c.state, INTENTS.c.chain_id, INTENTS.c.signer_id).where(INTENTS.c.intent_id == intent_id)
+        select(INTENTS.c.state, INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.fences).where(
+            INTENTS.c.intent_id == intent_id
+        )
     ).one()
     if intent.state != "approved":
         raise _moved(intent_id, intent.state, "signed")
-    _raise_nonce(connection, intent.chain_id, intent.signer_id, signed)
+    if intent.fences is None:
+        lane = Lane(intent.chain_id, AccountId(intent.signer_id), signed.public_key, signed.nonce_index)
+        lanes.take_nonce(connection, lane, signed.nonce)
+    else:
+        _check_fence(connection, intent_id, intent.fences, signed)
     connection.execute(
         update(GRANT_STEPS)
         .where(and_(GRANT_STEPS.c.grant_id == grant_id, GRANT_STEPS.c.intent_id == intent_id))
@@ -157,30 +207,30 @@ def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed:
             tx_hash=str(signed.tx_hash),
             data=signed.data,
             public_key=str(signed.public_key),
-            nonce=_nonce_text(signed.nonce),
+            nonce=lanes.nonce_text(signed.nonce),
+            nonce_index=signed.nonce_index,
             reference_hash=str(signed.reference_hash),
             reference_height=signed.reference_height,
         )
     )
 
 
-def _raise_nonce(connection: Connection, chain_id: str, signer_id: str, signed: Signed) -> None:
-    last = _last_nonce(connection, chain_id, signer_id, signed.public_key)
-    if signed.nonce <= last:
+def _check_fence(connection: Connection, intent_id: str, fenced: str, signed: Signed) -> None:
+    """A fence has the key and nonce of an intent that is still open."""
+    target = connection.execute(select(INTENTS).where(INTENTS.c.intent_id == fenced)).first()
+    found = None if target is None else _intent(target)
+    if (
+        found is None
+        or found.signed is None
+        or found.state not in UNSETTLED
+        or (found.signed.public_key, found.signed.nonce_index, found.signed.nonce)
+        != (signed.public_key, signed.nonce_index, signed.nonce)
+    ):
         raise LedgerConflict(
-            "nonce_taken",
-            f"nonce {signed.nonce} of {signed.public_key} ({signer_id}) is not above {last}; sign again with a higher one",
-            details={"nonce": str(signed.nonce), "last": str(last), "public_key": str(signed.public_key)},
+            "fence_void",
+            f"intent {fenced} is not open any more, or has another key or nonce: the fence {intent_id} is not needed",
+            details={"intent_id": intent_id, "fences": fenced},
         )
-    connection.execute(
-        _RAISE_NONCE,
-        {
-            "chain_id": chain_id,
-            "signer_id": signer_id,
-            "public_key": str(signed.public_key),
-            "nonce": _nonce_text(signed.nonce),
-        },
-    )
 
 
 def _move(connection: Connection, intent_id: str, to: IntentState, now: float, outcome: str | None) -> None:
@@ -196,15 +246,6 @@ def _move(connection: Connection, intent_id: str, to: IntentState, now: float, o
     connection.execute(
         update(INTENTS).where(INTENTS.c.intent_id == intent_id).values(state=to, updated_at=now, outcome=outcome)
     )
-
-
-def _last_nonce(connection: Connection, chain_id: str, signer_id: str, public_key: PublicKey) -> int:
-    query = select(NONCES.c.nonce).where(
-        and_(
-            NONCES.c.chain_id == chain_id, NONCES.c.signer_id == str(signer_id), NONCES.c.public_key == str(public_key)
-        )
-    )
-    return int(connection.execute(query).scalar() or 0)
 
 
 def _state(connection: Connection, intent_id: str) -> str | None:
@@ -224,10 +265,6 @@ def _used(grant_id: str, what: str) -> LedgerConflict:
     return LedgerConflict("grant_used", f"grant {grant_id} {what}", details={"grant_id": grant_id})
 
 
-def _nonce_text(nonce: int) -> str:
-    return str(nonce).zfill(NONCE_DIGITS)
-
-
 def _new_row(intent: Intent) -> dict[str, object]:
     return {
         "intent_id": intent.intent_id,
@@ -243,6 +280,7 @@ def _new_row(intent: Intent) -> dict[str, object]:
         "state": "planned",
         "created_at": intent.created_at,
         "updated_at": intent.updated_at,
+        "fences": intent.fences,
     }
 
 
@@ -285,6 +323,7 @@ def _intent(row: Row[*tuple[object, ...]]) -> Intent:
             nonce=int(found["nonce"]),
             reference_hash=CryptoHash(found["reference_hash"]),
             reference_height=found["reference_height"],
+            nonce_index=found["nonce_index"],
         )
     return Intent(
         intent_id=found["intent_id"],
@@ -301,4 +340,6 @@ def _intent(row: Row[*tuple[object, ...]]) -> Intent:
         signed=signed,
         expected=EFFECTS.validate_json(found["expected"]),
         outcome=None if found["outcome"] is None else OUTCOME.validate_json(found["outcome"]),
+        fences=found["fences"],
+        review=found["review"],
     )

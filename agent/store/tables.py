@@ -76,6 +76,7 @@ GRANTS: Final = Table(
     Column("channel", Text, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("granted_at", Float, nullable=False),
+    Column("voided_at", Float),
 )
 
 INTENTS: Final = Table(
@@ -103,9 +104,14 @@ INTENTS: Final = Table(
     Column("reference_hash", Text),
     Column("reference_height", Integer),
     Column("outcome", Text),
+    Column("nonce_index", Integer),
+    Column("fences", Text),
+    Column("review", Text),
     Index("intents_by_request", "request_id", "step"),
     Index("intents_by_state", "state"),
     Index("intents_by_calls", "calls_hash"),
+    Index("intents_by_lane", "signer_id", "public_key", "nonce"),
+    Index("intents_by_fenced", "fences", sqlite_where=text("fences IS NOT NULL")),
 )
 
 GRANT_STEPS: Final = Table(
@@ -127,6 +133,50 @@ NONCES: Final = Table(
     Column("nonce", Text, nullable=False),
     PrimaryKeyConstraint("chain_id", "signer_id", "public_key"),
 )
+"""The highest nonce of each lane; `public_key` is the lane's name, with `#` and an index for a gas key's."""
+
+FOREIGN_USES: Final = Table(
+    "foreign_uses",
+    METADATA,
+    Column("seq", Integer, primary_key=True),
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("known_nonce", Text, nullable=False),
+    Column("chain_nonce", Text, nullable=False),
+    Column("found_at", Float, nullable=False),
+    Column("acknowledged_at", Float),
+    Index(
+        "foreign_uses_open",
+        "chain_id",
+        "signer_id",
+        "public_key",
+        unique=True,
+        sqlite_where=text("acknowledged_at IS NULL"),
+    ),
+)
+"""Lanes whose nonce on chain was above every one of ours; blocked until acknowledged."""
+
+SIGNED_MESSAGES: Final = Table(
+    "signed_messages",
+    METADATA,
+    Column("message_id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("max_block_height", Integer),
+    Column("grant_id", Text, ForeignKey("grants.grant_id"), nullable=False, unique=True),
+    Column("digest", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("issued_at", Float, nullable=False),
+    Index("signed_messages_by_request", "request_id"),
+)
+"""NEP-413 messages and delegate actions that were signed; each can move money, each took a grant."""
 
 CARDS: Final = Table(
     "cards",
@@ -146,6 +196,45 @@ CARDS: Final = Table(
     Index("cards_by_turn", "key_id", "turn_hash"),
     Index("cards_pending", "key_id", sqlite_where=text("status = 'pending'")),
 )
+
+APPROVALS: Final = Table(
+    "approvals",
+    METADATA,
+    Column("request_id", Text, ForeignKey("cards.request_id"), nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    PrimaryKeyConstraint("request_id", "identity"),
+)
+"""Who has approved a card that needs more than one; each identity counts once."""
+
+SPENDING: Final = Table(
+    "spending",
+    METADATA,
+    Column("seq", Integer, primary_key=True),
+    Column("intent_id", Text, ForeignKey("intents.intent_id"), nullable=False),
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("units", Text, nullable=False),
+    Column("free", Boolean, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("state", Text, nullable=False),
+    Index("spending_by_token", "chain_id", "signer_id", "token", "at"),
+    Index("spending_by_intent", "intent_id"),
+)
+"""What each transaction has `reserved` or `spent` of NEAR or a token (`released`: it is dead); units with 39 digits."""
+
+KNOWN_ACCOUNTS: Final = Table(
+    "known_accounts",
+    METADATA,
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    PrimaryKeyConstraint("chain_id", "signer_id", "account_id"),
+)
+"""Whom a signer has paid or called before, with a final outcome."""
 
 WRONG_CODES: Final = Table(
     "wrong_codes",

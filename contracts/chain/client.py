@@ -1,29 +1,27 @@
 """The way of a call to the chain: views, and changes that are executed at most once (DESIGN law 2)."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
-from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
+import structlog
 
 from contracts.calls import Grant, ViewCall
+from contracts.chain.agreement import lane_nonce
 from contracts.chain.delivery import ENDED, Delivery, SendSettings
-from contracts.chain.ledger import OPEN, Intent, Ledger, Signed
-from contracts.chain.nonce import Lane, Turns, next_nonce
-from contracts.chain.outcome import Effect, Failed, Outcome, ViewReturned
-from contracts.chain.prechecks import check_funds, check_gas, check_key
+from contracts.chain.lanes import LaneChoice, Lanes
+from contracts.chain.ledger import OPEN, UNSETTLED, Intent, Lane, LaneRecord, Ledger, Signed
+from contracts.chain.outcome import Effect, Failed, Outcome, Unconfirmed, ViewReturned
+from contracts.chain.preparing import Preparer
 from contracts.chain.rpc import RpcClient
-from contracts.chain.rpc_types import AccessKeyView, BlockRef
+from contracts.chain.rpc_types import BlockRef
+from contracts.chain.turns import Turns
 from contracts.chain.views import run_view
-from contracts.errors import ContractsError, InvalidInput, LedgerConflict, RpcError, SigningError
+from contracts.errors import ContractsError, LedgerConflict, RpcError, SigningError
 from contracts.signing.signer import Signer
-from contracts.signing.transaction import SignedTransaction, Transaction, encode_transaction, signed_transaction
-from contracts.types import CryptoHash, PublicKey
 
-_NONCE_ATTEMPTS: Final = 3
-"""How often bytes are thrown away because another process took the nonce."""
+log = structlog.get_logger()
 
 
 def no_kill(_name: str) -> None:
@@ -34,8 +32,9 @@ class ChainClient:
     """One client for a ledger and a list of nodes.
 
     `execute` signs an approved intent once, keeps the bytes, sends them and follows them to their end; `settle` goes on
-    with bytes of an earlier time and never signs. One transaction per key is under way at a time, others queue up. A
-    cancelled call leaves its intent as it stands in the ledger; `settle` finishes it.
+    with bytes of an earlier time and never signs; `fence` ends an intent of unknown end by taking its nonce. One
+    transaction is under way in a lane at a time, others queue up. A cancelled call leaves its intent as it stands in the
+    ledger; `settle` finishes it.
 
     Kill points, called with their name: `before_sign`, `after_sign`, `after_signed_stored`, `after_sending_stored`,
     `after_socket_write`, `after_answer`, `after_final_stored`.
@@ -53,12 +52,13 @@ class ChainClient:
     ) -> None:
         self._rpc = rpc
         self._ledger = ledger
-        self._signer = signer
         self._clock = clock
         self._kill_point = kill_point
+        self._preparer = Preparer(rpc, ledger, signer, operators=settings.operators, clock=clock, kill_point=kill_point)
         self._delivery = Delivery(rpc, ledger, clock=clock, settings=settings, kill_point=kill_point)
+        self._choice = LaneChoice(rpc, signer, monotonic=time.monotonic, limit=settings.lanes)
         self._intents = Turns[str]()
-        self._lanes = Turns[Lane]()
+        self._lanes = Lanes()
 
     async def view(self, call: ViewCall, at: BlockRef = "final") -> ViewReturned:
         """The answer to a view call, JSON where it is JSON. RpcError."""
@@ -90,121 +90,131 @@ class ChainClient:
 
     async def settle_open(self) -> list[Intent]:
         """At the start: settle every intent with signed bytes and no end; returns them as they are afterwards."""
-        open_intents = await self._ledger.in_states(OPEN)
+        return await self._settle_all(await self._ledger.in_states(OPEN))
+
+    async def settle_idle(self, limit: int) -> list[Intent]:
+        """Look up what is sent and not at its end, apart from what is being followed; at most `limit`, the oldest looked at
+        last. Returns those that came to an end.
+        """
+        waiting = [one for one in await self._ledger.in_states(UNSETTLED) if not self._intents.held(one.intent_id)]
+        waiting.sort(key=lambda intent: intent.updated_at, reverse=True)
+        settled = await self._settle_all(waiting[:limit])
+        return [intent for intent in settled if intent.state in ENDED]
+
+    async def fence(self, target: Intent, fence: Intent, grant: Grant) -> tuple[Outcome, Outcome]:
+        """Take the nonce of an intent whose end is not known by an approved transaction of no consequence.
+
+        Returns what became of the target and of the fence: exactly one of the two can ever be executed. Where the target has
+        ended meanwhile, the fence is abandoned unsent. LedgerConflict for a target that was never signed.
+        """
+        async with self._intents.hold(fence.intent_id), self._intents.hold(target.intent_id):
+            stored = await self._stored(target.intent_id)
+            lane = stored.lane
+            if stored.signed is None or lane is None:
+                raise _never_signed(stored)
+            async with self._lanes.hold(lane):
+                if stored.state in ENDED:
+                    gone = LedgerConflict(
+                        "fence_void", f"transaction {stored.signed.tx_hash} has ended: {stored.state}"
+                    )
+                    return self._ended(stored), await self._abandon(fence, gone)
+                try:
+                    signed = await self._preparer.sign(fence, grant, lane, nonce=stored.signed.nonce)
+                except ContractsError as error:
+                    return await self._take_up(stored, stored.signed), await self._abandon(fence, error)
+                self._kill_point("after_signed_stored")
+                signed_fence = replace(fence, state="signed", signed=signed)
+                outcome = await self._delivery.send_new(signed_fence, signed, fence.expected, rival=stored)
+                # What the fence's end proves about the target, or the other way round, is written down at once.
+                now = await self._stored(target.intent_id)
+                if now.state in ENDED:
+                    return self._ended(now), outcome
+                return await self._take_up(now, stored.signed), outcome
+
+    async def check_lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
+        """Compare every known lane's nonce on chain with the ledger's; returns those that something else has used.
+
+        A lane that cannot be read now is compared before its next signature.
+        """
+        blocked: list[tuple[Lane, LaneRecord]] = []
+        for lane, known in await self._ledger.lanes(chain_id):
+            try:
+                on_chain = await lane_nonce(self._rpc, lane, "final")
+            except RpcError as error:
+                log.warning("lane_not_compared", account_id=lane.signer_id, lane=lane.name, code=error.code)
+                continue
+            record = known
+            if on_chain is not None and on_chain > known.nonce:
+                record = await self._ledger.observe(lane, on_chain, self._clock())
+            if record.foreign is not None:
+                blocked.append((lane, record))
+        return blocked
+
+    async def acknowledge(self, lane: Lane) -> LaneRecord:
+        """Go on with a lane that something else has used, above its nonce at this moment. RpcError."""
+        on_chain = await lane_nonce(self._rpc, lane, "final")
+        await self._ledger.acknowledge(lane, on_chain or 0, self._clock())
+        return await self._ledger.lane(lane)
+
+    async def _settle_all(self, intents: list[Intent]) -> list[Intent]:
         async with asyncio.TaskGroup() as group:
-            for intent in open_intents:
+            for intent in intents:
                 group.create_task(self.settle(intent), name=f"settle {intent.intent_id}")
-        return [await self._stored(intent.intent_id) for intent in open_intents]
+        return [await self._stored(intent.intent_id) for intent in intents]
 
     async def _execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...]) -> Outcome:
         try:
-            key = await self._pick_key(intent)
+            lanes = await self._choice.lanes(intent.chain_id, intent.signer_id, intent.call)
         except ContractsError as error:
             return await self._abandon(intent, error)
-        async with self._lanes.hold(Lane(intent.chain_id, intent.signer_id, key)):
-            try:
-                signed = await self._sign(intent, grant, key)
-            except ContractsError as error:
-                return await self._abandon(intent, error)
-            self._kill_point("after_signed_stored")
-            return await self._delivery.send_new(replace(intent, state="signed", signed=signed), signed, expected)
+        while True:
+            async with self._lanes.hold(*lanes) as lane:
+                try:
+                    signed = await self._preparer.sign(intent, grant, lane)
+                except ContractsError as error:
+                    self._choice.forget(lane)
+                    lanes = tuple(other for other in lanes if other != lane)
+                    if error.code == "key_blocked" and lanes:
+                        continue
+                    return await self._abandon(intent, error)
+                self._kill_point("after_signed_stored")
+                new = replace(intent, state="signed", signed=signed)
+                outcome = await self._delivery.send_new(new, signed, expected)
+                self._lanes.mark(lane, clogged=isinstance(outcome, Unconfirmed))
+                return outcome
 
     async def _settle(self, intent: Intent) -> Outcome:
         if intent.state in ENDED and intent.outcome is not None:
             return intent.outcome
-        signed = intent.signed
-        if intent.state not in OPEN or signed is None:
-            raise LedgerConflict(
-                "state_moved",
-                f"intent {intent.intent_id} is {intent.state}: there are no signed bytes to settle",
-                details={"intent_id": intent.intent_id, "state": intent.state},
-            )
-        async with self._lanes.hold(Lane(intent.chain_id, intent.signer_id, signed.public_key)):
+        signed, lane = intent.signed, intent.lane
+        if intent.state not in OPEN or signed is None or lane is None:
+            raise _never_signed(intent)
+        async with self._lanes.hold(lane):
             if intent.state != "signed":
-                return await self._delivery.take_up(intent, signed)
+                return await self._take_up(intent, signed)
             grant = None if intent.grant_id is None else await self._ledger.grant(intent.grant_id)
             if grant is None or self._clock() >= grant.expires_at:
                 expired = SigningError("grant_expired", "it was signed, never sent, and its approval has expired")
                 return await self._abandon(intent, expired)
             return await self._delivery.send_new(intent, signed, intent.expected)
 
+    async def _take_up(self, intent: Intent, signed: Signed) -> Outcome:
+        """Follow bytes of an earlier time, and remember whether their lane is free of doubt."""
+        outcome = await self._delivery.take_up(intent, signed)
+        if intent.lane is not None:
+            self._lanes.mark(intent.lane, clogged=isinstance(outcome, Unconfirmed))
+        return outcome
+
+    def _ended(self, intent: Intent) -> Outcome:
+        if intent.outcome is None:
+            raise LedgerConflict("no_outcome", f"intent {intent.intent_id} is {intent.state} without an outcome")
+        return intent.outcome
+
     async def _stored(self, intent_id: str) -> Intent:
         stored = await self._ledger.get(intent_id)
         if stored is None:
             raise LedgerConflict("unknown_intent", f"intent {intent_id} is not in the ledger")
         return stored
-
-    async def _pick_key(self, intent: Intent) -> PublicKey:
-        """A key that the signer holds and that may sign the call, the only one unasked."""
-        keys = await self._signer.public_keys(intent.signer_id)
-        if len(keys) == 1:
-            return keys[0]
-        refusal: ContractsError = SigningError(
-            "no_key", f"no key of {intent.signer_id} is in the credentials folder; import one with `keys import`"
-        )
-        for key in keys:
-            try:
-                check_key(intent.call, await self._rpc.access_key(intent.signer_id, key))
-            except (InvalidInput, RpcError) as error:
-                refusal = error
-            else:
-                return key
-        raise refusal
-
-    async def _sign(self, intent: Intent, grant: Grant, key: PublicKey) -> Signed:
-        """Sign, unsent, and store the bytes in one ledger transaction; on a conflict they are thrown away."""
-        for attempt in range(_NONCE_ATTEMPTS):
-            view, nonce = await self._prepare(intent, key)
-            self._kill_point("before_sign")
-            transaction = await self._signature(intent, grant, key, nonce, view.block_hash)
-            self._kill_point("after_sign")
-            signed = Signed(
-                tx_hash=transaction.tx_hash,
-                data=transaction.data,
-                public_key=key,
-                nonce=nonce,
-                reference_hash=view.block_hash,
-                reference_height=view.block_height,
-            )
-            try:
-                await self._ledger.store_signed(intent.intent_id, grant.grant_id, signed, self._clock())
-            except LedgerConflict as error:
-                if error.code != "nonce_taken" or attempt + 1 == _NONCE_ATTEMPTS:
-                    raise
-            else:
-                return signed
-        raise AssertionError("the loop returns or raises")
-
-    async def _prepare(self, intent: Intent, key: PublicKey) -> tuple[AccessKeyView, int]:
-        """The key at a final block and the nonce to use, after the checks that a node would make too."""
-        config = await self._rpc.protocol_config()
-        if config.chain_id != intent.chain_id:
-            raise InvalidInput(
-                "wrong_chain",
-                f"approved for chain {intent.chain_id}, the RPC node serves {config.chain_id}; nothing was signed",
-            )
-        view = await self._rpc.access_key(intent.signer_id, key)
-        check_key(intent.call, view)
-        check_gas(intent.call, config)
-        account = await self._rpc.account(intent.signer_id, view.block_hash)
-        check_funds(intent.signer_id, intent.call, account, config, await self._rpc.gas_price())
-        lane = Lane(intent.chain_id, intent.signer_id, key)
-        return view, await next_nonce(self._ledger, lane, on_chain=view.nonce, height=view.block_height)
-
-    async def _signature(
-        self, intent: Intent, grant: Grant, key: PublicKey, nonce: int, block_hash: CryptoHash
-    ) -> SignedTransaction:
-        transaction = Transaction(
-            intent.signer_id, key, nonce, intent.call.receiver_id, block_hash, intent.call.actions
-        )
-        unsigned = encode_transaction(transaction)
-        signature = await self._signer.sign(unsigned, grant)
-        signed = signed_transaction(transaction, unsigned, signature)
-        try:
-            VerifyKey(key.raw).verify(signed.tx_hash.raw, signature)
-        except (BadSignatureError, ValueError):
-            raise SigningError("bad_signature", f"the signer's signature is not one of key {key}") from None
-        return signed
 
     async def _abandon(self, intent: Intent, error: ContractsError) -> Outcome:
         outcome = Failed(_stage(error), error.code, error.message)
@@ -229,3 +239,11 @@ def _stage(error: ContractsError) -> str:
             return "rpc"
         case _:
             return "check"
+
+
+def _never_signed(intent: Intent) -> LedgerConflict:
+    return LedgerConflict(
+        "state_moved",
+        f"intent {intent.intent_id} is {intent.state}: there are no signed bytes to settle",
+        details={"intent_id": intent.intent_id, "state": intent.state},
+    )

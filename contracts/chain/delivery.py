@@ -11,11 +11,12 @@ instance after another transaction of the same key was included.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 
-from contracts.chain.ledger import TRANSITIONS, Intent, IntentState, Ledger, Signed
+from contracts.chain.agreement import Operators
+from contracts.chain.ledger import TRANSITIONS, Intent, IntentState, Lane, Ledger, Signed
 from contracts.chain.outcome import (
     DeathProof,
     Effect,
@@ -27,7 +28,7 @@ from contracts.chain.outcome import (
     Unconfirmed,
 )
 from contracts.chain.outcome_reader import read_outcome
-from contracts.chain.proofs import Operators, prove_dead
+from contracts.chain.proofs import prove_dead
 from contracts.chain.rpc import RpcClient
 from contracts.chain.tx_answer import TxAnswer
 from contracts.errors import LedgerConflict, RpcError
@@ -35,13 +36,13 @@ from contracts.errors import LedgerConflict, RpcError
 log = structlog.get_logger()
 
 ENDED: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
-_BURIAL: Final[dict[str, IntentState]] = {"expired": "expired", "nonce_passed": "fenced"}
+_BURIAL: Final[dict[str, IntentState]] = {"expired": "expired", "nonce_passed": "fenced", "fenced": "fenced"}
 
 
 @dataclass(frozen=True, slots=True)
 class SendSettings:
     operators: int = 2
-    """How many operators must agree that bytes are dead; 1 on localnet."""
+    """How many operators must agree on the signer's state, and that bytes are dead; 1 on localnet."""
     confirm_timeout_s: float = 60.0
     """How long a new transaction is followed before it is `unconfirmed`."""
     settle_timeout_s: float = 15.0
@@ -50,6 +51,8 @@ class SendSettings:
     """Pause between look-ups."""
     resend_s: float = 3.0
     """Pause between sends of the same bytes, and between attempts at a proof."""
+    lanes: int = 8
+    """How many transactions of one account are under way side by side, where it has that many keys."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,14 @@ class _Pursuit:
     """A final answer whose receipts could not be read yet, and who gave it."""
     everyone_answered: bool = False
     """In the last look-up every operator said that it does not know the hash."""
+    rival: Intent | None = None
+    """The intent that these bytes fence: only one of the two can be executed."""
+
+    @property
+    def lane(self) -> Lane:
+        """Where the bytes stand."""
+        signed = self.signed
+        return Lane(self.intent.chain_id, self.intent.signer_id, signed.public_key, signed.nonce_index)
 
 
 class Delivery:
@@ -93,8 +104,13 @@ class Delivery:
         self._settings = settings
         self._kill_point = kill_point
 
-    async def send_new(self, intent: Intent, signed: Signed, expected: tuple[Effect, ...]) -> Outcome:
-        """Follow bytes that were just stored as `signed`: `sending` on disk, then the socket, then to their end."""
+    async def send_new(
+        self, intent: Intent, signed: Signed, expected: tuple[Effect, ...], *, rival: Intent | None = None
+    ) -> Outcome:
+        """Follow bytes that were just stored as `signed`: `sending` on disk, then the socket, then to their end.
+
+        With `rival`, the intent that these bytes fence, that one is looked up as well: its end can be theirs.
+        """
         await self._ledger.move(intent.intent_id, "sending", self._clock())
         self._kill_point("after_sending_stored")
         now = asyncio.get_running_loop().time()
@@ -108,6 +124,7 @@ class Delivery:
                 give_up_at=now + self._settings.confirm_timeout_s,
                 next_send_at=now,
                 next_proof_at=now,
+                rival=rival,
             )
         )
 
@@ -238,8 +255,16 @@ class Delivery:
         if loop.time() < pursuit.next_proof_at:
             return None
         pursuit.next_proof_at = loop.time() + self._settings.resend_s
+        lane = pursuit.lane
+        if pursuit.rival is not None:
+            await self._end_if_final(pursuit.rival)
+        executed = await self._ledger.executed_from(lane, pursuit.signed.nonce)
         proof = await prove_dead(
-            pursuit.signed, pursuit.intent.signer_id, self._operators, needed=self._settings.operators
+            pursuit.signed,
+            lane,
+            self._operators,
+            needed=self._settings.operators,
+            fence=executed[0].signed if executed else None,
         )
         if proof is None:
             return await self._give_up(pursuit) if _nothing_to_wait_for(pursuit) else None
@@ -247,6 +272,26 @@ class Delivery:
         await self._end(pursuit, _BURIAL[proof.reason], outcome)
         log.info("tx_proven_dead", tx_hash=pursuit.signed.tx_hash, reason=proof.reason, block_height=proof.block_height)
         return outcome
+
+    async def _end_if_final(self, intent: Intent) -> None:
+        """Store the end of an intent that an operator calls final; otherwise leave it as it is."""
+        stored = await self._ledger.get(intent.intent_id)
+        if stored is None or stored.signed is None or stored.state in ENDED:
+            return
+        now = asyncio.get_running_loop().time()
+        look = _Pursuit(
+            stored,
+            stored.signed,
+            stored.expected,
+            may_send=False,
+            ambiguous=True,
+            give_up_at=now,
+            next_send_at=now,
+            next_proof_at=now,
+        )
+        found = await self._look_up(look)
+        if found is not None and found[0].final:
+            await self._finish(look, *found)
 
     async def _give_up(self, pursuit: _Pursuit) -> Outcome:
         """Say that it is not known. Bytes and hash stay in the ledger."""
@@ -323,7 +368,15 @@ def _dead(pursuit: _Pursuit, proof: DeathProof) -> Failed:
     error = pursuit.trouble
     refused = error is not None and _refused(error)
     code = str(error.details.get("kind")) if error is not None and refused else proof.reason
-    why = "it expired" if proof.reason == "expired" else "its nonce can no longer be used"
+    match proof.reason:
+        case "expired":
+            why = "it expired"
+        case "nonce_passed":
+            why = "its nonce can no longer be used"
+        case "fenced":
+            why = f"transaction {proof.fence_hash} took its nonce"
+        case _:
+            assert_never(proof.reason)
     told = f"{error.message}; " if error is not None and refused else ""
     message = (
         f"{told}transaction {pursuit.signed.tx_hash} was not executed and never will be: {why} "

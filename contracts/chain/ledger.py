@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
 from contracts.calls import ChangeCall, Grant
+from contracts.chain.budget import Reservation
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey
@@ -63,6 +64,40 @@ class Signed:
     reference_hash: CryptoHash
     reference_height: int
     """Height of the block whose hash is in the transaction; validity counts from here."""
+    nonce_index: int | None = None
+    """Which of a gas key's nonces it takes; None for any other key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """An order of nonces on one chain: a key's own, or one of a gas key's."""
+
+    chain_id: str
+    signer_id: AccountId
+    public_key: PublicKey
+    nonce_index: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The key, with `#` and the index where it is a gas key's."""
+        return str(self.public_key) if self.nonce_index is None else f"{self.public_key}#{self.nonce_index}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignUse:
+    """A key's nonce on chain is above every nonce that the ledger knows: something else signed with it."""
+
+    known_nonce: int
+    chain_nonce: int
+    found_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRecord:
+    nonce: int
+    """The highest that was ever stored or seen; 0 for a lane that is not known."""
+    foreign: ForeignUse | None = None
+    """Not acknowledged yet: nothing is signed in this lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +119,16 @@ class Intent:
     outcome: Outcome | None = None
     expected: tuple[Effect, ...] = ()
     """What the plan says this step moves; kept with the intent so that it is checked after a restart too."""
+    fences: str | None = None
+    """The intent whose key and nonce this one takes, so that only one of the two can ever be executed."""
+    review: str | None = None
+    """Why a person has to look at it (`restored`): it is looked up on chain, and never signed or sent again by itself."""
+
+    @property
+    def lane(self) -> Lane | None:
+        """Where its bytes stand; None before it is signed."""
+        signed = self.signed
+        return None if signed is None else Lane(self.chain_id, self.signer_id, signed.public_key, signed.nonce_index)
 
 
 class Ledger(Protocol):
@@ -93,14 +138,21 @@ class Ledger(Protocol):
         """Store new intents in state `planned`."""
         ...
 
-    async def approve(self, grant: Grant, intent_ids: Sequence[str], now: float) -> None:
-        """Store the grant and move its intents, in plan order, from `planned` to `approved`."""
+    async def approve(
+        self, grant: Grant, intent_ids: Sequence[str], now: float, reservation: Reservation | None = None
+    ) -> None:
+        """Store the grant and move its intents, in plan order, from `planned` to `approved`; all or nothing.
+
+        With a reservation its budgets are drawn on in the same transaction: LedgerConflict `over_budget`.
+        """
         ...
 
     async def store_signed(self, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
         """One transaction: consume the grant for this step, raise the key's nonce, keep the bytes, `approved` -> `signed`.
 
-        LedgerConflict `grant_used`, `grant_expired`, `nonce_taken` or `state_moved`; the caller throws the bytes away.
+        A fence takes the nonce of the intent that it fences, as long as that one is open.
+        LedgerConflict `grant_used`, `grant_expired`, `grant_void`, `nonce_taken`, `key_blocked`, `fence_void` or
+        `state_moved`; the caller throws the bytes away.
         """
         ...
 
@@ -127,6 +179,34 @@ class Ledger(Protocol):
 
     async def last_nonce(self, chain_id: str, signer_id: AccountId, public_key: PublicKey) -> int:
         """The highest nonce ever stored for a key; 0 for none."""
+        ...
+
+    async def lane(self, lane: Lane) -> LaneRecord:
+        """What is known of a lane."""
+        ...
+
+    async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
+        """Every lane that was ever used or seen on a chain."""
+        ...
+
+    async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
+        """Compare a lane's nonce on chain with what is known.
+
+        A lane that was never seen is taken as it is. One whose nonce on chain is higher was used by something else, and is
+        blocked until `acknowledge`.
+        """
+        ...
+
+    async def acknowledge(self, lane: Lane, chain_nonce: int, now: float) -> None:
+        """A person has seen the foreign use: go on above `chain_nonce`."""
+        ...
+
+    async def executed_from(self, lane: Lane, nonce: int) -> list[Intent]:
+        """Intents of a lane with this nonce or a higher one whose execution is final, lowest nonce first."""
+        ...
+
+    async def fences_of(self, intent_id: str) -> list[Intent]:
+        """What was made to fence an intent, oldest first."""
         ...
 
 

@@ -106,15 +106,18 @@ class DeathProof:
 
     `expired`: the block is past the reference block plus the validity and the key's nonce there is below the
     transaction's. `nonce_passed`: the key's nonce there is at or past the transaction's, or the key is gone, and nodes
-    that hold every block since the reference block do not know the hash.
+    that hold every block since the reference block do not know the hash. `fenced`: another transaction with the same key
+    and nonce is final, so this one cannot be, and its hash is unknown.
     """
 
-    reason: Literal["expired", "nonce_passed"]
+    reason: Literal["expired", "nonce_passed", "fenced"]
     block_height: int
     block_hash: CryptoHash
     key_nonce: int | None
     """None: the key, or its account, is gone."""
     operators: tuple[str, ...]
+    fence_hash: CryptoHash | None = None
+    """With `fenced`: the transaction that took the nonce."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,18 @@ common refusals (too little balance, a key that may not) are therefore found her
 lower bounds: what passes can still be refused.
 """
 
-from typing import Final
+from typing import Final, assert_never
 
 from contracts.calls import (
-    AddKey,
     ChangeCall,
     CreateAccount,
     DeleteAccount,
-    DeleteKey,
-    DeployContract,
     FullAccess,
     FunctionCall,
     FunctionCallAccess,
-    Stake,
     Transfer,
 )
-from contracts.chain.rpc_types import AccessKeyView, AccountView, Fee, ProtocolConfig
+from contracts.chain.rpc_types import AccessView, AccountView, Fee, GasKeyAccess, OtherAccess, ProtocolConfig
 from contracts.errors import InvalidInput
 from contracts.types import AccountId, format_near
 
@@ -28,24 +24,42 @@ ZERO_BALANCE_BYTES: Final = 770
 """NEP-448: up to this storage an account needs no balance."""
 
 
-def check_key(call: ChangeCall, key: AccessKeyView) -> None:
-    """InvalidInput with nearcore's name (`RequiresFullAccess`, `ReceiverMismatch` ...) where the key may not sign the call."""
-    match key.permission:
+def check_key(call: ChangeCall, permission: AccessView) -> None:
+    """InvalidInput with nearcore's name (`RequiresFullAccess`, `ReceiverMismatch` ...) where a key may not sign the call."""
+    match permission:
         case FullAccess():
             return
-        case FunctionCallAccess() as access:
-            _check_function_call_key(call, access)
-        case other:
+        case FunctionCallAccess():
+            _check_function_call_key(call, permission)
+        case GasKeyAccess(_, _, access):
+            if access is not None:
+                _check_function_call_key(call, access)
+        case OtherAccess(name):
             raise InvalidInput(
-                "RequiresFullAccess", f"the key's permission {other} is not one to sign transactions with"
+                "RequiresFullAccess", f"the key's permission {name} is not one to sign transactions with"
             )
+        case _:
+            assert_never(permission)
 
 
 def check_funds(
-    signer_id: AccountId, call: ChangeCall, account: AccountView, config: ProtocolConfig, gas_price: int
+    signer_id: AccountId,
+    call: ChangeCall,
+    account: AccountView,
+    config: ProtocolConfig,
+    gas_price: int,
+    permission: AccessView,
 ) -> None:
-    """InvalidInput `NotEnoughBalance` or `LackBalanceForState` where the signer cannot pay, with what is missing."""
-    cost = call.deposit + _gas(signer_id, call, config) * gas_price
+    """InvalidInput `NotEnoughBalance` or `LackBalanceForState` where the signer cannot pay, with what is missing.
+
+    A gas key pays for gas from its own balance: `NotEnoughGasKeyBalance`.
+    """
+    gas_cost = _gas(signer_id, call, config) * gas_price
+    cost = call.deposit
+    if isinstance(permission, GasKeyAccess):
+        _check_purse(permission, gas_cost)
+    else:
+        cost += gas_cost
     if cost > account.amount:
         raise InvalidInput(
             "NotEnoughBalance",
@@ -80,6 +94,16 @@ def check_gas(call: ChangeCall, config: ProtocolConfig) -> None:
         )
 
 
+def _check_purse(key: GasKeyAccess, gas_cost: int) -> None:
+    if gas_cost > key.balance:
+        raise InvalidInput(
+            "NotEnoughGasKeyBalance",
+            f"the gas key has {format_near(key.balance)} NEAR; this takes at least {format_near(gas_cost)} NEAR of gas. "
+            "Nothing was sent",
+            details={"balance": str(key.balance), "cost": str(gas_cost)},
+        )
+
+
 def _check_function_call_key(call: ChangeCall, access: FunctionCallAccess) -> None:
     match call.actions:
         case (FunctionCall() as action,):
@@ -110,7 +134,7 @@ def _gas(signer_id: AccountId, call: ChangeCall, config: ProtocolConfig) -> int:
                 fee = config.function_call_fee
             case CreateAccount():
                 fee = config.create_account_fee
-            case AddKey() | DeleteKey() | DeleteAccount() | DeployContract() | Stake():
+            case _:
                 fee = None
         if fee is not None:
             fees.append(fee)

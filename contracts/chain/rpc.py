@@ -33,6 +33,7 @@ from contracts.chain.rpc_types import (
     ChunkView,
     CodeView,
     FunctionResult,
+    GasKeyNonces,
     GasPriceView,
     ProtocolConfig,
     StateView,
@@ -140,6 +141,13 @@ class RpcClient:
         params: JsonObject = {"account_id": account_id, "public_key": public_key}
         return await self._query(AccessKeyView, "view_access_key", params, at)
 
+    async def gas_key_nonces(
+        self, account_id: AccountId, public_key: PublicKey, at: BlockRef = "final"
+    ) -> GasKeyNonces:
+        """A gas key's nonces, by their index; RpcError `UNKNOWN_ACCESS_KEY`, or what a node without gas keys answers."""
+        params: JsonObject = {"account_id": account_id, "public_key": public_key}
+        return await self._query(GasKeyNonces, "view_gas_key_nonces", params, at)
+
     async def access_keys(self, account_id: AccountId, at: BlockRef = "final") -> AccessKeyList:
         """All keys of an account; empty where it does not exist. Nodes that page their lists are read page by page."""
         page: JsonObject = {}
@@ -179,9 +187,17 @@ class RpcClient:
         """The contract's WebAssembly; RpcError `NO_CONTRACT_CODE`."""
         return await self._query(CodeView, "view_code", {"account_id": account_id}, at)
 
-    async def state(self, account_id: AccountId, prefix: bytes = b"", at: BlockRef = "final") -> StateView:
-        """Raw storage under a prefix; RpcError `TOO_LARGE_CONTRACT_STATE` above 50,000 bytes on most nodes."""
+    async def state(
+        self, account_id: AccountId, prefix: bytes = b"", at: BlockRef = "final", *, limit: int | None = None
+    ) -> StateView:
+        """Raw storage under a prefix; RpcError `TOO_LARGE_CONTRACT_STATE` above 50,000 bytes on most nodes.
+
+        Nodes that page (nearcore 2.13) answer with at most `limit` records and `last_key` where there are more, and do
+        not look at the size of the whole; others know no limit.
+        """
         params: JsonObject = {"account_id": account_id, "prefix_base64": base64.b64encode(prefix).decode()}
+        if limit is not None:
+            params["limit"] = limit
         return await self._query(StateView, "view_state", params, at)
 
     async def block(self, at: BlockRef = "final") -> BlockView:

@@ -157,6 +157,12 @@ class AccessKeyView(Answer):
     block_hash: CryptoHash
 
 
+class GasKeyNonces(Answer):
+    nonces: tuple[U64, ...]
+    block_height: U64
+    block_hash: CryptoHash
+
+
 class AccessKeyItem(Answer):
     public_key: str
     """As the node shows it: ML-DSA keys appear as `ml-dsa-65-hash:`, which cannot be turned back into the key."""
@@ -207,6 +213,7 @@ class BlockView(Answer):
     """Unix nanoseconds by the block's producer."""
     gas_price: YoctoText = Field(validation_alias=AliasPath("header", "gas_price"))
     """Yocto per unit of gas."""
+    epoch_id: CryptoHash | None = Field(default=None, validation_alias=AliasPath("header", "epoch_id"))
 
 
 class ChunkTransaction(Answer):

@@ -241,6 +241,7 @@ async def test_a_nonce_taken_by_another_wallet_is_proven_and_told(tmp_path: Path
                 world.ledger.nonces.clear()
                 await other.execute(second, second_grant)
                 world.ledger.nonces.clear()
+                del world.ledger.intents["elsewhere"]
                 return signature
 
             async def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
@@ -281,7 +282,7 @@ async def test_without_a_node_nothing_is_signed(tmp_path: Path) -> None:
         assert isinstance(outcome, Failed)
         assert (outcome.stage, outcome.code) == ("rpc", "TRANSPORT")
         assert await world.state() == "abandoned"
-        assert world.ledger.nonces == {}
+        assert world.took_no_nonce()
 
 
 async def test_what_would_be_refused_is_told_before_signing(tmp_path: Path) -> None:
@@ -337,7 +338,7 @@ async def test_a_signature_that_is_not_the_keys_is_thrown_away(tmp_path: Path) -
         outcome = await (await world.client(signer=Broken())).execute(intent, grant)
         assert isinstance(outcome, Failed)
         assert outcome.code == "bad_signature"
-        assert world.ledger.nonces == {}
+        assert world.took_no_nonce()
 
 
 async def test_grants_count_once_and_only_for_their_call(tmp_path: Path) -> None:
@@ -432,7 +433,7 @@ async def _cancel_at(world: World, place: str, nth: int) -> bool:
 
 
 PLACES = [
-    *[(f"ledger {name}", 1) for name in ("get", "last_nonce", "store_signed", "store_signed done")],
+    *[(f"ledger {name}", 1) for name in ("get", "lane", "store_signed", "store_signed done")],
     *[(f"ledger move {state}{done}", 1) for state in ("sending", "final") for done in ("", " done")],
     *[(f"rpc {name}", 1) for name in ("view_access_key", "view_account", "gas_price", "send_tx", "block")],
     ("rpc EXPERIMENTAL_protocol_config", 1),

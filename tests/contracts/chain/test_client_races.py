@@ -83,7 +83,7 @@ async def test_an_intent_that_another_process_gave_up_is_not_signed(tmp_path: Pa
         given_up = NotDone("an earlier step did not succeed")
 
         async def give_up(name: str) -> None:
-            if name == "last_nonce":
+            if name == "lane":
                 stored = world.ledger.intents["one"]
                 world.ledger.intents["one"] = replace(stored, state="abandoned", outcome=given_up)
 

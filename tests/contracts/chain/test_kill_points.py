@@ -57,7 +57,7 @@ async def test_before_the_bytes_are_stored_nothing_was_done(at: str, tmp_path: P
             await (await world.client(Killer(at))).execute(intent, grant)
         assert await world.state() == LEFT[at]
         assert await (await world.client()).settle_open() == []
-        assert world.ledger.nonces == {}
+        assert world.took_no_nonce()
         assert world.nodes[0].sends == []
 
 

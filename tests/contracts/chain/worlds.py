@@ -14,7 +14,7 @@ from contracts.chain.rpc import RpcConfig, open_rpc
 from contracts.signing.signer import KeyStoreSigner, Signer
 from contracts.types import AccountId, Yocto
 from tests.doubles import Clock, MemoryLedger, approved, key_store
-from tests.fake_nodes import FakeChain, FakeNode, serve
+from tests.fake_nodes import FIRST_NONCE, FakeChain, FakeNode, serve
 
 NEAR = 10**24
 RPC = RpcConfig(
@@ -65,6 +65,10 @@ class World:
     def moved(self) -> int:
         """Yocto that bob has gained."""
         return self.chain.balances["bob.localnet"] - self.before["bob.localnet"]
+
+    def took_no_nonce(self) -> bool:
+        """The ledger knows at most the nonces that it found on chain."""
+        return set(self.ledger.nonces.values()) <= {FIRST_NONCE}
 
     async def state(self, name: str = "one") -> str:
         intent = await self.ledger.get(name)
