@@ -14,12 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.abi import exported_methods
+from contracts.knowledge.exchange import Pool, read_page
 from contracts.types import U128_MAX, AccountId, CryptoHash, JsonObject
 
 At: TypeAlias = Literal["final"] | CryptoHash
 
 MAX_DECIMALS: Final = 38
 """More decimals than this leave no room for one whole token in u128."""
+MAX_POOLS: Final = 20_000
+POOLS_A_PAGE: Final = 400
+"""What one view can tell within its gas."""
 
 
 class AccountState(Protocol):
@@ -115,7 +119,15 @@ class CodeTextFacts:
     text: str
 
 
-FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts | ViewFacts | CodeTextFacts
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """The simple pools of an exchange with ref-exchange's interface that hold one of two tokens."""
+
+    exchange_id: AccountId
+    tokens: tuple[AccountId, AccountId]
+
+
+FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts | ViewFacts | CodeTextFacts | PoolFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +199,13 @@ class CodeTextFact:
     found: bool
 
 
-FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | ViewFact | CodeTextFact | Absent
-FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact, ViewFact, CodeTextFact)
+@dataclass(frozen=True, slots=True)
+class PoolFact:
+    pools: tuple[Pool, ...]
+
+
+FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | ViewFact | CodeTextFact | PoolFact | Absent
+FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact, ViewFact, CodeTextFact, PoolFact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +293,8 @@ async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash) -> Fa
                 return _view((await reader.call_function(contract_id, method_name, args.encode(), at)).result)
             case CodeTextFacts(contract_id, text):
                 return CodeTextFact(text.encode() in (await reader.code(contract_id, at)).code)
+            case PoolFacts():
+                return await _pools(reader, request, at)
             case _:
                 assert_never(request)
     except RpcError as error:
@@ -294,6 +313,24 @@ async def _storage(
     except ValidationError as error:
         return Absent("unreadable", f"storage of {contract_id} answers not as NEP-145: {error.error_count()} errors")
     return StorageFact(registered, bounds.min, bounds.max)
+
+
+async def _pools(reader: ChainReader, request: PoolFacts, at: CryptoHash) -> PoolFact | Absent:
+    """All pools, page by page: which of them hold a token, only the contract's whole list says."""
+    exchange_id = request.exchange_id
+    count = _json((await reader.call_function(exchange_id, "get_number_of_pools", b"{}", at)).result)
+    if not isinstance(count, int) or not 0 <= count <= MAX_POOLS:
+        return Absent("unreadable", f"{exchange_id} says it has {str(count)[:40]} pools; at most {MAX_POOLS} are read")
+    found: list[Pool] = []
+    # one page after the other: nodes refuse whoever asks for twenty at once
+    for first in range(0, count, POOLS_A_PAGE):
+        args = json.dumps({"from_index": first, "limit": POOLS_A_PAGE}).encode()
+        page = _json((await reader.call_function(exchange_id, "get_pools", args, at)).result)
+        try:
+            found += read_page(page, first, POOLS_A_PAGE, request.tokens)
+        except ValueError as error:
+            return Absent("unreadable", str(error))
+    return PoolFact(tuple(found))
 
 
 def _methods(code: bytes) -> MethodFact | Absent:

@@ -46,6 +46,13 @@ class KnownAccount(_Data):
     source: str
 
 
+class Exchange(_Data):
+    """Where swaps are made; it has ref-exchange's interface."""
+
+    contract_id: AccountId
+    source: str
+
+
 class _Explorer(_Data):
     url: str
     source: str
@@ -55,6 +62,7 @@ class _NetworkData(_Data):
     network: Network
     account_suffix: str
     explorer_tx: _Explorer | None
+    exchange: Exchange | None = None
     tokens: tuple[TokenEntry, ...]
     accounts: tuple[KnownAccount, ...]
 
@@ -69,6 +77,7 @@ class Registry:
     tokens: tuple[TokenEntry, ...]
     accounts: tuple[KnownAccount, ...]
     explorer: str | None
+    exchange: Exchange | None = None
 
     @classmethod
     def for_network(cls, network: Network) -> Self:
@@ -76,7 +85,7 @@ class Registry:
         text = resources.files("contracts.knowledge").joinpath("data", f"{network}.json").read_text(encoding="utf-8")
         data = _NetworkData.model_validate(json.loads(text))
         explorer = data.explorer_tx.url if data.explorer_tx else None
-        return cls(data.network, data.account_suffix, data.tokens, data.accounts, explorer)
+        return cls(data.network, data.account_suffix, data.tokens, data.accounts, explorer, data.exchange)
 
     @property
     def by_symbol(self) -> Mapping[str, TokenEntry]:
@@ -113,7 +122,7 @@ class Registry:
             raise InvalidInput(
                 "native_token",
                 "NEAR is the chain's own money and not a token contract: use near_balance and near_transfer, "
-                f"or {self.wrapped.name} for wrapped NEAR",
+                f"or {self.wrapped.name} for wrapped NEAR, which near_wrap makes of NEAR",
                 details={"token": text, "nearest": self.wrapped.symbol},
             )
         known = self.by_symbol.get(text.casefold()) or self.of_contract(text)

@@ -18,6 +18,11 @@ _COUNCIL: Final = ("alice.localnet", "bob.localnet", "carol.localnet")
 _TREASURY: Final = 1_000 * 10**6
 _REGISTRATION: Final = NEAR // 100
 """More than a registration costs; the token sends the rest back."""
+_POOLS: Final = (
+    (("wrap.localnet", 100_000 * NEAR), ("usdc.localnet", 500_000 * 10**6), 30),
+    (("usdc.localnet", 1_000_000 * 10**6), ("usdt.localnet", 1_000_000 * 10**6), 5),
+)
+"""Two tokens with what the exchange's pool begins with, and its fee in hundredths of a percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ def genesis_calls() -> tuple[GenesisCall, ...]:
         *_token("usdt.localnet", "Tether USD", "USDT"),
         _pool("pool.localnet", "localnet"),
         *_dao("dao.localnet", "usdc.localnet"),
+        _collection("nft.localnet", "alice.localnet"),
+        *_exchange("exchange.localnet", "localnet"),
     )
 
 
@@ -66,6 +73,8 @@ _DEPLOYED: Final = (
     ("guestbook.localnet", "guestbook", _CONTRACT_BALANCE),
     ("pool.localnet", "pool", _CONTRACT_BALANCE),
     ("dao.localnet", "dao", _CONTRACT_BALANCE),
+    ("nft.localnet", "nft", _CONTRACT_BALANCE),
+    ("exchange.localnet", "exchange", _CONTRACT_BALANCE),
 )
 
 
@@ -100,3 +109,42 @@ def _dao(dao_id: str, token_id: str) -> list[GenesisCall]:
         GenesisCall(token, "storage_deposit", registration, _REGISTRATION),
         GenesisCall(token, "ft_transfer", {"receiver_id": dao_id, "amount": str(_TREASURY)}, deposit=1),
     ]
+
+
+def _collection(collection_id: str, owner_id: str) -> GenesisCall:
+    """NFTs that the owner mints; there are none at first."""
+    metadata: JsonObject = {"spec": "nft-1.0.0", "name": "Localnet NFTs", "symbol": "LNFT"}
+    return GenesisCall(AccountId(collection_id), "new", {"owner_id": owner_id, "metadata": metadata})
+
+
+def _exchange(exchange_id: str, provider_id: str) -> list[GenesisCall]:
+    """An exchange with pools whose shares belong to its owner, who wraps NEAR and is given tokens for them."""
+    exchange, provider = AccountId(exchange_id), AccountId(provider_id)
+    tokens = list(dict.fromkeys(token_id for first, second, _ in _POOLS for token_id, _ in (first, second)))
+    calls = [
+        GenesisCall(exchange, "new", {"owner_id": provider_id}),
+        GenesisCall(exchange, "extend_whitelisted_tokens", {"tokens": [*tokens]}, 1, provider),
+        GenesisCall(exchange, "storage_deposit", {}, NEAR // 10, provider),
+    ]
+    for token_id in tokens:
+        amount = sum(part for first, second, _ in _POOLS for of, part in (first, second) if of == token_id)
+        calls += _deposited(AccountId(token_id), exchange, provider, amount)
+    for place, (first, second, fee) in enumerate(_POOLS):
+        pool: JsonObject = {"tokens": [first[0], second[0]], "fee": fee}
+        liquidity: JsonObject = {"pool_id": place, "amounts": [str(first[1]), str(second[1])]}
+        calls.append(GenesisCall(exchange, "add_simple_pool", pool, _REGISTRATION, provider))
+        calls.append(GenesisCall(exchange, "add_liquidity", liquidity, _REGISTRATION, provider))
+    return calls
+
+
+def _deposited(token: AccountId, exchange: AccountId, provider: AccountId, amount: int) -> list[GenesisCall]:
+    calls = [
+        GenesisCall(token, "storage_deposit", {"account_id": holder, "registration_only": True}, _REGISTRATION)
+        for holder in (exchange, provider)
+    ]
+    if token == AccountId("wrap.localnet"):
+        calls.append(GenesisCall(token, "near_deposit", {}, amount, provider))
+    else:
+        calls.append(GenesisCall(token, "ft_transfer", {"receiver_id": provider, "amount": str(amount)}, 1))
+    deposit: JsonObject = {"receiver_id": exchange, "amount": str(amount), "msg": ""}
+    return [*calls, GenesisCall(token, "ft_transfer_call", deposit, 1, provider)]

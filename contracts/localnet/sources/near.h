@@ -100,6 +100,12 @@ static u8 *take(size count) {
   return start;
 }
 
+/* Room for `count` values of `each` bytes that start at a multiple of 8. */
+static void *take_array(size count, size each) {
+  if (count > 65536) panic("Out of memory");
+  return (void *)(((size)take(count * each + 8) + 7) & ~(size)7);
+}
+
 static bool same(Slice a, Slice b) {
   if (a.len != b.len) return false;
   for (size i = 0; i < a.len; i++)

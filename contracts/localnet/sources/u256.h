@@ -83,5 +83,7 @@ ONCE static U256 divide(U256 a, U256 b) {
   return quotient;
 }
 
+static u128 product(u128 a, u128 b) { return as_u128(multiply(u256(a), u256(b))); }
+
 /* a * b / c, rounded down. */
 static u128 multiply_divide(u128 a, u128 b, u128 c) { return as_u128(divide(multiply(u256(a), u256(b)), u256(c))); }
