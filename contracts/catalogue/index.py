@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from contracts.catalogue import contract, keys, near, storage, tokens, transactions, wrap
+from contracts.catalogue import (
+    contract,
+    dao,
+    dao_changes,
+    keys,
+    near,
+    storage,
+    token_calls,
+    tokens,
+    transactions,
+    wrap,
+)
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
@@ -19,10 +30,15 @@ _ENTRIES: Final[tuple[AnyEntry, ...]] = (
     tokens.FT_METADATA,
     tokens.FT_TOTAL_SUPPLY,
     tokens.FT_TRANSFER,
+    token_calls.FT_TRANSFER_CALL,
     storage.STORAGE_DEPOSIT,
     storage.STORAGE_BALANCE,
     wrap.NEAR_WRAP,
     wrap.NEAR_UNWRAP,
+    dao.DAO_PROPOSALS,
+    dao.DAO_PROPOSAL,
+    dao_changes.DAO_VOTE,
+    dao_changes.DAO_PROPOSE_TRANSFER,
     contract.CONTRACT_VIEW,
     contract.CONTRACT_CALL,
     contract.CONTRACT_METHODS,

@@ -196,7 +196,7 @@ def _transfer_build(args: FtTransferArgs, facts: ChainFacts, context: BuildConte
     token, receiver_id, signer_id = args.token, args.receiver_id, context.signer_id
     decimals = token_fact(token, facts, context).decimals
     units = token_units(args.amount, token, decimals)
-    _check_parties(token, receiver_id, context)
+    check_parties(token, receiver_id, context)
     notes = list(check_receiver(receiver_id, facts, context))
     if other := context.registry.of_contract(receiver_id):
         notes.append(f"warning: {receiver_id} is the {other.name} token contract; tokens sent to it may be lost")
@@ -222,7 +222,8 @@ def _transfer_build(args: FtTransferArgs, facts: ChainFacts, context: BuildConte
     )
 
 
-def _check_parties(token: TokenEntry, receiver_id: AccountId, context: BuildContext) -> None:
+def check_parties(token: TokenEntry, receiver_id: AccountId, context: BuildContext) -> None:
+    """InvalidInput `receiver_is_token`, `receiver_is_sender`."""
     if receiver_id == token.contract_id:
         raise InvalidInput(
             "receiver_is_token",
