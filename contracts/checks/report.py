@@ -1,12 +1,17 @@
 """What pre-flight found out about a plan before anyone signs (DESIGN section 4, `PreflightReport`)."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from contracts.chain.outcome import Effect
+from contracts.chain.outcome import Effect, Units
 from contracts.types import AccountId, CryptoHash
 
 CheckResult: TypeAlias = Literal["pass", "fail", "unknown"]
+
+_BALANCE_PARTS: Final = 10
+"""A signer's balance may fall by one part in so many between card and confirmation."""
+_CHANGE_PARTS: Final = 100
+"""What a plan moves may differ by one part in so many: a swap's price moves all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,13 @@ class Balance:
 
     account_id: AccountId
     token: str
-    before: int
-    after: int
+    """`NEAR`, or the token contract's account id."""
+    before: Units
+    after: Units
+
+    @property
+    def change(self) -> int:
+        return self.after - self.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +45,24 @@ class Simulated:
     """One transaction, run on state of the report's block with what the transactions before it did."""
 
     result: Literal["success", "partial", "failure", "unknown"]
-    """`partial`: the transaction succeeds and an inner receipt fails."""
+    """`partial`: the transaction succeeds and an inner receipt fails, or it moves something else than expected."""
     reason: str | None
     """Why it fails (the contract's own message, inert) or why it is unknown."""
     logs: tuple[str, ...] = ()
+    """Of all its receipts, in order; outside text as it came."""
     effects: tuple[Effect, ...] = ()
     gas_bound: int = 0
     """Gas of the transaction and all its receipts: measured, a lower bound, with the margin added."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractSeen:
+    """A contract that the plan calls, as it was at the block."""
+
+    account_id: AccountId
+    code_hash: CryptoHash | None
+    full_access_keys: int | None
+    """Whoever holds one can replace its code; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +70,8 @@ class PreflightReport:
     """All of it at one final block. Nothing here is a guess: what could not be checked is `unknown` with its reason."""
 
     block_height: int
-    block_hash: CryptoHash
+    block_hash: CryptoHash | None
+    """None where no block could be read."""
     checks: tuple[Check, ...]
     simulated: tuple[Simulated, ...]
     """One per transaction, in order; those after a failure are left away."""
@@ -60,8 +82,65 @@ class PreflightReport:
     own_ms: float
     """Our own time, without waiting for nodes and without compiling."""
     compile_ms: float
+    contracts: tuple[ContractSeen, ...] = ()
 
     @property
     def failure(self) -> Check | None:
         """The first check that failed; a plan with one is not shown for approval."""
         return next((check for check in self.checks if check.result == "fail"), None)
+
+    @property
+    def unknowns(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.result == "unknown")
+
+
+def moved(old: PreflightReport, new: PreflightReport) -> str | None:
+    """Why a card made with the old report no longer stands, given a new one of the same calls; None where it does.
+
+    Code that is another one, an outcome or amounts that differ by more than a hundredth, a balance that lost more than
+    a tenth, a check that fails now, and a new reason to ask.
+    """
+    failure = new.failure
+    if failure is not None:
+        return failure.detail
+    codes = {seen.account_id: seen.code_hash for seen in old.contracts}
+    for seen in new.contracts:
+        if codes.get(seen.account_id, seen.code_hash) != seen.code_hash:
+            return f"the code of {seen.account_id} was replaced since the card was made"
+    for before, after in zip(old.simulated, new.simulated, strict=False):
+        if before.result != after.result:
+            return f"its simulated outcome was {before.result} and is {after.result} now"
+    reason = _moved_balance(old, new)
+    if reason is not None:
+        return reason
+    more = [reason for reason in new.asks if reason not in old.asks]
+    return more[0] if more else None
+
+
+def _moved_balance(old: PreflightReport, new: PreflightReport) -> str | None:
+    known = {(balance.account_id, balance.token): balance for balance in old.balances}
+    for balance in new.balances:
+        earlier = known.get((balance.account_id, balance.token))
+        if earlier is None:
+            continue
+        what = f"{balance.account_id} in {balance.token}"
+        if abs(balance.change - earlier.change) * _CHANGE_PARTS > abs(earlier.change):
+            return f"the plan would change {what} by {balance.change} base units now, not by {earlier.change}"
+        if earlier.change < 0 and balance.before * _BALANCE_PARTS < earlier.before * (_BALANCE_PARTS - 1):
+            return f"the balance of {what} fell from {earlier.before} to {balance.before} base units"
+    return None
+
+
+def unknown_report(reason: str, *, rpc_calls: int = 0, own_ms: float = 0.0) -> PreflightReport:
+    """The report of a pre-flight that could not be made at all."""
+    return PreflightReport(
+        block_height=0,
+        block_hash=None,
+        checks=(Check("preflight", "unknown", reason),),
+        simulated=(Simulated("unknown", reason),),
+        balances=(),
+        asks=("the plan could not be checked before signing",),
+        rpc_calls=rpc_calls,
+        own_ms=own_ms,
+        compile_ms=0.0,
+    )

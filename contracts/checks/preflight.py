@@ -1,0 +1,382 @@
+"""Would it go, as far as facts of one block can tell: keys, money, gas, receivers, registrations, code. Pure.
+
+Every question becomes a `Check`; what only a person can judge becomes a reason to ask. What was not read is `unknown`.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from contracts.calls import ChangeCall, CreateAccount, DeleteAccount, FunctionCall, FunctionCallAccess
+from contracts.chain.prechecks import ZERO_BALANCE_BYTES, check_key
+from contracts.chain.rpc_types import AccessKeyView
+from contracts.checks.moves import Move, Question, amount_of, json_of, moves_of, questions_of, registered_here
+from contracts.checks.report import Check
+from contracts.errors import InvalidInput
+from contracts.types import TGAS, AccountId, CryptoHash, PublicKey, format_near, format_units
+
+GAS_MARGIN: Final = (13, 10)
+"""What is measured leaves out what only the chain knows (touched trie nodes): 2 to 20 % on real contracts."""
+MAX_PRICE_IMPACT_BPS: Final = 300
+ASK_PRICE_IMPACT_BPS: Final = 100
+"""Hundredths of a percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotRead:
+    """It could not be read, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAccount:
+    amount: int
+    locked: int
+    storage_usage: int
+    code_hash: CryptoHash | None
+    """Of its own code or of the global contract that it uses."""
+    full_access_keys: int | None = None
+    """None: not asked."""
+
+
+Seen: TypeAlias = SeenAccount | NotRead | None
+"""None: there is no such account."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownThings:
+    """What this installation knows, by which the unknown is told."""
+
+    accounts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Contracts by id, with what they are."""
+    codes: Collection[str] = frozenset()
+    """Hashes of code whose behaviour is known."""
+    pinned: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The code hash that a contract was known to have, by account id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """All that the checks look at. Sequences are by transaction."""
+
+    signer_id: AccountId
+    calls: tuple[ChangeCall, ...]
+    accounts: Mapping[AccountId, Seen]
+    keys: Mapping[PublicKey, AccessKeyView | NotRead | None]
+    """The keys that the signer holds, as they are on chain."""
+    gas: tuple[int, ...]
+    """Bought with each transaction: fees and what is attached."""
+    gas_price: int
+    highest_gas_price: int
+    """What the chain may charge at most when it is sent; yoctoNEAR per gas."""
+    storage_amount_per_byte: int
+    answers: Mapping[tuple[int, Question], bytes | None]
+    """By place and question; None where the view failed; absent where it was not asked."""
+    measured: tuple[int, ...]
+    """Gas that the simulated transactions burnt; shorter than `calls` where the simulation ended early."""
+    known: KnownThings
+    paid_before: Callable[[AccountId], bool]
+    """Whether the signer sent something to this account earlier."""
+    price_impacts: Mapping[int, int] = field(default_factory=dict[int, int])
+    """Of swaps, by place, in hundredths of a percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    checks: tuple[Check, ...]
+    asks: tuple[str, ...]
+
+
+def judge_plan(facts: PlanFacts) -> Findings:
+    """Every check of a plan, and the reasons why a person must approve."""
+    checks: list[Check] = [*_signer_checks(facts), *_funds_checks(facts)]
+    asks: list[str] = []
+    for place, call in enumerate(facts.calls):
+        checks += _receiver_checks(facts, place, call)
+        checks += _token_checks(facts, place, call)
+        checks += _gas_checks(facts, place, call)
+        checks += _code_checks(facts, place, call)
+        checks += _price_checks(facts, place)
+        asks += _asks(facts, place, call)
+    return Findings(tuple(checks), tuple(dict.fromkeys(asks)))
+
+
+# ---- signer, key, money
+
+
+def _signer_checks(facts: PlanFacts) -> Iterator[Check]:
+    signer = facts.accounts.get(facts.signer_id, NotRead("it was not read"))
+    match signer:
+        case None:
+            yield Check(
+                "signer", "fail", f"{facts.signer_id} does not exist on this chain; nothing can be signed for it"
+            )
+            return
+        case NotRead(reason):
+            yield Check("signer", "unknown", f"{facts.signer_id} could not be read: {reason}")
+        case SeenAccount():
+            yield Check("signer", "pass", f"{facts.signer_id} exists")
+    if not facts.keys:
+        yield Check("key", "fail", f"the signer holds no key of {facts.signer_id}; import one with `keys import`")
+        return
+    for place, call in enumerate(facts.calls):
+        yield _key_check(facts, place, call)
+
+
+def _key_check(facts: PlanFacts, place: int, call: ChangeCall) -> Check:
+    """Passed where one of the keys may sign this; else the last key's refusal, or what could not be read."""
+    refusal = Check("key", "unknown", "no key could be read", place)
+    for public_key, view in facts.keys.items():
+        shown = f"{public_key[:20]}…"
+        match view:
+            case None:
+                refusal = Check("key", "fail", f"{public_key} is no access key of {facts.signer_id} (any more)", place)
+            case NotRead(reason):
+                return Check("key", "unknown", f"the key {shown} could not be read: {reason}", place)
+            case AccessKeyView():
+                try:
+                    check_key(call, view.permission)
+                except InvalidInput as error:
+                    refusal = Check("key", "fail", f"{error.message} ({error.code})", place)
+                    continue
+                short = _allowance_short(facts, place, view)
+                if short is None:
+                    return Check("key", "pass", f"the key {shown} may do this", place)
+                refusal = Check("allowance", "fail", short, place)
+    return refusal
+
+
+def _allowance_short(facts: PlanFacts, place: int, view: AccessKeyView) -> str | None:
+    """What a function-call key's allowance lacks; it pays gas only."""
+    access = view.permission
+    if not isinstance(access, FunctionCallAccess) or access.allowance is None:
+        return None
+    needed = facts.gas[place] * facts.gas_price
+    if access.allowance >= needed:
+        return None
+    return (
+        f"the key's allowance has {format_near(access.allowance)} NEAR left and the gas takes {format_near(needed)} NEAR; "
+        "add a new function-call key, or use a full-access key"
+    )
+
+
+def _funds_checks(facts: PlanFacts) -> Iterator[Check]:
+    signer = facts.accounts.get(facts.signer_id)
+    if not isinstance(signer, SeenAccount):
+        return
+    first = _needed(facts, facts.calls[:1], facts.gas_price)
+    whole = _needed(facts, facts.calls, facts.gas_price)
+    dearest = _needed(facts, facts.calls, facts.highest_gas_price)
+    held = 0
+    if signer.storage_usage > ZERO_BALANCE_BYTES and not _deletes(facts.calls):
+        held = max(0, signer.storage_usage * facts.storage_amount_per_byte - signer.locked)
+    has = f"{facts.signer_id} has {format_near(signer.amount)} NEAR"
+    kept = f", and {format_near(held)} NEAR must stay for its storage" if held else ""
+    if first + held > signer.amount:
+        missing = first + held - signer.amount
+        yield Check(
+            "balance",
+            "fail",
+            f"{has}; deposits and gas take {format_near(first)} NEAR{kept}: {format_near(missing)} NEAR are missing",
+        )
+    elif whole + held > signer.amount:
+        yield Check(
+            "balance",
+            "unknown",
+            f"{has}, the whole plan takes {format_near(whole)} NEAR{kept}: later steps need what earlier ones bring",
+        )
+    elif dearest + held > signer.amount:
+        yield Check(
+            "balance",
+            "unknown",
+            f"{has}; enough at today's gas price, not at the highest that the chain may charge in advance "
+            f"({format_near(dearest)} NEAR{kept})",
+        )
+    else:
+        yield Check("balance", "pass", f"{has}; deposits and gas take at most {format_near(dearest)} NEAR{kept}")
+
+
+def _needed(facts: PlanFacts, calls: Sequence[ChangeCall], price: int) -> int:
+    return sum(call.deposit + gas * price for call, gas in zip(calls, facts.gas, strict=False))
+
+
+def _deletes(calls: Sequence[ChangeCall]) -> bool:
+    return any(isinstance(action, DeleteAccount) for call in calls for action in call.actions)
+
+
+# ---- receivers and tokens
+
+
+def _receiver_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
+    receiver_id = call.receiver_id
+    only_here = _created_before(facts.calls, place)
+    calls_contract = any(isinstance(action, FunctionCall) for action in call.actions)
+    match facts.accounts.get(receiver_id, NotRead("it was not read")):
+        case NotRead(reason):
+            yield Check("receiver", "unknown", f"{receiver_id} could not be read: {reason}", place)
+        case None if any(isinstance(action, CreateAccount) for action in call.actions) or receiver_id in only_here:
+            yield Check("receiver", "pass", f"{receiver_id} is created by the plan", place)
+        case None if calls_contract or receiver_id.kind == "named":
+            yield Check("receiver", "fail", f"{receiver_id} does not exist; check the name", place)
+        case None:
+            yield Check(
+                "receiver", "pass", f"{receiver_id} does not exist yet and comes to life by the transfer", place
+            )
+        case SeenAccount(code_hash=None) if calls_contract and receiver_id != facts.signer_id:
+            yield Check("receiver", "fail", f"{receiver_id} has no contract that could be called", place)
+        case SeenAccount():
+            yield Check("receiver", "pass", f"{receiver_id} exists", place)
+    for move in moves_of(call):
+        if move.recipient_id not in (receiver_id, facts.signer_id):
+            yield from _recipient_check(facts, place, move)
+
+
+def _recipient_check(facts: PlanFacts, place: int, move: Move) -> Iterator[Check]:
+    recipient_id = move.recipient_id
+    match facts.accounts.get(recipient_id, NotRead("it was not read")):
+        case NotRead(reason):
+            yield Check("recipient", "unknown", f"{recipient_id} could not be read: {reason}", place)
+        case None if recipient_id.kind == "named" and recipient_id not in _created_before(facts.calls, place):
+            yield Check("recipient", "fail", f"{recipient_id} does not exist; what is sent to it is lost", place)
+        case SeenAccount(code_hash=None) if move.calls_recipient:
+            yield Check("recipient", "fail", f"{recipient_id} has no contract that could take this", place)
+        case _:
+            yield Check("recipient", "pass", f"{recipient_id} can receive", place)
+
+
+def _created_before(calls: Sequence[ChangeCall], place: int) -> set[str]:
+    """Accounts that an earlier transaction of the plan sends NEAR to or creates."""
+    return {call.receiver_id for call in calls[:place] if any(move.what == "NEAR" for move in moves_of(call))}
+
+
+def _token_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
+    token_id = call.receiver_id
+    for question in questions_of(facts.signer_id, call):
+        if (place, question) not in facts.answers:
+            yield Check(_NAMES[question.about], "unknown", f"{token_id} could not be asked", place)
+            continue
+        answer = facts.answers[place, question]
+        if question.about == "registered":
+            yield from _registration_check(place, question, answer)
+        else:
+            yield from _balance_check(place, question, answer, call)
+    for account_id in registered_here(facts.signer_id, call) & {move.recipient_id for move in moves_of(call)}:
+        yield Check("storage", "pass", f"{account_id} is registered with {token_id} by the same transaction", place)
+
+
+_NAMES: Final = {"registered": "storage", "balance": "token_balance"}
+
+
+def _registration_check(place: int, question: Question, answer: bytes | None) -> Iterator[Check]:
+    who, token_id = question.account_id, question.contract_id
+    if answer is None:
+        yield Check("storage", "unknown", f"{token_id} does not tell whether {who} is registered", place)
+    elif json_of(answer) is None:
+        yield Check(
+            "storage", "fail", f"{who} is not registered with {token_id}: add a storage_deposit for it first", place
+        )
+    else:
+        yield Check("storage", "pass", f"{who} is registered with {token_id}", place)
+
+
+def _balance_check(place: int, question: Question, answer: bytes | None, call: ChangeCall) -> Iterator[Check]:
+    who, token_id = question.account_id, question.contract_id
+    has = amount_of(json_of(answer)) if answer is not None else None
+    sent = sum(move.amount or 0 for move in moves_of(call) if move.kind == "token")
+    brings = any(isinstance(action, FunctionCall) and action.method_name == "near_deposit" for action in call.actions)
+    if has is None:
+        yield Check("token_balance", "unknown", f"{token_id} does not tell the balance of {who}", place)
+    elif sent > has and not brings:
+        yield Check(
+            "token_balance", "fail", f"{who} has {has} base units of {token_id}, {sent - has} less than is sent", place
+        )
+    else:
+        yield Check("token_balance", "pass", f"{who} has {has} base units of {token_id}", place)
+
+
+# ---- gas, code, price
+
+
+def _gas_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
+    if not call.gas:
+        return
+    if place >= len(facts.measured):
+        yield Check("gas", "unknown", "the gas that it takes was not measured", place)
+        return
+    wanted = with_margin(facts.measured[place])
+    attached = _tgas(call.gas)
+    if call.gas >= wanted:
+        yield Check("gas", "pass", f"{attached} Tgas attached, {_tgas(facts.measured[place])} measured", place)
+    else:
+        yield Check(
+            "gas",
+            "unknown",
+            f"{attached} Tgas attached, {_tgas(facts.measured[place])} measured, and the chain charges some more: "
+            f"attach {-(-wanted // TGAS)} Tgas",
+            place,
+        )
+
+
+def with_margin(gas: int) -> int:
+    return gas * GAS_MARGIN[0] // GAS_MARGIN[1]
+
+
+def _code_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
+    account = facts.accounts.get(call.receiver_id)
+    if not isinstance(account, SeenAccount) or not any(isinstance(action, FunctionCall) for action in call.actions):
+        return
+    keys = account.full_access_keys
+    if keys is None:
+        upgradable = "whether it can be replaced was not read"
+    elif keys:
+        upgradable = f"whoever holds one of its {keys} full-access keys can replace it"
+    else:
+        upgradable = "nobody has a full-access key to replace it"
+    receiver_id, pinned = call.receiver_id, facts.known.pinned.get(call.receiver_id)
+    if pinned is not None and pinned != account.code_hash:
+        yield Check("code", "unknown", f"the code of {receiver_id} is not the one that was known; {upgradable}", place)
+    elif account.code_hash in facts.known.codes or (pinned is not None and pinned == account.code_hash):
+        yield Check("code", "pass", f"{receiver_id} runs known code; {upgradable}", place)
+    else:
+        yield Check("code", "unknown", f"{receiver_id} runs code that is not known here; {upgradable}", place)
+
+
+def _price_checks(facts: PlanFacts, place: int) -> Iterator[Check]:
+    impact = facts.price_impacts.get(place)
+    if impact is None:
+        return
+    shown = f"{format_units(impact, 2)} %"
+    if impact > MAX_PRICE_IMPACT_BPS:
+        limit = format_units(MAX_PRICE_IMPACT_BPS, 2)
+        yield Check("price_impact", "fail", f"the swap moves its pool's price by {shown}; at most {limit} % go", place)
+    else:
+        yield Check("price_impact", "pass", f"the swap moves its pool's price by {shown}", place)
+
+
+# ---- what a person must see
+
+
+def _asks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[str]:
+    for move in moves_of(call):
+        recipient_id = move.recipient_id
+        if recipient_id == facts.signer_id or move.kind == "account":
+            continue
+        known = facts.known.accounts.get(recipient_id)
+        if facts.accounts.get(recipient_id, NotRead("")) is None and recipient_id.kind != "named":
+            yield f"{recipient_id} does not exist yet: a wrong character in it loses what is sent"
+        elif known is not None and not move.calls_recipient:
+            yield f"{recipient_id} is a contract ({known}): what is sent to it may be lost"
+        elif recipient_id == move.what:
+            yield f"{recipient_id} is the token's own contract: tokens sent to it are lost"
+        if not facts.paid_before(recipient_id):
+            yield f"nothing was sent to {recipient_id} before"
+    if facts.price_impacts.get(place, 0) > ASK_PRICE_IMPACT_BPS:
+        yield f"the swap moves its pool's price by {format_units(facts.price_impacts[place], 2)} %"
+    pinned, account = facts.known.pinned.get(call.receiver_id), facts.accounts.get(call.receiver_id)
+    if pinned is not None and isinstance(account, SeenAccount) and account.code_hash != pinned:
+        yield f"the code of {call.receiver_id} is not the one that was known"
+
+
+def _tgas(gas: int) -> str:
+    return format_units(gas // 10**9, 3)
