@@ -114,6 +114,8 @@ class LocalnetConfig(Section):
     finality_lag_blocks: Annotated[int, Field(ge=0, le=1000)] = 0
     heartbeat_s: Seconds = 1.0
     """An empty block is produced after this time without transactions."""
+    epoch_length_blocks: Annotated[int, Field(ge=1, le=1_000_000)] = 43_200
+    """Of a chain that is begun; one that is there keeps its own."""
 
 
 class NetworkConfig(Section):

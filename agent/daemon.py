@@ -105,6 +105,7 @@ async def open_runtime(
                     localnet_listen or config.localnet.listen,
                     finality_lag_blocks=config.localnet.finality_lag_blocks,
                     heartbeat_s=config.localnet.heartbeat_s,
+                    epoch_length_blocks=config.localnet.epoch_length_blocks,
                 )
             )
             urls = (localnet.rpc_url,)

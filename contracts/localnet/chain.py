@@ -18,6 +18,7 @@ import structlog
 
 from contracts.errors import ChainError
 from contracts.localnet.blocks import GENESIS_HEIGHT, Block, Header, QueuedReceipt, complement
+from contracts.localnet.genesis import Genesis
 from contracts.localnet.producer import BlockDraft
 from contracts.localnet.state import ChainState, History
 from contracts.localnet.store import Executed, Loaded, StoredReceipt, StoredTransaction
@@ -43,6 +44,8 @@ class BlockStore(Protocol):
     def commit(self, block: Block) -> None: ...
     def prune(self, below: int) -> None: ...
     def header_at(self, height: int) -> Header | None: ...
+    def header_upto(self, height: int) -> Header | None: ...
+    def header_from(self, height: int) -> Header | None: ...
     def header_of(self, block_hash: CryptoHash) -> Header | None: ...
     def transaction(self, tx_hash: CryptoHash) -> StoredTransaction | None: ...
     def receipts_of(self, tx_hash: CryptoHash) -> list[StoredReceipt]: ...
@@ -93,6 +96,8 @@ class Chain:
         self.head = loaded.head
         self.earliest = loaded.earliest
         self.genesis = loaded.genesis
+        self.epoch_length = Genesis.model_validate(loaded.genesis).epoch_length or config.epoch_length
+        """Blocks."""
         self.genesis_header = loaded.genesis_header
         self.fault: str | None = None
         """Why the latest block could not be written; None while the disk is fine."""
@@ -100,6 +105,10 @@ class Chain:
         self._state: ChainState = loaded.state
         self._history = History(loaded.state, loaded.head.height, settings.state_window_blocks)
         self._clock_ns = clock_ns
+        self._ahead_ns = max(0, loaded.head.timestamp_ns - clock_ns())
+        """How far this chain's time is ahead of the clock, because heights were skipped."""
+        self._target = 0
+        """The height that a fast forward is under way to."""
         self._queue: deque[QueuedReceipt] = deque(loaded.queue)
         self._next_position = max((item.position for item in loaded.queue), default=0) + 1
         self._loaded_height = loaded.head.height
@@ -127,6 +136,11 @@ class Chain:
         if height > self.head.height:
             return None
         return self._headers.get(height) or self._store.header_at(height)
+
+    def header_upto(self, height: int) -> Header | None:
+        """The last published block up to that height."""
+        height = min(height, self.head.height)
+        return self._headers.get(height) or self._store.header_upto(height)
 
     def header_of(self, block_hash: CryptoHash) -> Header | None:
         height = self._heights.get(block_hash)
@@ -159,7 +173,11 @@ class Chain:
         )
 
     def epoch_height(self, height: int) -> int:
-        return (height - GENESIS_HEIGHT) // self.config.epoch_length
+        return (height - GENESIS_HEIGHT) // self.epoch_length
+
+    def epoch_start(self, height: int) -> int:
+        """The first height of the epoch of that height; there is a block at it."""
+        return GENESIS_HEIGHT + self.epoch_height(height) * self.epoch_length
 
     def find(self, tx_hash: CryptoHash) -> TransactionTrack | None:
         """What is known of an included transaction; None while it is not in a published block."""
@@ -202,6 +220,19 @@ class Chain:
             await self._published.wait()
         await self._until(track, level)
         return track
+
+    async def fast_forward(self, blocks: int) -> None:
+        """Wait until the chain is that many heights further, with a block at the start of each epoch on the way.
+
+        Skipped heights have no block, as on a chain whose producers missed them; each counts as a heartbeat of time.
+        ChainError `INTERNAL_ERROR` where a block could not be written.
+        """
+        target = self._target = max(self._target, self.head.height) + blocks
+        self._work.set()
+        while self.head.height < target:
+            await self._published.wait()
+            if self.fault is not None:
+                raise ChainError("INTERNAL_ERROR", self.fault, retryable=True)
 
     async def run(self) -> None:
         """Make blocks until `stop()`; the block in hand is finished first."""
@@ -246,7 +277,7 @@ class Chain:
 
     def _has_work(self) -> bool:
         # After a refused commit only new transactions and the heartbeat try again, so that a full disk does not spin.
-        return bool(self._pool) or (bool(self._queue) and self.fault is None)
+        return bool(self._pool) or (self.fault is None and (bool(self._queue) or self._target > self.head.height))
 
     async def _pause(self) -> None:
         try:
@@ -284,15 +315,24 @@ class Chain:
             await self._prune()
 
     def _next_context(self, prev: Header) -> BlockContext:
-        height = prev.height + 1
+        height = self._next_height(prev)
+        ahead_ns = self._ahead_ns + self._skipped_ns(prev, height)
         return BlockContext(
             height=height,
-            timestamp_ns=max(self._clock_ns(), prev.timestamp_ns + 1),
+            timestamp_ns=max(self._clock_ns() + ahead_ns, prev.timestamp_ns + 1),
             epoch_height=self.epoch_height(height),
             gas_price=self.config.min_gas_price,
             block_hash=prev.hash,
             random_seed=hashlib.sha256(b"random" + prev.hash.raw + height.to_bytes(8, "little")).digest(),
         )
+
+    def _next_height(self, prev: Header) -> int:
+        if self._target <= prev.height:
+            return prev.height + 1
+        return min(self._target, self.epoch_start(prev.height) + self.epoch_length)
+
+    def _skipped_ns(self, prev: Header, height: int) -> int:
+        return int(self.settings.heartbeat_s * 10**9) * (height - prev.height - 1)
 
     def _take_batch(self) -> list[_Submission]:
         """The next transactions; those of one key by nonce, because a higher one would kill the lower ones."""
@@ -315,7 +355,8 @@ class Chain:
             raise invalid_tx("Expired", f"the block hash of transaction {signed.tx_hash} is unknown or too old")
 
     def _refuse(self, batch: list[_Submission], error: Exception) -> None:
-        self.fault = f"block {self.head.height + 1} could not be written: {error}"
+        self.fault = f"block {self._next_height(self.head)} could not be written: {error}"
+        self._target = 0
         _log.error("block_refused", height=self.head.height + 1, error=str(error))
         for submission in batch:
             submission.refused = ChainError("INTERNAL_ERROR", self.fault, retryable=True)
@@ -324,7 +365,8 @@ class Chain:
 
     def _publish(self, block: Block, batch: list[_Submission], taken: int) -> None:
         header = block.header
-        self._history.add(block.changes)
+        self._history.add(block.changes, header.height)
+        self._ahead_ns += self._skipped_ns(self.head, header.height)
         for _ in range(taken):
             self._queue.popleft()
         self._queue.extend(block.queued)
@@ -369,7 +411,7 @@ class Chain:
         except (sqlite3.Error, OSError) as error:
             _log.warning("prune_refused", height=below, error=str(error))
         else:
-            self.earliest = self._store.header_at(below) or self.earliest
+            self.earliest = self._store.header_from(below) or self.earliest
 
 
 class _Turn:

@@ -44,6 +44,8 @@ class Genesis(BaseModel):
     chain_id: Annotated[str, Field(min_length=1, max_length=64)]
     genesis_time_ns: Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
     accounts: tuple[GenesisAccount, ...]
+    epoch_length: Annotated[int, Field(ge=1)] | None = None
+    """Blocks; None, as in files written before it was there: that of mainnet."""
 
 
 def read_genesis(path: Path) -> Genesis:

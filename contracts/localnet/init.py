@@ -1,4 +1,4 @@
-"""Keys and genesis of a new chain, made in a process of their own: `python -m contracts.localnet.init DATA_DIR`.
+"""Keys and genesis of a new chain, made in a process of their own: `... -m contracts.localnet.init DATA_DIR [EPOCH_LENGTH]`.
 
 Writes `localnet/credentials/ACCOUNT.json` (near-cli's form, mode 0600) and then, as the last step, `localnet/genesis.json`
 with public keys only. Interrupted anywhere it can be run again: keys that are there are kept, and without a genesis file
@@ -23,6 +23,8 @@ from contracts.errors import ChainError
 
 USERS: Final = ("alice.localnet", "bob.localnet", "carol.localnet")
 USER_BALANCE_YOCTO: Final = 10_000 * 10**24
+EPOCH_LENGTH: Final = 43_200
+"""Blocks, as on mainnet."""
 
 
 def localnet_folder(data_dir: Path) -> Path:
@@ -38,8 +40,10 @@ def chain_path(data_dir: Path) -> Path:
     return localnet_folder(data_dir) / "chain.sqlite"
 
 
-def init_localnet(data_dir: Path) -> None:
+def init_localnet(data_dir: Path, epoch_length: int = EPOCH_LENGTH) -> None:
     """Make the credentials and the genesis file; does nothing where the genesis file is already there.
+
+    `epoch_length` in blocks is the chain's for good.
 
     ChainError `genesis_missing` where a chain exists without its genesis file, `bad_credentials` for a credentials file
     that an earlier run cannot have written.
@@ -67,7 +71,12 @@ def init_localnet(data_dir: Path) -> None:
             }
             for account_id in USERS
         ]
-        genesis = {"chain_id": "localnet", "genesis_time_ns": str(time.time_ns()), "accounts": accounts}
+        genesis = {
+            "chain_id": "localnet",
+            "genesis_time_ns": str(time.time_ns()),
+            "accounts": accounts,
+            "epoch_length": epoch_length,
+        }
         _write(genesis_path(data_dir), genesis)
 
 
@@ -117,4 +126,4 @@ def _alone(path: Path) -> Generator[None]:
 
 
 if __name__ == "__main__":
-    init_localnet(Path(sys.argv[1]))
+    init_localnet(Path(sys.argv[1]), *map(int, sys.argv[2:3]))

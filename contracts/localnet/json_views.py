@@ -223,12 +223,19 @@ def chunk_view(header: Header, config: RuntimeConfig) -> JsonObject:
 
 
 def header_view(
-    header: Header, epochs: tuple[CryptoHash, CryptoHash], final: CryptoHash, config: RuntimeConfig
+    header: Header,
+    prev: Header | None,
+    epochs: tuple[CryptoHash, CryptoHash],
+    final: CryptoHash,
+    config: RuntimeConfig,
 ) -> JsonObject:
-    """A block header; `epochs` are the ids of its epoch and the next, `final` the last block that was final before it."""
+    """A block header; `epochs` are the ids of its epoch and the next, `final` the last block that was final before it.
+
+    `prev` is the block before, None where it is no longer known.
+    """
     return {
         "height": header.height,
-        "prev_height": header.height - 1,
+        "prev_height": prev.height if prev is not None else None,
         "epoch_id": epochs[0],
         "next_epoch_id": epochs[1],
         "hash": header.hash,

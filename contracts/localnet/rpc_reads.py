@@ -8,7 +8,7 @@ import base58
 from pydantic import JsonValue
 
 from contracts.errors import VmError
-from contracts.localnet.blocks import GENESIS_HEIGHT, Header
+from contracts.localnet.blocks import Header
 from contracts.localnet.chain import Chain
 from contracts.localnet.json_views import (
     PRODUCER,
@@ -78,10 +78,11 @@ class ChainReads:
         asked = named(params, "block_id")
         header = self.header(asked.block())
         chain = self._chain
-        final = chain.header_at(header.height - 1 - chain.settings.finality_lag_blocks) or chain.genesis_header
+        prev = chain.header_of(header.prev_hash)
+        final = chain.header_upto(header.height - 1 - chain.settings.finality_lag_blocks) or chain.genesis_header
         return {
             "author": PRODUCER,
-            "header": header_view(header, self._epochs(header), final.hash, chain.config),
+            "header": header_view(header, prev, self._epochs(header), final.hash, chain.config),
             "chunks": [chunk_view(header, chain.config)],
         }
 
@@ -99,7 +100,7 @@ class ChainReads:
         del params  # nearcore takes any
         chain = self._chain
         head, earliest = chain.head, chain.earliest
-        epoch_start = GENESIS_HEIGHT + chain.epoch_height(head.height) * chain.config.epoch_length
+        epoch_start = chain.epoch_start(head.height)
         return {
             "version": {"version": VERSION, "build": "near-agent localnet", "commit": "", "rustc_version": ""},
             "chain_id": self._chain_id(),
@@ -145,7 +146,7 @@ class ChainReads:
             self.header(block_reference(params["block_id"]))
         chain = self._chain
         epoch = chain.epoch_height(chain.head.height)
-        start = GENESIS_HEIGHT + epoch * chain.config.epoch_length
+        start = chain.epoch_start(chain.head.height)
         validator: JsonObject = {
             "account_id": PRODUCER,
             "public_key": self._node_key(),
@@ -181,7 +182,7 @@ class ChainReads:
             "genesis_time": time_view(genesis.timestamp_ns),
             "chain_id": self._chain_id(),
             "genesis_height": genesis.height,
-            "epoch_length": config.epoch_length,
+            "epoch_length": self._chain.epoch_length,
             "gas_limit": config.gas_limit,
             "min_gas_price": str(config.min_gas_price),
             "max_gas_price": str(config.max_gas_price),
@@ -205,9 +206,9 @@ class ChainReads:
             case "optimistic":
                 return chain.head
             case "near-final":
-                found = chain.header_at(min(chain.final_height + 1, chain.head.height))
+                found = chain.header_upto(chain.final_height + 1)
             case "final":
-                found = chain.header_at(chain.final_height)
+                found = chain.header_upto(chain.final_height)
             case "genesis":
                 found = chain.genesis_header
             case "earliest":

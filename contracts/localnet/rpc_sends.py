@@ -1,6 +1,7 @@
 """The methods of the RPC that send transactions or follow them."""
 
 import asyncio
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -11,6 +12,7 @@ from contracts.localnet.rpc_errors import (
     RpcRefusal,
     internal_error,
     invalid_transaction,
+    parse_error,
     timed_out,
     unknown_transaction,
 )
@@ -18,6 +20,9 @@ from contracts.localnet.rpc_params import Params, named
 from contracts.localnet.tracking import Level, TransactionTrack
 from contracts.signing.transaction import SignedTransaction
 from contracts.types import JsonObject
+
+MAX_FORWARD_EPOCHS: Final = 100
+"""At once; each takes a block."""
 
 
 class ChainSends:
@@ -50,6 +55,21 @@ class ChainSends:
         """As `tx`, with the receipts."""
         track = await self._lookup(params)
         return {**self._view(track), "receipts": [receipt_view(receipt) for receipt in track.made_receipts()]}
+
+    async def fast_forward(self, params: JsonValue) -> JsonObject:
+        """near-sandbox's `sandbox_fast_forward`: answers when the chain is `delta_height` blocks further."""
+        blocks = named(params, "delta_height").count("delta_height")
+        limit = MAX_FORWARD_EPOCHS * self._chain.epoch_length
+        if blocks is None or blocks > limit:
+            raise parse_error(f"`delta_height` is expected, 1 to {limit} (that is {MAX_FORWARD_EPOCHS} epochs)")
+        try:
+            async with asyncio.timeout(self._wait_timeout_s):
+                await self._chain.fast_forward(blocks)
+        except TimeoutError as error:
+            raise timed_out() from error
+        except ChainError as error:
+            raise _refusal(error) from error
+        return {}
 
     async def _submit(self, signed: SignedTransaction, level: Level) -> TransactionTrack:
         try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from aiohttp import web
 from contracts.errors import ChainError
 from contracts.localnet.chain import Chain, ChainSettings
 from contracts.localnet.genesis import genesis_block, read_genesis, read_wasm
-from contracts.localnet.init import chain_path, genesis_path, localnet_folder
+from contracts.localnet.init import EPOCH_LENGTH, chain_path, genesis_path, localnet_folder
 from contracts.localnet.rpc_reads import ChainReads
 from contracts.localnet.rpc_sends import ChainSends
 from contracts.localnet.rpc_server import RpcServer
@@ -51,9 +52,11 @@ async def open_localnet(
     finality_lag_blocks: int = 0,
     heartbeat_s: float = 1.0,
     wait_timeout_s: float = WAIT_TIMEOUT_S,
+    epoch_length_blocks: int = EPOCH_LENGTH,
 ) -> AsyncGenerator[Localnet]:
     """Open the chain of that data folder, made on first use, and serve its RPC on `listen` (HOST:PORT, port 0: any).
 
+    A chain that is there keeps the epoch length and the contracts that it was begun with.
     ChainError `chain_locked` where another process has it open, `listen_refused` where the address cannot be used;
     `genesis_failed`, `bad_genesis` and `wasm_missing` for a first start that cannot be.
     """
@@ -63,7 +66,7 @@ async def open_localnet(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _lock(folder / "lock"):
         if not genesis_path(data_dir).exists() and not chain_path(data_dir).exists():
-            await _make_keys(data_dir)
+            await _make_keys(data_dir, epoch_length_blocks)
 
         def open_engine() -> Engine:
             return Engine(folder / "modules")
@@ -82,7 +85,12 @@ async def open_localnet(
 
 
 async def run_localnet(
-    data_dir: Path, listen: str = "127.0.0.1:3030", *, finality_lag_blocks: int = 0, heartbeat_s: float = 1.0
+    data_dir: Path,
+    listen: str = "127.0.0.1:3030",
+    *,
+    finality_lag_blocks: int = 0,
+    heartbeat_s: float = 1.0,
+    epoch_length_blocks: int = EPOCH_LENGTH,
 ) -> None:
     """Serve the chain alone until SIGTERM or SIGINT; prints `ready http://HOST:PORT` when it answers."""
     stopped = asyncio.Event()
@@ -91,7 +99,11 @@ async def run_localnet(
         loop.add_signal_handler(number, stopped.set)
     try:
         async with open_localnet(
-            data_dir, listen, finality_lag_blocks=finality_lag_blocks, heartbeat_s=heartbeat_s
+            data_dir,
+            listen,
+            finality_lag_blocks=finality_lag_blocks,
+            heartbeat_s=heartbeat_s,
+            epoch_length_blocks=epoch_length_blocks,
         ) as localnet:
             sys.stdout.write(f"ready {localnet.rpc_url}\n")
             sys.stdout.flush()
@@ -175,13 +187,14 @@ def _begin(data_dir: Path, store: ChainStore, runtime: Runtime, config: RuntimeC
     return loaded
 
 
-async def _make_keys(data_dir: Path) -> None:
+async def _make_keys(data_dir: Path, epoch_length: int) -> None:
     """Private keys are made where this process never sees them."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "contracts.localnet.init",
         str(data_dir),
+        str(epoch_length),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -199,12 +212,19 @@ async def _make_keys(data_dir: Path) -> None:
         )
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @asynccontextmanager
 async def _served(chain: Chain, views: ViewRunner, listen: str, wait_timeout_s: float) -> AsyncGenerator[str]:
     host, _, port = listen.rpartition(":")
     address = ""
     reads = ChainReads(chain, views, lambda: address, time.time_ns())
-    server = RpcServer(reads, ChainSends(chain, wait_timeout_s))
+    server = RpcServer(reads, ChainSends(chain, wait_timeout_s), sandbox=_is_loopback(host))
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:

@@ -1,5 +1,6 @@
 """The chain's whole state in memory, and the way back to the state of recent blocks."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
 from typing import TypeVar
@@ -92,6 +93,10 @@ def _put(table: dict[_KeyT, _ValueT], changes: Mapping[_KeyT, _ValueT | None]) -
             table[key] = value
 
 
+def _noted_height(note: tuple[int, Changes]) -> int:
+    return note[0]
+
+
 class History:
     """The latest state, and the changes that lead back from it through at most `depth` blocks.
 
@@ -104,17 +109,16 @@ class History:
         self.height = height
         self._notes: deque[tuple[int, Changes]] = deque(maxlen=depth)
 
-    def add(self, changes: Changes) -> None:
-        """The next block's changes."""
+    def add(self, changes: Changes, height: int) -> None:
+        """The changes of the next block, which has that height."""
         self._notes.append((self.height, self.state.back(changes)))
-        self.height += 1
+        self.height = height
         self.state.apply(changes)
 
     def at(self, height: int) -> "PastState | None":
         """The state after the block of that height; None where it is further back than what is kept."""
-        if not self.height - len(self._notes) <= height <= self.height:
-            return None
-        return PastState(self, height)
+        oldest = self._notes[0][0] if self._notes else self.height
+        return PastState(self, height) if oldest <= height <= self.height else None
 
     def since(self, height: int) -> list[Changes]:
         """What leads back to that height, the oldest first; INTERNAL_ERROR where that is no longer kept."""
@@ -123,8 +127,7 @@ class History:
         notes = list(self._notes)  # one step of the interpreter, unlike a loop over a deque that grows meanwhile
         if notes[0][0] > height:
             raise internal_error(f"the state of block {height} left the window while it was read; ask at a newer block")
-        last = notes[-1][0]
-        return [back for _, back in notes[height - last - 1 :]]
+        return [back for _, back in notes[bisect_left(notes, height, key=_noted_height) :]]
 
 
 class PastState:

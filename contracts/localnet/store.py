@@ -200,6 +200,14 @@ class ChainStore:
     def header_at(self, height: int) -> Header | None:
         return self._header("WHERE height = ?", (height,))
 
+    def header_upto(self, height: int) -> Header | None:
+        """The last block up to that height."""
+        return self._header("WHERE height <= ? ORDER BY height DESC LIMIT 1", (height,))
+
+    def header_from(self, height: int) -> Header | None:
+        """The first block from that height on."""
+        return self._header("WHERE height >= ? ORDER BY height LIMIT 1", (height,))
+
     def header_of(self, block_hash: CryptoHash) -> Header | None:
         return self._header("WHERE hash = ?", (block_hash,))
 

@@ -45,16 +45,18 @@ def _seen(state: StateReader) -> object:
     )
 
 
-@given(st.lists(_changes, max_size=8))
-def test_every_kept_block_reads_as_it_was(blocks: list[Changes]) -> None:
+@given(st.lists(st.tuples(_changes, st.integers(1, 3)), max_size=8))
+def test_every_kept_block_reads_as_it_was(blocks: list[tuple[Changes, int]]) -> None:
+    """Heights may be skipped."""
     state = ChainState()
     history = History(state, 7, 5)
-    seen = [_seen(state)]
-    for changes in blocks:
-        history.add(changes)
+    seen, heights = [_seen(state)], [7]
+    for changes, ahead in blocks:
+        heights.append(heights[-1] + ahead)
+        history.add(changes, heights[-1])
         seen.append(_seen(state))
     for back in range(len(blocks) + 1):
-        past = history.at(history.height - back)
+        past = history.at(heights[-1 - back])
         if back > 5:
             assert past is None
         else:
@@ -70,7 +72,7 @@ def test_a_state_once_taken_stays_as_it_was(blocks: list[Changes], taken: int) -
     for number, changes in enumerate(blocks):
         if number == taken:
             past, seen = history.at(number), _seen(state)
-        history.add(changes)
+        history.add(changes, number + 1)
     assert past is not None
     assert _seen(past) == seen
     assert history.at(len(blocks) + 1) is None
@@ -86,7 +88,8 @@ def test_a_state_that_leaves_the_window_is_an_error_and_not_a_guess() -> None:
         history.add(
             Changes(
                 accounts={"aa": account}, access_keys={}, storage={}, code={}, postponed={}, waiting={}, received={}
-            )
+            ),
+            amount + 1,
         )
         if amount < 2:
             assert past.account("aa") is None
@@ -99,7 +102,7 @@ def test_code_and_postponed_receipts_of_the_past() -> None:
     state = ChainState()
     history = History(state, 0, 1)
     empty = Changes(accounts={}, access_keys={}, storage={}, code={"h": b"wasm"}, postponed={}, waiting={}, received={})
-    history.add(empty)
+    history.add(empty, 1)
     past = history.at(0)
     assert past is not None
     assert past.code("h") == b"wasm"  # named by its hash, so it can be no other
