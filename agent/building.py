@@ -12,6 +12,7 @@ from contracts.chain.outcome import Effect
 from contracts.chain.rpc_types import ProtocolConfig
 from contracts.checks.validation import ValidatedCall, ValidationContext, validate
 from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
 from contracts.knowledge.facts import (
     AccountFact,
     AccountFacts,
@@ -56,7 +57,9 @@ class Step:
 
     @property
     def expected(self) -> tuple[tuple[Effect, ...], ...]:
-        """Expected effects per change; they are the whole action's, so an action of several transactions has none."""
+        """Expected effects per change; where an action of several does not tell them apart, it has none."""
+        if len(self.built.expected_per_call) == len(self.changes):
+            return self.built.expected_per_call
         return (self.built.expected,) if len(self.changes) == 1 else ((),) * len(self.changes)
 
 
@@ -72,7 +75,9 @@ class Builder:
         *,
         network: Network,
         chain_id: str,
+        swap: SwapSettings = DEFAULT_SWAP,
     ) -> None:
+        self._swap = swap
         self._catalogue = catalogue
         self._registry = registry
         self._reads = reads
@@ -108,7 +113,7 @@ class Builder:
         limits = (await self._reads.protocol_config()).limits
         if limits is None:
             raise RpcError("BAD_ANSWER", "the node does not state its limits; configure another RPC address")
-        return BuildContext(self._network, self._chain_id, signer_id, self._registry, limits)
+        return BuildContext(self._network, self._chain_id, signer_id, self._registry, limits, swap=self._swap)
 
     async def _with_sender(self, context: BuildContext, call: PlannedCall) -> BuildContext:
         """For a transaction's status without a sender: the account that sent this hash by our own ledger."""

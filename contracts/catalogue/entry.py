@@ -16,6 +16,7 @@ from contracts.calls import ChangeCall, ViewCall
 from contracts.catalogue.arguments import CALLER, Args, ArgumentKind, Parameter, parameters_of, read_argument
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
 from contracts.knowledge.facts import ChainFacts, FactRequest
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.limits import Limits
@@ -39,6 +40,7 @@ class BuildContext:
     limits: Limits
     default_sender: AccountId | None = None
     """For tx_status without a sender: who sent that hash by our own ledger."""
+    swap: SwapSettings = DEFAULT_SWAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Built:
     """What accounts gain or lose when it works, one effect per account and token. Of NEAR attached to a function call only
     the signer's side is told: what the contract keeps of it is its own affair.
     """
+    expected_per_call: tuple[tuple[Effect, ...], ...] = ()
+    """The same for each of the calls, where there are several and their effects are known apart."""
     notes: tuple[str, ...] = ()
     """Further lines for the card: what is done besides, and what to look at before confirming."""
 

@@ -70,22 +70,25 @@ def read_effects(answer: TxAnswer, transaction: TransactionView) -> Effects:
 
 
 def missing_effects(expected: Iterable[Effect], effects: Effects) -> tuple[Effect, ...]:
-    """The expected effects that did not happen exactly so. Losing less NEAR than expected is no miss: contracts pay back.
+    """The expected effects that did not happen so, exactly or at least. Losing less NEAR is no miss: contracts pay back.
 
     NEAR that cannot be read (incomplete receipts) is not called missing.
     """
     actual = {(effect.account_id, effect.token): effect.change for effect in effects.effects}
     wanted: dict[tuple[AccountId, str], int] = {}
-    for effect in expected:
+    wanted_of = tuple(expected)
+    for effect in wanted_of:
         key = (effect.account_id, effect.token)
         wanted[key] = wanted.get(key, 0) + effect.change
+    open_ended = {(effect.account_id, effect.token) for effect in wanted_of if effect.at_least}
     missed: list[Effect] = []
     for (account_id, token), change in wanted.items():
         got = actual.get((account_id, token), 0)
         spared = token == NEAR and change < 0 and got > change
         unknown = token == NEAR and not effects.complete
-        if got != change and not spared and not unknown:
-            missed.append(Effect(account_id, token, change))
+        more = (account_id, token) in open_ended and got > change
+        if got != change and not spared and not unknown and not more:
+            missed.append(Effect(account_id, token, change, at_least=(account_id, token) in open_ended))
     return tuple(missed)
 
 

@@ -19,6 +19,8 @@ class Effect:
     token: str
     """`NEAR`, or the token contract's account id."""
     change: Units
+    at_least: bool = False
+    """Of an expected effect: more is as good (what a swap gives)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def _partial_text(failed: Iterable[ReceiptOutcome], missed: Iterable[Effect]) ->
 
 
 def _change(effect: Effect) -> str:
-    sign = "+" if effect.change > 0 else ""
+    sign = ("at least " if effect.at_least else "") + ("+" if effect.change > 0 else "")
     if effect.token == NEAR:
         return f"{sign}{format_near(effect.change)} NEAR"
     return f"{sign}{effect.change} base units of {effect.token}"

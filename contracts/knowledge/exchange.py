@@ -34,6 +34,9 @@ class SwapSettings:
     """A swap that moves the price by more is refused."""
 
 
+DEFAULT_SWAP: Final = SwapSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Two tokens and what the pool holds of each, in base units; `fee` in parts of FEE_DIVISOR."""
