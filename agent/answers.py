@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from agent.records import CallOutcome, Status
+from contracts.calls import ChangeCall
+from contracts.catalogue.results import told_result
 from contracts.chain.outcome import (
     Declined,
     ExecutionFailed,
@@ -77,17 +79,21 @@ def status_of(outcomes: Sequence[Outcome]) -> Status:
     return "failed"
 
 
-def step_text(summary: str, outcome: Outcome, registry: Registry) -> str:
-    """One change step: what it was, what became of it, its hash, and what to do."""
+def step_text(summary: str, outcome: Outcome, registry: Registry, call: ChangeCall | None = None) -> str:
+    """One change step: what it was, what became of it, its hash, and what to do; of a call also what its answer means."""
     match outcome:
         case Finalized(execution):
-            returned = "" if execution.value is None else f" It returned {inert_json(execution.value, 300)}."
+            told = call and told_result(call, execution, registry)
+            returned = (
+                "" if execution.value is None else f" {told or f'It returned {inert_json(execution.value, 300)}.'}"
+            )
             return f"Done: {summary}.{returned}\n  {_where(execution.tx_hash, registry, execution.block_height)}"
         case PartiallyExecuted(execution, message):
+            told = (call and told_result(call, execution, registry)) or "Part of it took effect."
             return (
                 f"Only partly done: {summary}. {_quoted(message)}\n"
                 f"  {_where(execution.tx_hash, registry, execution.block_height)}\n"
-                "  Part of it took effect: look at the transaction before you repeat it."
+                f"  {told} Look at the transaction before you repeat it."
             )
         case ExecutionFailed(execution, code, message):
             return (

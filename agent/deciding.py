@@ -121,10 +121,10 @@ class Decider:
         lines: list[str] = []
         left, going_well = iter(outcomes), True
         for step in steps:
-            for outcome in [next(left) for _ in step.changes]:
+            for call, outcome in [(call, next(left)) for call in step.changes]:
                 going_well = going_well and isinstance(outcome, Finalized)
                 story.call_outcomes.append(call_outcome(step.entry.name, outcome))
-                lines.append(step_text(step.built.summary, outcome, self._registry))
+                lines.append(step_text(step.built.summary, outcome, self._registry, call))
             if step.views and going_well:
                 written = await look(self._chain, [step])
                 story.call_outcomes += written.outcomes
@@ -159,8 +159,8 @@ class Decider:
         story.plan, story.calls, story.calls_hash = card.plan, card.calls, card.calls_hash
         outcomes = await self._executor.results(card.request_id, len(card.calls), settle=True)
         lines = ["This was confirmed before; nothing is sent twice."]
-        for place, outcome in zip(card.call_steps, outcomes, strict=True):
+        for place, call, outcome in zip(card.call_steps, card.calls, outcomes, strict=True):
             planned = card.plan.calls[place]
             story.add(planned.action, outcome)
-            lines.append(step_text(self._catalogue[planned.action].slash(planned.args), outcome, self._registry))
+            lines.append(step_text(self._catalogue[planned.action].slash(planned.args), outcome, self._registry, call))
         return story.reply(status_of(outcomes), "\n".join(lines))

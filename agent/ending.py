@@ -126,5 +126,6 @@ class Ending:
         for intent in intents:
             planned, outcome = card.plan.calls[card.call_steps[intent.step]], outcome_of(intent)
             story.add(planned.action, outcome)
-            lines.append(step_text(self._catalogue[planned.action].slash(planned.args), outcome, self._registry))
+            summary = self._catalogue[planned.action].slash(planned.args)
+            lines.append(step_text(summary, outcome, self._registry, intent.call))
         return lines
