@@ -181,7 +181,13 @@ class RpcConfig(Section):
 
 
 class KeysConfig(Section):
+    """Read by the signer alone."""
+
     credentials_dir: Folder | None = None
+    passphrase_file: Folder | None = None
+    """A file whose text opens the sealed keys when the signer starts."""
+    start_signer: bool = True
+    """False: a signer runs alone (`near-agent signer`), and none is started where it is missing."""
 
 
 class ModelConfig(Section):

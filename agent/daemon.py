@@ -39,14 +39,14 @@ from agent.frontends.running import RunningRequests
 from agent.models.serving import Models, open_models
 from agent.pipeline import Pipeline, Settings
 from agent.records import Identity, ModelName
+from agent.signing import signer_spec
 from agent.store.store import Store, open_store
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.delivery import SendSettings
 from contracts.chain.rpc import RpcClient, RpcConfig, open_rpc
 from contracts.knowledge.registry import Registry
 from contracts.localnet.server import open_localnet
-from contracts.signing.keystore import KeyStore
-from contracts.signing.signer import KeyStoreSigner
+from contracts.signing.signer_client import open_signer
 from contracts.types import AccountId
 
 log = structlog.get_logger()
@@ -97,6 +97,8 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         stack.enter_context(_one_error())
         stack.enter_context(lock_folder(config.data_dir, wait_s=lock_wait_s))
+        # First, so that its process starts while the chain and the store are opened.
+        signer = await stack.enter_async_context(open_signer(signer_spec(config)))
         urls = config.rpc_urls
         if config.embedded:
             localnet = await stack.enter_async_context(
@@ -112,8 +114,7 @@ async def open_runtime(
         rpc = await stack.enter_async_context(open_rpc(urls, config=_rpc_config(config)))
         chain_id = await _chain_id(config, rpc)
         store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
-        keys = KeyStore.load(config.credentials_dir, config.network)
-        signer = KeyStoreSigner(keys, chain_id=chain_id, clock=clock)
+        held = await signer.held()
         chain = ChainClient(
             rpc, store.ledger, signer, clock=clock, settings=_send_settings(config), kill_point=kill_point
         )
@@ -129,7 +130,7 @@ async def open_runtime(
             clock=clock,
             kill_point=kill_point,
         )
-        first = await _first_identity(config, store, keys)
+        first = await _first_identity(config, store, tuple(sorted(held.accounts)))
         yield Runtime(
             config=config,
             pipeline=pipeline,
@@ -280,12 +281,12 @@ async def _serving(runtime: Runtime, running: RunningRequests, ready: asyncio.Ev
         await runner.cleanup()
 
 
-async def _first_identity(config: Config, store: Store, keys: KeyStore) -> Identity:
+async def _first_identity(config: Config, store: Store, accounts: tuple[AccountId, ...]) -> Identity:
     """Whom the key in `api_key` stands for; the key is made where the file holds none that is in force."""
     kept = read_key(config.data_dir, API_KEY)
     identity = await store.api_keys.authenticate(kept) if kept else None
     if identity is None:
-        account_id = _first_account(config, keys)
+        account_id = _first_account(config, accounts)
         _, plaintext = await store.api_keys.create(account_id, config.network == "localnet")
         write_key(config.data_dir, API_KEY, plaintext)
         identity = await store.api_keys.authenticate(plaintext)
@@ -294,11 +295,10 @@ async def _first_identity(config: Config, store: Store, keys: KeyStore) -> Ident
     return identity
 
 
-def _first_account(config: Config, keys: KeyStore) -> AccountId:
+def _first_account(config: Config, accounts: tuple[AccountId, ...]) -> AccountId:
     """The configured account, else the only one that has a key. ConfigError `config_invalid` names what to set."""
     if config.first_account is not None:
         return config.first_account
-    accounts = keys.accounts()
     if len(accounts) == 1:
         return accounts[0]
     names = ", ".join(accounts[:5]) + (" ..." if len(accounts) > 5 else "")

@@ -1,8 +1,7 @@
-"""Key files in near-cli's form, read into memory for the signer alone.
+"""Key files in near-cli's forms, read into the memory of whoever signs.
 
-A file is `ACCOUNT.json` with `account_id`, `public_key` and `private_key`; near-cli keeps it in `DIR/NETWORK/`, other tools
-directly in `DIR/`. Secrets are ed25519: base58 of the 32-byte seed and the 32-byte public key. near_api's `KeyPair` cuts
-and accepts much that is wrong (another curve, a public half that does not belong), so a secret is checked here first.
+A file holds `account_id`, `public_key` and `private_key` and is `DIR/NETWORK/ACCOUNT.json` (near-cli), `DIR/ACCOUNT.json`
+(other tools) or `DIR/NETWORK/ACCOUNT/ed25519_KEY.json` (near-cli-rs, several keys of one account).
 """
 
 import json
@@ -11,25 +10,17 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn, Protocol, Self, cast
+from typing import Final, NoReturn, Self
 
-import base58
-from near_api.signer import KeyPair
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.errors import SigningError
+from contracts.signing.keypair import SecretKey
 from contracts.types import AccountId, PublicKey
 
 MAX_KEY_FILE_BYTES: Final = 65536
-_SEED_BYTES: Final = 32
-
-
-class _Pair(Protocol):
-    """What is used of near_api's key pair, which ships without types."""
-
-    @property
-    def public_key(self) -> bytes: ...
-    def sign(self, message: bytes) -> bytes: ...
+RETIRED: Final = ".retired"
+"""Follows the name of a key file that is read no more."""
 
 
 class _KeyFile(BaseModel):
@@ -52,36 +43,40 @@ class KeyFileProblem:
 
 
 class KeyStore:
-    """Key pairs by account. Built by `load`; shows account ids only, and does not pickle."""
+    """Secret keys by account. Built by `load`; shows account ids only, and does not pickle."""
 
-    def __init__(self, pairs: dict[AccountId, dict[PublicKey, _Pair]], problems: tuple[KeyFileProblem, ...]) -> None:
-        self._pairs = pairs
+    def __init__(
+        self, keys: dict[AccountId, dict[PublicKey, SecretKey]], problems: tuple[KeyFileProblem, ...] = ()
+    ) -> None:
+        self._keys = keys
         self.problems = problems
 
     @classmethod
     def load(cls, credentials_dir: Path, network: str) -> Self:
-        """The keys of a near-cli folder, both layouts; a missing folder holds none.
+        """The keys of a near-cli folder, all layouts; a missing folder holds none.
 
         A file that is wrong is in `problems` and makes only its own account unusable.
         """
-        pairs: dict[AccountId, dict[PublicKey, _Pair]] = {}
+        store = cls({})
         problems: list[KeyFileProblem] = []
-        for path in _key_files(credentials_dir, network):
+        for path, name in key_files(credentials_dir, network):
             try:
-                account_id, public_key, pair = _read(path)
+                store.add(*_read(path, name))
             except (OSError, ValueError) as error:
-                problems.append(KeyFileProblem(path, path.stem, _reason(error)))
-            else:
-                pairs.setdefault(account_id, {})[public_key] = pair
-        return cls(pairs, tuple(problems))
+                problems.append(KeyFileProblem(path, name, _reason(error)))
+        store.problems = tuple(problems)
+        return store
+
+    def add(self, account_id: AccountId, key: SecretKey) -> None:
+        self._keys.setdefault(account_id, {})[key.public_key] = key
 
     def accounts(self) -> tuple[AccountId, ...]:
         """Accounts with at least one usable key, sorted."""
-        return tuple(sorted(self._pairs))
+        return tuple(sorted(self._keys))
 
     def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
         """An account's keys, sorted; empty where there is none. SigningError `bad_key_file` where its file is wrong."""
-        keys = tuple(sorted(self._pairs.get(account_id, {})))
+        keys = tuple(sorted(self._keys.get(account_id, {})))
         if not keys:
             for problem in self.problems:
                 if problem.account_id == account_id:
@@ -89,14 +84,14 @@ class KeyStore:
         return keys
 
     def unsafe_sign_hash(self, account_id: AccountId, public_key: PublicKey, digest: bytes) -> bytes:
-        """The 64-byte ed25519 signature over a digest, whatever it stands for: only a signer that checked a grant asks.
+        """The signature over a 32-byte digest, whatever it stands for: only a signer that checked a grant asks.
 
         SigningError `no_key`.
         """
-        pair = self._pairs.get(account_id, {}).get(public_key)
-        if pair is None:
+        key = self._keys.get(account_id, {}).get(public_key)
+        if key is None:
             raise SigningError("no_key", f"no key {public_key} of {account_id} is in the credentials folder")
-        return pair.sign(digest)
+        return key.sign_digest(digest)
 
     def __repr__(self) -> str:
         return f"KeyStore(accounts={list(self.accounts())})"
@@ -112,79 +107,67 @@ def generate_key_file(
 
     FileExistsError where the file is there already.
     """
-    return _write(path, account_id, random_bytes(_SEED_BYTES))
+    return write_key_file(path, account_id, SecretKey.generate(random_bytes))
 
 
 def import_key_file(path: Path, account_id: AccountId, secret_key: str) -> PublicKey:
-    """Write a secret key given as text (`ed25519:` and base58) as `generate_key_file` does.
+    """Write a secret key given as text as `generate_key_file` does.
 
     SigningError `bad_key` with the reason; the text is not repeated in it.
     """
+    return write_key_file(path, account_id, parse_secret(account_id, secret_key))
+
+
+def parse_secret(account_id: AccountId, secret_key: str) -> SecretKey:
+    """A secret key given as text. SigningError `bad_key` with the reason; the text is not repeated in it."""
     try:
-        seed = _seed(secret_key)
+        return SecretKey.parse(secret_key)
     except ValueError as error:
         raise SigningError("bad_key", f"the secret key for {account_id} cannot be used: {error}") from None
-    return _write(path, account_id, seed)
 
 
-def _key_files(credentials_dir: Path, network: str) -> Iterator[Path]:
+def key_files(credentials_dir: Path, network: str) -> Iterator[tuple[Path, str]]:
+    """Key files with the account that each is named for, in every layout."""
     for folder in (credentials_dir / network, credentials_dir):
         if folder.is_dir():
-            yield from sorted(path for path in folder.glob("*.json") if path.is_file())
+            yield from ((path, path.stem) for path in sorted(folder.glob("*.json")) if path.is_file())
+    inner = credentials_dir / network
+    if inner.is_dir():
+        for path in sorted(inner.glob("*/*.json")):
+            if path.is_file():
+                yield path, path.parent.name
 
 
-def _read(path: Path) -> tuple[AccountId, PublicKey, _Pair]:
-    with path.open("rb") as file:
-        data = file.read(MAX_KEY_FILE_BYTES + 1)
-    if len(data) > MAX_KEY_FILE_BYTES:
-        raise ValueError(f"it is larger than {MAX_KEY_FILE_BYTES} bytes")
-    content = _KeyFile.model_validate_json(data)
-    name = AccountId(path.stem)
-    if content.account_id not in (None, name):
-        raise ValueError(f"it is named for {name} and holds a key of {content.account_id}")
-    secret = content.private_key or content.secret_key
-    if not secret:
-        raise ValueError("it has no private_key")
-    pair = _pair(_seed(secret))
-    public_key = PublicKey.from_bytes("ed25519", pair.public_key)
-    if content.public_key not in (None, public_key):
-        raise ValueError(f"its public_key {content.public_key} does not belong to its private_key ({public_key} does)")
-    return name, public_key, pair
+def additional_path(credentials_dir: Path, network: str, account_id: AccountId, public_key: PublicKey) -> Path:
+    """Where a further key of an account lies, beside the first."""
+    return credentials_dir / network / account_id / f"{public_key.replace(':', '_')}.json"
 
 
-def _seed(secret: str) -> bytes:
-    """The 32-byte seed of `ed25519:` + base58(seed 32 + public 32), or of the seed alone; ValueError otherwise."""
-    curve, colon, body = secret.strip().rpartition(":")
-    if colon and curve != "ed25519":
-        raise ValueError(f"{curve[:20]!r} keys are not supported, use an ed25519 key")
-    if len(body) > 100:
-        raise ValueError("the secret key is too long")
-    try:
-        raw = base58.b58decode(body)
-    except ValueError:
-        raise ValueError("the secret key is not base58") from None
-    if len(raw) not in (_SEED_BYTES, 2 * _SEED_BYTES):
-        raise ValueError(f"the secret key has {len(raw)} bytes; 64 (or a seed of 32) are needed")
-    seed, public = raw[:_SEED_BYTES], raw[_SEED_BYTES:]
-    if public and _pair(seed).public_key != public:
-        raise ValueError("the public half of the secret key does not belong to its seed")
-    return seed
+def retire_key_files(credentials_dir: Path, network: str, account_id: AccountId, public_key: PublicKey) -> list[Path]:
+    """Rename the files of one key, so that it is read no more; what they are called now."""
+    retired: list[Path] = []
+    for path, name in list(key_files(credentials_dir, network)):
+        try:
+            found = _read(path, name)
+        except (OSError, ValueError):
+            continue
+        if found[0] == account_id and found[1].public_key == public_key:
+            there = path.with_name(f"{account_id}.{public_key.replace(':', '_')}{RETIRED}")
+            path.replace(there)
+            _sync_folder(path.parent)
+            retired.append(there)
+    return retired
 
 
-def _pair(seed: bytes) -> _Pair:
-    return cast("_Pair", KeyPair(seed))
+def write_key_file(path: Path, account_id: AccountId, key: SecretKey) -> PublicKey:
+    """Write a key's file (0600), on disk when this returns. FileExistsError where it is there already."""
+    content = {"account_id": account_id, "public_key": key.public_key, "private_key": key.unsafe_text()}
+    write_private(path, json.dumps(content))
+    return key.public_key
 
 
-def _write(path: Path, account_id: AccountId, seed: bytes) -> PublicKey:
-    public = _pair(seed).public_key
-    public_key = PublicKey.from_bytes("ed25519", public)
-    text = json.dumps(
-        {
-            "account_id": account_id,
-            "public_key": public_key,
-            "private_key": f"ed25519:{base58.b58encode(seed + public).decode()}",
-        }
-    )
+def write_private(path: Path, text: str) -> None:
+    """A new file for its owner alone, whole or not at all. FileExistsError where it is there already."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Written aside and linked into place, so that a crash leaves either no key file or a whole one.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -197,7 +180,35 @@ def _write(path: Path, account_id: AccountId, seed: bytes) -> PublicKey:
         os.link(draft, path)
     finally:
         draft.unlink()
-    return public_key
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, named: str) -> tuple[AccountId, SecretKey]:
+    with path.open("rb") as file:
+        data = file.read(MAX_KEY_FILE_BYTES + 1)
+    if len(data) > MAX_KEY_FILE_BYTES:
+        raise ValueError(f"it is larger than {MAX_KEY_FILE_BYTES} bytes")
+    content = _KeyFile.model_validate_json(data)
+    name = AccountId(named)
+    if content.account_id not in (None, name):
+        raise ValueError(f"it is named for {name} and holds a key of {content.account_id}")
+    secret = content.private_key or content.secret_key
+    if not secret:
+        raise ValueError("it has no private_key")
+    key = SecretKey.parse(secret)
+    if content.public_key not in (None, key.public_key):
+        raise ValueError(
+            f"its public_key {content.public_key} does not belong to its private_key ({key.public_key} does)"
+        )
+    return name, key
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,14 @@ import pytest
 from nacl.signing import SigningKey, VerifyKey
 
 from contracts.errors import SigningError
-from contracts.signing.keystore import KeyStore, generate_key_file, import_key_file
+from contracts.signing.keystore import (
+    KeyStore,
+    additional_path,
+    generate_key_file,
+    import_key_file,
+    retire_key_files,
+)
+from contracts.signing.signatures import verify
 from contracts.types import AccountId, PublicKey
 from tests.doubles import key_file
 
@@ -40,6 +47,29 @@ def test_both_layouts_are_read(tmp_path: Path) -> None:
     assert keys.problems == ()
 
 
+def test_several_keys_of_one_account_are_read(tmp_path: Path) -> None:
+    """near-cli-rs keeps each in `NETWORK/ACCOUNT/ed25519_KEY.json`, without the account's name in it."""
+    first = key_file(tmp_path / "testnet", "alice.testnet", bytes(32))
+    path = additional_path(tmp_path, "testnet", ALICE, KEY)
+    path.parent.mkdir()
+    path.write_text(json.dumps({"master_seed_phrase": "", "public_key": KEY, "private_key": SECRET}))
+    assert set(KeyStore.load(tmp_path, "testnet").public_keys(ALICE)) == {first, KEY}
+    retired = retire_key_files(tmp_path, "testnet", ALICE, KEY)
+    assert [path.suffix for path in retired] == [".retired"]
+    assert KeyStore.load(tmp_path, "testnet").public_keys(ALICE) == (first,)
+    assert retire_key_files(tmp_path, "testnet", ALICE, KEY) == []
+
+
+def test_secp256k1_signatures_are_those_of_the_key(tmp_path: Path) -> None:
+    _put(tmp_path, private_key=SECP)
+    keys = KeyStore.load(tmp_path, "testnet")
+    (key,) = keys.public_keys(ALICE)
+    signature = keys.unsafe_sign_hash(ALICE, key, bytes(range(32)))
+    assert len(signature) == 65
+    assert verify(key, bytes(range(32)), signature)
+    assert not verify(key, bytes(32), signature)
+
+
 def test_a_missing_folder_holds_no_keys(tmp_path: Path) -> None:
     keys = KeyStore.load(tmp_path / "nothing", "testnet")
     assert keys.accounts() == ()
@@ -62,7 +92,8 @@ def test_signatures_are_those_of_the_key(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "secp256k1": ({"private_key": SECP}, "not supported"),
+    "another curve": ({"private_key": "ml-dsa-65:" + SECRET[8:]}, "not supported"),
+    "a secp256k1 key of the wrong size": ({"private_key": "secp256k1:" + SECRET[8:]}, "a secp256k1 key has 32"),
     "another public half": (
         {"private_key": f"ed25519:{base58.b58encode(SEED + bytes(32)).decode()}"},
         "does not belong to its seed",
@@ -111,9 +142,10 @@ def test_secrets_stay_inside(tmp_path: Path) -> None:
     _put(tmp_path, account_id=ALICE, public_key=KEY, private_key=SECRET)
     keys = KeyStore.load(tmp_path, "testnet")
     assert repr(keys) == "KeyStore(accounts=['alice.testnet'])"
-    assert SECRET[8:] not in f"{keys} {keys!r} {keys._pairs}"
-    with pytest.raises(TypeError):
-        pickle.dumps(keys)
+    assert SECRET[8:] not in f"{keys} {keys!r} {keys._keys}"
+    for secret in (keys, keys._keys[ALICE][KEY]):
+        with pytest.raises(TypeError):
+            pickle.dumps(secret)
 
 
 def test_a_generated_key_is_new_private_and_never_overwritten(tmp_path: Path) -> None:
@@ -133,7 +165,10 @@ def test_an_imported_key_is_checked_first(tmp_path: Path) -> None:
     path = tmp_path / "alice.testnet.json"
     assert import_key_file(path, ALICE, f" {SECRET}\n") == KEY
     assert KeyStore.load(tmp_path, "testnet").public_keys(ALICE) == (KEY,)
-    for wrong in (SECP, "ed25519:3yZe7d", ""):
+    secp = import_key_file(tmp_path / "c.testnet.json", AccountId("c.testnet"), SECP)
+    assert secp.curve == "secp256k1"
+    assert KeyStore.load(tmp_path, "testnet").public_keys(AccountId("c.testnet")) == (secp,)
+    for wrong in ("ml-dsa-65:3yZe7d", "ed25519:3yZe7d", ""):
         with pytest.raises(SigningError) as caught:
             import_key_file(tmp_path / "b.json", AccountId("b.testnet"), wrong)
         assert caught.value.code == "bad_key"
