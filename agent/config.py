@@ -178,6 +178,10 @@ class RpcConfig(Section):
     """Pause between two looks at a transaction that is not final."""
     resend_s: Seconds = 3.0
     """Pause between two sends of the same bytes."""
+    settle_interval_s: Seconds = 30.0
+    """Pause between two looks at everything that was sent and has no end yet."""
+    lanes: Annotated[int, Field(ge=1, le=64)] = 8
+    """Transactions of one account that are under way side by side, where it has that many keys."""
 
 
 class KeysConfig(Section):

@@ -20,6 +20,7 @@ import structlog
 from aiohttp import web
 
 from agent.approval import Codes, open_code_key
+from agent.cancelling import Canceller
 from agent.config import Config, split_listen
 from agent.data_folder import (
     API_KEY,
@@ -40,6 +41,7 @@ from agent.models.serving import Models, open_models
 from agent.pipeline import Pipeline, Settings
 from agent.records import Identity, ModelName
 from agent.signing import signer_spec
+from agent.settling import settle_forever
 from agent.store.store import Store, open_store
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.delivery import SendSettings
@@ -64,6 +66,7 @@ class Runtime:
     config: Config
     pipeline: Pipeline
     store: Store
+    chain: ChainClient
     models: Models
     operator: Operator
     first: Identity
@@ -131,12 +134,23 @@ async def open_runtime(
             kill_point=kill_point,
         )
         first = await _first_identity(config, store, tuple(sorted(held.accounts)))
+        canceller = Canceller(
+            pipeline.recorded,
+            store.ledger,
+            chain,
+            Registry.for_network(config.network),
+            chain_id=chain_id,
+            clock=clock,
+            grant_ttl_s=_pipeline_settings(config, chain_id).step_timeout_s,
+        )
+        await _tell_of_lanes(chain, chain_id)
         yield Runtime(
             config=config,
             pipeline=pipeline,
             store=store,
+            chain=chain,
             models=models,
-            operator=Operator(pipeline, store.cards, store.api_keys, first, clock),
+            operator=Operator(pipeline, store.cards, store.api_keys, first, clock, lanes=canceller),
             first=first,
             rpc_url=urls[0],
             clock=clock,
@@ -177,6 +191,10 @@ async def run_daemon(
             write_address(config.data_dir, address)
             stack.callback(remove_address, config.data_dir)
             _keep_pauses_short()
+            settling = tasks.create_task(
+                settle_forever(runtime.chain, interval_s=config.rpc.settle_interval_s), name="settle"
+            )
+            stack.callback(settling.cancel)
             ready.set()
             log.info("daemon_ready", url=url, rpc_url=runtime.rpc_url, network=config.network)
             announce(f"ready {url}")
@@ -323,6 +341,20 @@ async def _chain_id(config: Config, rpc: RpcClient) -> str:
     return chain_id
 
 
+async def _tell_of_lanes(chain: ChainClient, chain_id: str) -> None:
+    """At the start: keys that something else has used are blocked, and the log says so."""
+    for lane, record in await chain.check_lanes(chain_id):
+        foreign = record.foreign
+        log.warning(
+            "key_blocked",
+            account_id=lane.signer_id,
+            public_key=lane.name,
+            known_nonce=foreign and foreign.known_nonce,
+            chain_nonce=foreign and foreign.chain_nonce,
+            todo=f"near-agent keys acknowledge {lane.signer_id} {lane.public_key}",
+        )
+
+
 def _line_to_try(config: Config, url: str) -> str:
     key_file = shlex.quote(str(config.data_dir / API_KEY))
     body = '{"model":"near-agent","messages":[{"role":"user","content":"/near_balance @me"}]}'
@@ -351,6 +383,7 @@ def _send_settings(config: Config) -> SendSettings:
         settle_timeout_s=rpc.settle_timeout_s,
         poll_s=rpc.poll_s,
         resend_s=rpc.resend_s,
+        lanes=rpc.lanes,
     )
 
 

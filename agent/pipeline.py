@@ -13,7 +13,7 @@ from agent.answers import rpc_text
 from agent.approval import Codes, read_decision
 from agent.building import Builder, Reads, split_at_change
 from agent.deciding import Decider
-from agent.ending import Ending
+from agent.ending import Ending, Work
 from agent.executor import Chain, Executor
 from agent.frontends.request_id import new_request_id
 from agent.models.provider import ModelProvider, Serving
@@ -133,6 +133,10 @@ class Pipeline:
             return await self._decider.confirm(story, card, channel)
 
         return await self._ending.recorded(Story.of(request, progress, self._clock), approve)
+
+    async def recorded(self, request: UserRequest, work: Work, progress: Progress | None = None) -> Reply:
+        """Other work of the daemon, with the same deadline and one record."""
+        return await self._ending.recorded(Story.of(request, progress, self._clock), work)
 
     async def recover(self) -> None:
         """After a start, before any request: settle what is on chain, then close what an earlier process left open."""

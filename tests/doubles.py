@@ -223,13 +223,15 @@ async def approved(
     chain_id: str = "localnet",
     expires_at: float = 1_800_000_600.0,
     expected: tuple[Effect, ...] = (),
+    fences: str | None = None,
+    step: int = 0,
 ) -> tuple[Intent, Grant]:
     """An intent in state `approved` and its grant."""
     signer = AccountId(signer_id)
     intent = Intent(
         intent_id=name,
         request_id=f"request of {name}",
-        step=0,
+        step=step,
         chain_id=chain_id,
         signer_id=signer,
         call=call,
@@ -238,6 +240,7 @@ async def approved(
         created_at=1_800_000_000.0,
         updated_at=1_800_000_000.0,
         expected=expected,
+        fences=fences,
     )
     grant = Grant(
         grant_id=f"grant of {name}",

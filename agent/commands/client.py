@@ -34,6 +34,13 @@ class DaemonSession:
     def cards(self) -> dict[str, Any]:
         return self._call("GET", "/v1/near/cards", OPERATOR_KEY, None, {})
 
+    def cancel_tx(self, what: str) -> dict[str, Any]:
+        return self._call("POST", "/v1/near/transactions/cancel", OPERATOR_KEY, {"what": what}, {})
+
+    def acknowledge_key(self, account_id: str, public_key: str) -> dict[str, Any]:
+        body = {"account_id": account_id, "public_key": public_key}
+        return self._call("POST", "/v1/near/lanes/acknowledge", OPERATOR_KEY, body, {})
+
     def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:
         body = {"account_id": account_id, "may_confirm": may_confirm}
         return self._call("POST", "/v1/near/api-keys", OPERATOR_KEY, body, {})

@@ -45,6 +45,12 @@ class InProcessSession:
     def cards(self) -> dict[str, Any]:
         return self._run(self._runtime.operator.list_cards())
 
+    def cancel_tx(self, what: str) -> dict[str, Any]:
+        return self._run(self._work(lambda progress: self._runtime.operator.cancel_tx(what, progress), MODEL))
+
+    def acknowledge_key(self, account_id: str, public_key: str) -> dict[str, Any]:
+        return self._run(self._runtime.operator.acknowledge_key(account_id, public_key))
+
     def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:
         return self._run(self._runtime.operator.create_key(account_id, may_confirm))
 

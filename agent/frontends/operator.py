@@ -6,21 +6,23 @@ are shown with their request ids, never with their codes.
 
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.errors import RequestError
+from agent.errors import DaemonError, RequestError
 from agent.frontends.errors import no_key
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Approver, Progress
 from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
 from agent.store.cards import PendingCard
-from contracts.types import AccountId, JsonObject
+from contracts.chain.ledger import Lane, LaneRecord
+from contracts.errors import RpcError
+from contracts.types import AccountId, JsonObject, PublicKey
 
 KEY_ID: Final = "operator"
 """In records, who approved by request id; also the name of the channel."""
@@ -40,12 +42,34 @@ class ApiKeys(Protocol):
     async def revoke(self, key_id: str) -> bool: ...
 
 
+class Lanes(Protocol):
+    """What an operator decides about transactions and keys in doubt (`agent.cancelling`)."""
+
+    async def cancel(self, identity: Identity, what: str, progress: Progress | None = None) -> Reply:
+        """Fence what is open of a request or of a transaction hash."""
+        ...
+
+    async def acknowledge_key(self, account_id: AccountId, public_key: PublicKey) -> Sequence[tuple[Lane, LaneRecord]]:
+        """Go on with a key that something else has used. RpcError where the chain cannot be read."""
+        ...
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class _Approval(_Strict):
     request_id: str
+
+
+class _Cancel(_Strict):
+    what: str
+    """A request's id or a transaction hash."""
+
+
+class _Acknowledge(_Strict):
+    account_id: str
+    public_key: str
 
 
 class _NewKey(_Strict):
@@ -68,8 +92,11 @@ class Operator:
         api_keys: ApiKeys,
         first: Identity,
         clock: Callable[[], float],
+        *,
+        lanes: Lanes,
     ) -> None:
         self._first = first
+        self._lanes = lanes
         self._pipeline = pipeline
         self._cards = cards
         self._api_keys = api_keys
@@ -97,6 +124,27 @@ class Operator:
         account_id = card.signer_id if card else self._first.account_id
         identity = Identity(key_id=KEY_ID, account_id=account_id, may_confirm=True)
         return await self._pipeline.approve_by_request(identity, request_id, KEY_ID, progress)
+
+    async def cancel_tx(self, what: str, progress: Progress | None = None) -> Reply:
+        """End a transaction of unknown end by a fence."""
+        identity = Identity(key_id=KEY_ID, account_id=self._first.account_id, may_confirm=True)
+        return await self._lanes.cancel(identity, what, progress)
+
+    async def acknowledge_key(self, account_id: str, public_key: str) -> JsonObject:
+        """Go on with a key that something else has used. RequestError `not_found` for one that was never used here."""
+        try:
+            account, key = AccountId(account_id), PublicKey(public_key)
+        except ValueError as error:
+            raise RequestError("invalid_value", str(error), param="public_key") from None
+        lanes = await self._lanes.acknowledge_key(account, key)
+        if not lanes:
+            raise RequestError(
+                "not_found", f"key {key} of {account} is not in the ledger, so it is not blocked", param="public_key"
+            )
+        return {
+            "account_id": account,
+            "lanes": [{"lane": lane.name, "nonce": str(record.nonce)} for lane, record in lanes],
+        }
 
     async def create_key(self, account_id: str | None, may_confirm: bool | None) -> JsonObject:  # noqa: FBT001 -- two
         """A new key with its plain text, which is shown this once; what is None is as the first key has it."""
@@ -148,6 +196,8 @@ class OperatorApi:
         return [
             web.get("/v1/near/cards", self._cards),
             web.post("/v1/near/cards/approve", self._approve),
+            web.post("/v1/near/transactions/cancel", self._cancel_tx),
+            web.post("/v1/near/lanes/acknowledge", self._acknowledge_key),
             web.get("/v1/near/api-keys", self._list_keys),
             web.post("/v1/near/api-keys", self._create_key),
             web.delete("/v1/near/api-keys/{key_id}", self._revoke_key),
@@ -162,6 +212,20 @@ class OperatorApi:
         asked = _parse(_Approval, await http.read())
         running = self._running.start(lambda progress: self._operator.approve(asked.request_id, progress))
         return _json(self._answer(await running.reply()))
+
+    async def _cancel_tx(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        asked = _parse(_Cancel, await http.read())
+        running = self._running.start(lambda progress: self._operator.cancel_tx(asked.what, progress))
+        return _json(self._answer(await running.reply()))
+
+    async def _acknowledge_key(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        asked = _parse(_Acknowledge, await http.read())
+        try:
+            return _json(await self._operator.acknowledge_key(asked.account_id, asked.public_key))
+        except RpcError as error:
+            raise DaemonError(error.code, error.message) from error
 
     async def _list_keys(self, http: web.Request) -> web.StreamResponse:
         self._check(http)

@@ -98,6 +98,13 @@ def _prepare(path: Path, busy_timeout_s: float) -> tuple[bytes, Connection, Engi
     return salt, connection, engine
 
 
+def migrate_file(path: Path, *, busy_timeout_s: float = 5.0) -> None:
+    """Bring a file to the newest version. Blocks. StoreError as `open_database`."""
+    _, connection, engine = _prepare(path, busy_timeout_s)
+    connection.close()
+    engine.dispose()
+
+
 _WAL_LIMIT: Final = "PRAGMA journal_size_limit = 67108864"
 
 

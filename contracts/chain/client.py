@@ -20,6 +20,7 @@ from contracts.chain.turns import Turns
 from contracts.chain.views import run_view
 from contracts.errors import ContractsError, LedgerConflict, RpcError, SigningError
 from contracts.signing.signer import Signer
+from contracts.types import AccountId, PublicKey
 
 log = structlog.get_logger()
 
@@ -150,11 +151,19 @@ class ChainClient:
                 blocked.append((lane, record))
         return blocked
 
-    async def acknowledge(self, lane: Lane) -> LaneRecord:
-        """Go on with a lane that something else has used, above its nonce at this moment. RpcError."""
-        on_chain = await lane_nonce(self._rpc, lane, "final")
-        await self._ledger.acknowledge(lane, on_chain or 0, self._clock())
-        return await self._ledger.lane(lane)
+    async def acknowledge_key(
+        self, chain_id: str, account_id: AccountId, public_key: PublicKey
+    ) -> list[tuple[Lane, LaneRecord]]:
+        """Go on with the lanes of a key that something else has used, above their nonces at this moment. RpcError."""
+        same = [
+            lane
+            for lane, _ in await self._ledger.lanes(chain_id)
+            if (lane.signer_id, lane.public_key) == (account_id, public_key)
+        ]
+        for lane in same:
+            on_chain = await lane_nonce(self._rpc, lane, "final")
+            await self._ledger.acknowledge(lane, on_chain or 0, self._clock())
+        return [(lane, await self._ledger.lane(lane)) for lane in same]
 
     async def _settle_all(self, intents: list[Intent]) -> list[Intent]:
         async with asyncio.TaskGroup() as group:

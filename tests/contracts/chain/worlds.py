@@ -12,6 +12,7 @@ from contracts.chain.ledger import Intent
 from contracts.chain.outcome import Effect
 from contracts.chain.rpc import RpcConfig, open_rpc
 from contracts.signing.signer import KeyStoreSigner, Signer
+from contracts.signing.transaction import SignedTransaction, decode_signed_transaction
 from contracts.types import AccountId, Yocto
 from tests.doubles import Clock, MemoryLedger, approved, key_store
 from tests.fake_nodes import FIRST_NONCE, FakeChain, FakeNode, serve
@@ -69,6 +70,11 @@ class World:
     def took_no_nonce(self) -> bool:
         """The ledger knows at most the nonces that it found on chain."""
         return set(self.ledger.nonces.values()) <= {FIRST_NONCE}
+
+    def decoded(self, intent: Intent) -> SignedTransaction:
+        """What an intent's bytes say."""
+        assert intent.signed is not None
+        return decode_signed_transaction(intent.signed.data)
 
     async def state(self, name: str = "one") -> str:
         intent = await self.ledger.get(name)

@@ -1,0 +1,170 @@
+"""What an operator decides about transactions and keys in doubt.
+
+cancel-tx: an operator ends a transaction of unknown end by a fence, a transfer of 0 to oneself with its key and nonce.
+
+Only one of the two can ever be executed. The fence is an intent of its own in the ledger, under a grant that the operator's
+command is; what it proves about the other is stored with it.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from agent.answers import status_of, step_text
+from agent.executor import intent_id
+from agent.frontends.request_id import new_request_id
+from agent.records import Identity, Refusal, Reply, Route, UserRequest
+from agent.story import Progress, Story
+from contracts.calls import ChangeCall, Grant, Transfer
+from contracts.chain.ledger import OPEN, UNSETTLED, Intent, Lane, LaneRecord, Ledger
+from contracts.chain.outcome import ExecutionFailed, Finalized, Outcome, PartiallyExecuted
+from contracts.knowledge.registry import Registry
+from contracts.signing.transaction import call_digest, calls_hash
+from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
+
+CHANNEL: Final = "operator"
+_MAX_STEPS: Final = 100
+
+Recorded = Callable[[UserRequest, Callable[[Story], Awaitable[Reply]], Progress | None], Awaitable[Reply]]
+"""Runs work that leaves one record (`Pipeline.recorded`)."""
+
+
+class Fencing(Protocol):
+    """The chain client as a canceller uses it."""
+
+    async def settle(self, intent: Intent) -> Outcome: ...
+
+    async def fence(self, target: Intent, fence: Intent, grant: Grant) -> tuple[Outcome, Outcome]: ...
+
+    async def acknowledge_key(
+        self, chain_id: str, account_id: AccountId, public_key: PublicKey
+    ) -> list[tuple[Lane, LaneRecord]]: ...
+
+
+class Canceller:
+    """Cancels for the operator. `grant_ttl_s` is how long the fence may take to be signed."""
+
+    def __init__(
+        self,
+        recorded: Recorded,
+        ledger: Ledger,
+        chain: Fencing,
+        registry: Registry,
+        *,
+        chain_id: str,
+        clock: Callable[[], float],
+        grant_ttl_s: float,
+        new_id: Callable[[], str] = new_request_id,
+    ) -> None:
+        self._recorded = recorded
+        self._ledger = ledger
+        self._chain = chain
+        self._registry = registry
+        self._chain_id = chain_id
+        self._clock = clock
+        self._grant_ttl_s = grant_ttl_s
+        self._new_id = new_id
+
+    async def cancel(self, identity: Identity, what: str, progress: Progress | None = None) -> Reply:
+        """Fence what is open of a request (also by its card's id) or of a transaction hash; one record.
+
+        `executed` where the fence is final; where the original landed first, the reply tells its end.
+        """
+        request = UserRequest(
+            request_id=self._new_id(),
+            text=f"cancel-tx {what}",
+            turns=(),
+            identity=identity,
+            front_end="cli",
+            conversation_id=f"cancel:{what[:80]}",
+            received_at=self._clock(),
+        )
+        return await self._recorded(request, lambda story: self._work(story, what), progress)
+
+    async def acknowledge_key(self, account_id: AccountId, public_key: PublicKey) -> list[tuple[Lane, LaneRecord]]:
+        """Go on with a key that something else has used; its lanes, none where the ledger does not know it. RpcError."""
+        return await self._chain.acknowledge_key(self._chain_id, account_id, public_key)
+
+    async def _work(self, story: Story, what: str) -> Reply:
+        story.route = Route(target="none", model=None, reason="the operator's cancel-tx")
+        found = await self._find(what)
+        if not found:
+            text = f"No transaction of ours belongs to {what[:80]}. near-agent log shows the requests."
+            return story.say(Refusal(text=text, why="no_such_transaction"))
+        targets = [intent for intent in found if intent.state in UNSETTLED and intent.fences is None]
+        if not targets:
+            return await self._nothing_open(story, found)
+        story.no_deadline()
+        lines: list[str] = []
+        for number, target in enumerate(targets):
+            await story.tell(f"Fencing transaction {number + 1} of {len(targets)}")
+            fenced, outcome = await self._fence(story, target, number)
+            story.add("cancel_tx", outcome)
+            lines.append(self._told(target, fenced, outcome))
+        return story.reply(status_of(story.outcomes), "\n".join(lines))
+
+    async def _nothing_open(self, story: Story, found: list[Intent]) -> Reply:
+        """Signed and never sent is given up; what has ended is told."""
+        lines: list[str] = []
+        for intent in found:
+            outcome = intent.outcome
+            if intent.state in OPEN:
+                outcome = await self._chain.settle(intent)
+            if outcome is not None:
+                lines.append(step_text(f"step {intent.step + 1}", outcome, self._registry))
+        text = "Nothing of it is open, so there is nothing to cancel."
+        return story.say(Refusal(text="\n".join((text, *lines)), why="nothing_open"))
+
+    async def _find(self, what: str) -> list[Intent]:
+        """By transaction hash, by the request that confirmed, or by the card's own request."""
+        try:
+            named = await self._ledger.by_hash(CryptoHash(what))
+        except ValueError:
+            named = None
+        if named is not None:
+            return [named]
+        found = await self._ledger.of_request(what)
+        for step in range(0 if found else _MAX_STEPS):
+            intent = await self._ledger.get(intent_id(what, step))
+            if intent is None:
+                break
+            found.append(intent)
+        return found
+
+    async def _fence(self, story: Story, target: Intent, number: int) -> tuple[Outcome, Outcome]:
+        now, request_id = self._clock(), story.request.request_id
+        call = ChangeCall(target.signer_id, (Transfer(Yocto(0)),))
+        digest = calls_hash(target.chain_id, target.signer_id, [call])
+        grant = Grant(
+            grant_id=f"grant:{intent_id(request_id, number)}",
+            calls_hash=digest,
+            call_digests=(call_digest(call),),
+            chain_id=target.chain_id,
+            signer_id=target.signer_id,
+            identity=story.request.identity.key_id,
+            channel=CHANNEL,
+            expires_at=now + self._grant_ttl_s,
+        )
+        fence = Intent(
+            intent_id=intent_id(request_id, number),
+            request_id=request_id,
+            step=number,
+            chain_id=target.chain_id,
+            signer_id=target.signer_id,
+            call=call,
+            calls_hash=digest,
+            state="planned",
+            created_at=now,
+            updated_at=now,
+            fences=target.intent_id,
+        )
+        story.calls, story.calls_hash = (*story.calls, call), digest
+        await self._ledger.create([fence])
+        await self._ledger.approve(grant, [fence.intent_id], now)
+        return await self._chain.fence(target, fence, grant)
+
+    def _told(self, target: Intent, fenced: Outcome, outcome: Outcome) -> str:
+        tx_hash = target.signed.tx_hash if target.signed else "?"
+        if isinstance(fenced, Finalized | PartiallyExecuted | ExecutionFailed):
+            return f"It was too late to cancel {tx_hash}:\n" + step_text("the transaction", fenced, self._registry)
+        fence = step_text(f"the fence of {tx_hash} (0 NEAR to {target.signer_id} itself)", outcome, self._registry)
+        return fence + "\n" + step_text("the transaction that it fences", fenced, self._registry)
