@@ -11,6 +11,7 @@ from nacl.signing import SigningKey
 
 from contracts.calls import ChangeCall, Grant
 from contracts.chain.budget import Reservation
+from contracts.chain.budget import Reservation
 from contracts.chain.ledger import (
     UNSETTLED,
     ForeignUse,

@@ -10,9 +10,12 @@ from sqlalchemy.exc import IntegrityError
 
 from agent.store import lanes
 from agent.store import budgets
+from agent.store import budgets
+from agent.store.budgets import LatestTime
 from agent.store.database import Database
 from agent.store.tables import GRANT_STEPS, GRANTS, INTENTS
 from contracts.calls import ChangeCall, Grant
+from contracts.chain.budget import Reservation
 from contracts.chain.budget import Reservation
 from contracts.chain.ledger import UNSETTLED, Intent, IntentState, Lane, LaneRecord, Signed, check_transition
 from contracts.chain.outcome import Effect, Outcome
@@ -31,8 +34,9 @@ _EXECUTED: Final = ("final", "failed")
 class SqlLedger:
     """Implements `contracts.chain.ledger.Ledger`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, latest: LatestTime) -> None:
         self._database = database
+        self._latest = latest
 
     async def create(self, intents: Sequence[Intent]) -> None:
         """Store new intents in state `planned`. LedgerConflict `intent_exists` for an id that is taken."""
@@ -63,7 +67,7 @@ class SqlLedger:
 
         def run(connection: Connection) -> None:
             _move(connection, intent_id, to, now, text)
-            budgets.settle(connection, intent_id, to, outcome, now)
+            budgets.settle(connection, intent_id, to, outcome, self._latest.at(now))
 
         await self._database.write(run)
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from agent.store.api_keys import ApiKeyStore
+from agent.store.approvals import ApprovalStore
+from agent.store.budgets import BudgetStore, LatestTime
 from agent.store.cards import CardStore
 from agent.store.database import Database, open_database
 from agent.store.ledger import SqlLedger
@@ -19,13 +21,16 @@ T = TypeVar("T")
 
 
 class Store:
-    """`ledger`, `records`, `cards` and `api_keys` over one database."""
+    """`ledger`, `budgets`, `records`, `cards`, `approvals` and `api_keys` over one database."""
 
     def __init__(self, database: Database, clock: Callable[[], float], new_secret: Callable[[], str]) -> None:
         self._database = database
-        self.ledger = SqlLedger(database)
+        latest = LatestTime()
+        self.ledger = SqlLedger(database, latest)
         self.records = RecordStore(database, run_id=secrets.token_hex(8))
         self.cards = CardStore(database)
+        self.approvals = ApprovalStore(database)
+        self.budgets = BudgetStore(database, latest)
         self.api_keys = ApiKeyStore(database, clock=clock, new_secret=new_secret)
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from contracts.chain.outcome import Units
+from contracts.chain.budget import Budget, Spend
 from contracts.types import AccountId
 
 Decision: TypeAlias = Literal["allow", "ask", "deny"]
@@ -16,35 +16,6 @@ Channel: TypeAlias = Literal["text", "elicitation", "key", "operator", "console"
 
 CHAT: Final[frozenset[Channel]] = frozenset({"text", "elicitation", "key"})
 """Ways that belong to the front end which asked: whoever holds its key can use them."""
-
-HOUR_S: Final = 3600.0
-DAY_S: Final = 86_400.0
-WEEK_S: Final = 604_800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Spend:
-    """The most that one transaction takes of NEAR (gas and storage counted) or of a token, in base units."""
-
-    token: str
-    """`NEAR`, a token contract's id, or `nft:` and the id of the contract, counted in pieces."""
-    units: Units
-    call: int
-    """Place of the transaction in the plan."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """A rolling limit that a plan draws on."""
-
-    rule: str
-    """The key in the policy's file, e.g. `default.limits.NEAR.per_day`."""
-    token: str
-    window_s: float
-    units: Units
-    free: bool = False
-    """Counts only what went out under the free allowance."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -74,8 +45,6 @@ class Verdict:
 
     decision: Decision
     reasons: tuple[Reason, ...]
-    scope: str
-    """Whose budgets: the policy's section and the account that signs, e.g. `default:alice.near`."""
     approvers: Literal[1, 2] = 1
     elsewhere: bool = False
     """The approval may not come over the channel that asked."""

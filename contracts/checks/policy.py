@@ -1,0 +1,313 @@
+"""May these calls go, and who has to say so: judged on the built calls in exact units, never on words about them. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from contracts.calls import ChangeCall
+from contracts.chain.budget import Budget, Spend
+from contracts.checks.judging import MAX_RECIPIENTS, Category, Judged, read_call, recipients_of
+from contracts.checks.policy_file import Methods, Names, Policy, Rules, TokenRules
+from contracts.checks.verdict import Reason, Recipient, Verdict
+from contracts.knowledge.inert import inert
+from contracts.knowledge.registry import NEAR_SYMBOL, Network
+from contracts.types import TGAS, AccountId, format_near, format_units
+
+_WHY: Final[Mapping[Category, str]] = {
+    "keys": "it changes the account's access keys",
+    "deletion": "it deletes something for good",
+    "deploy": "it deploys code",
+    "owner_change": "the method's name says that it changes who or what controls the contract",
+    "unusual_action": "it is an action that this policy does not read",
+    "unknown_method": "the method is none of a standard that is known here",
+    "raw_arguments": "its arguments are no JSON object, so nobody can say what they mean",
+    "nft_approve": "it lets somebody else move the NFT",
+    "dao": "it acts in a DAO, which may move the DAO's money",
+    "no_minimum_out": "it swaps without a minimum of what must come out",
+    "first_recipient": "nothing has been sent there before",
+}
+
+
+_TOKEN_KEYS: Final = frozenset({"token_in", "token_out", "token_id", "token", "tokens"})
+"""Arguments in which a contract of the registry is a token to trade, and nothing goes to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is judged, and what is known about it."""
+
+    network: Network
+    identity: str
+    """Key id of who asks; `KEY/USER` where a trusted header of a shared key names the person."""
+    signer_id: AccountId
+    calls: tuple[ChangeCall, ...]
+    gas_yocto: tuple[int, ...]
+    """Per call, the most that its gas can cost."""
+    known: frozenset[str]
+    """Accounts that this signer has paid or called before, with a final outcome."""
+    contracts: frozenset[str] = frozenset()
+    """Contracts of the registry."""
+    asks: tuple[str, ...] = ()
+    """Further reasons to ask a person, from the pre-flight."""
+
+
+def judge(policy: Policy, subject: Subject) -> Verdict:
+    """The verdict by all rules but the rolling budgets, which `within` adds."""
+    rules = policy.rules_of(subject.identity)
+    read = [read_call(call) for call in subject.calls]
+    reasons: list[Reason] = []
+    if subject.network not in rules.networks:
+        reasons.append(_denied_network(rules, subject.network))
+    recipients: dict[str, Recipient] = {}
+    for judged in read:
+        for account_id, where in recipients_of(judged, subject.signer_id):
+            if account_id in subject.contracts and where.rpartition(".")[2] in _TOKEN_KEYS:
+                reasons += _listed(rules.contracts, account_id, "contract", where)
+                continue
+            reasons += _check_recipient(rules, account_id, where)
+            if account_id and account_id not in recipients:
+                name = policy.address_book.get(account_id)
+                recipients[account_id] = Recipient(AccountId(account_id), where, name)
+        for one in judged:
+            reasons += _check_lists(rules, one)
+            reasons += _check_caps(rules, one)
+        reasons += _asked(rules, judged)
+    if len(recipients) > MAX_RECIPIENTS:
+        reasons += _unread(rules, f"{len(recipients)} accounts are named, more than anybody would read")
+    if "first_recipient" in rules.always_ask:
+        reasons += _first(policy, rules, subject, recipients, read)
+    reasons += [Reason("preflight", "ask", text) for text in subject.asks]
+    return _weighed(rules, subject, read, tuple(recipients.values()), reasons)
+
+
+def within(verdict: Verdict, used: Mapping[str, int]) -> Verdict:
+    """The verdict with what the rolling budgets say; `used` is what is spent or reserved in the window of each, by its rule."""
+    reasons = [*verdict.reasons]
+    decision, free = verdict.decision, True
+    for budget in verdict.budgets:
+        wanted = wanted_of(verdict.spends, budget.token)
+        if used.get(budget.rule, 0) + wanted <= budget.units:
+            continue
+        text = over_budget(budget, used.get(budget.rule, 0), wanted)
+        if budget.free:
+            free = False
+            reasons.append(Reason(budget.rule, "ask", text))
+        else:
+            reasons.append(Reason(budget.rule, "deny", f"{text}; wait until earlier spending leaves the window"))
+            decision = "deny"
+    if decision == "allow" and not free:
+        decision = "ask"
+    budgets = verdict.budgets if decision == "allow" else tuple(one for one in verdict.budgets if not one.free)
+    return replace(verdict, decision=decision, reasons=tuple(reasons), budgets=budgets)
+
+
+def asking(verdict: Verdict, rule: str, text: str) -> Verdict:
+    """The verdict where a person has to be asked for one more reason."""
+    decision = "ask" if verdict.decision == "allow" else verdict.decision
+    budgets = tuple(budget for budget in verdict.budgets if not budget.free)
+    return replace(verdict, decision=decision, reasons=(*verdict.reasons, Reason(rule, "ask", text)), budgets=budgets)
+
+
+def wanted_of(spends: Iterable[Spend], token: str) -> int:
+    """What a plan takes of a token in all."""
+    return sum(spend.units for spend in spends if spend.token == token)
+
+
+def over_budget(budget: Budget, used: int, wanted: int) -> str:
+    """Which rolling limit a plan would pass, in words with exact amounts."""
+
+    def shown(units: int) -> str:
+        return format_units(units, budget.decimals)
+
+    return (
+        f"{shown(wanted)} {budget.token} is wanted and {shown(used)} of {shown(budget.units)} within "
+        f"{budget.window_s / 3600:g} h is spent or reserved"
+    )
+
+
+def _weighed(
+    rules: Rules, subject: Subject, read: list[tuple[Judged, ...]], to: tuple[Recipient, ...], reasons: list[Reason]
+) -> Verdict:
+    """Amounts against the limits of each token, and everything put together."""
+    spends = _spends(subject, read)
+    sent = _sent(read)
+    everything = any(one.everything for judged in read for one in judged)
+    elsewhere = two = False
+    for token, units in sent.items():
+        limits = rules.tokens.get(token)
+        if limits is None:
+            continue
+        reasons += _over_action(limits, token, read)
+        elsewhere = elsewhere or _above(limits.ask_elsewhere_above, units, everything=everything)
+        two = two or _above(limits.two_approvers_above, units, everything=everything)
+    if everything and NEAR_SYMBOL in rules.tokens and _limits_near(rules.tokens[NEAR_SYMBOL]):
+        text = "it sends all NEAR that the account has, which no limit allows; raise the limits to do this"
+        reasons.append(Reason(rules.tokens[NEAR_SYMBOL].rule, "deny", text))
+    if all(reason.decision == "allow" for reason in reasons):
+        reasons += _free(rules, sent)
+    decisions = {reason.decision for reason in reasons}
+    decision = "deny" if "deny" in decisions else "ask" if "ask" in decisions else "allow"
+    tokens = {spend.token for spend in spends}
+    budgets = tuple(
+        budget
+        for token, limits in rules.tokens.items()
+        if token in tokens
+        for budget in limits.budgets
+        if decision == "allow" or not budget.free
+    )
+    return Verdict(
+        decision=decision,
+        reasons=tuple(reasons),
+        approvers=2 if two else 1,
+        elsewhere=elsewhere,
+        chat_allowed=subject.network == "localnet" or not rules.shared or "/" in subject.identity,
+        spends=spends,
+        budgets=budgets,
+        recipients=to,
+        approver_ids=rules.approvers,
+    )
+
+
+def _denied_network(rules: Rules, network: Network) -> Reason:
+    if rules.section == "built-in":
+        text = f'nothing is sent on {network} without a policy; write a policy.toml with networks = ["{network}"]'
+    else:
+        text = f"{rules.section} does not allow {network}; add it to its networks"
+    return Reason(f"{rules.section}.networks", "deny", text)
+
+
+def _check_recipient(rules: Rules, account_id: str, where: str) -> Iterable[Reason]:
+    if account_id:
+        return _listed(rules.recipients, account_id, "recipient", where)
+    return _unread(rules, f"{inert(where, 60)} is too long or too deep to find the accounts in it")
+
+
+def _unread(rules: Rules, text: str) -> Iterable[Reason]:
+    allow, deny = rules.recipients
+    if allow is not None or deny.exact or deny.endings:
+        return (Reason(deny.rule, "deny", text),)
+    return (Reason("always_ask.recipients", "ask", text),)
+
+
+def _check_lists(rules: Rules, one: Judged) -> Iterator[Reason]:
+    yield from _listed(rules.actions, one.action, "action")
+    if one.method is None:
+        return
+    yield from _listed(rules.contracts, one.contract_id, "contract")
+    allow, deny = rules.methods
+    denied = deny.has(one.contract_id, one.method)
+    if denied or (allow is not None and not allow.has(one.contract_id, one.method)):
+        yield _refused(deny if denied or allow is None else allow, "method", one.method, one.contract_id)
+
+
+def _listed(lists: tuple[Names | None, Names], name: str, what: str, where: str = "") -> Iterable[Reason]:
+    allow, deny = lists
+    if deny.has(name):
+        return (_refused(deny, what, name, where),)
+    if allow is not None and not allow.has(name):
+        return (_refused(allow, what, name, where),)
+    return ()
+
+
+def _refused(rule: Names | Methods, what: str, name: str, where: str) -> Reason:
+    shown = f"{what} {inert(name, 80)}" + (f" ({inert(where, 60)})" if where else "")
+    if rule.rule.endswith("deny"):
+        return Reason(rule.rule, "deny", f"{shown} is forbidden")
+    return Reason(rule.rule, "deny", f"{shown} is not among those that are allowed; add it there to allow it")
+
+
+def _check_caps(rules: Rules, one: Judged) -> Iterator[Reason]:
+    if one.gas > rules.max_gas:
+        text = f"{one.method} carries {one.gas // TGAS} Tgas, at most {rules.max_gas // TGAS} are allowed"
+        yield Reason(f"{rules.section}.max_gas_tgas", "deny", text)
+    if rules.max_deposit is not None and one.method is not None and one.near > rules.max_deposit:
+        text = (
+            f"{one.method} carries {format_near(one.near)} NEAR, at most {format_near(rules.max_deposit)} are allowed"
+        )
+        yield Reason(f"{rules.section}.max_deposit_near", "deny", text)
+
+
+def _asked(rules: Rules, judged: tuple[Judged, ...]) -> Iterator[Reason]:
+    for one in judged:
+        for category in one.categories:
+            if category in rules.always_ask:
+                what = f"{inert(one.method, 60)} of {one.contract_id}" if one.method else one.action
+                yield Reason(f"always_ask.{category}", "ask", f"{what}: {_WHY[category]}")
+
+
+def _first(
+    policy: Policy,
+    rules: Rules,
+    subject: Subject,
+    recipients: Mapping[str, Recipient],
+    read: list[tuple[Judged, ...]],
+) -> Iterator[Reason]:
+    """Accounts and contracts that this signer has nothing to do with yet, and that no list names."""
+
+    def new(account_id: str, allow: Names | None) -> bool:
+        named = account_id in policy.address_book or (allow is not None and account_id in allow.exact)
+        return account_id not in subject.known and not named
+
+    for account_id in recipients:
+        if new(account_id, rules.recipients[0]):
+            yield Reason("always_ask.first_recipient", "ask", f"{account_id}: {_WHY['first_recipient']}")
+    called = {one.contract_id for judged in read for one in judged if one.method is not None}
+    for contract_id in sorted(called - subject.contracts - {subject.signer_id}):
+        if new(contract_id, rules.contracts[0]):
+            yield Reason("always_ask.first_recipient", "ask", f"{contract_id} has not been called before")
+
+
+def _spends(subject: Subject, read: list[tuple[Judged, ...]]) -> tuple[Spend, ...]:
+    """What the budgets count: deposits with gas, and tokens."""
+    spends: list[Spend] = []
+    for place, (call, judged, gas) in enumerate(zip(subject.calls, read, subject.gas_yocto, strict=True)):
+        spends.append(Spend(NEAR_SYMBOL, call.deposit + gas, place))
+        tokens: dict[str, int] = {}
+        for one in judged:
+            for token, units in one.tokens:
+                tokens[token] = tokens.get(token, 0) + units
+        spends += [Spend(token, units, place) for token, units in tokens.items()]
+    return tuple(spends)
+
+
+def _sent(read: list[tuple[Judged, ...]]) -> dict[str, int]:
+    """What leaves in all, without gas."""
+    sent: dict[str, int] = {}
+    for judged in read:
+        for one in judged:
+            for token, units in ((NEAR_SYMBOL, one.near), *one.tokens):
+                sent[token] = sent.get(token, 0) + units
+    return sent
+
+
+def _over_action(limits: TokenRules, token: str, read: list[tuple[Judged, ...]]) -> Iterator[Reason]:
+    if limits.per_action is None:
+        return
+    for judged in read:
+        for one in judged:
+            units = one.near if token == NEAR_SYMBOL else sum(amount for name, amount in one.tokens if name == token)
+            if units > limits.per_action:
+                text = (
+                    f"{one.action} sends {format_units(units, limits.decimals)} {token}, at most "
+                    f"{format_units(limits.per_action, limits.decimals)} in one action are allowed"
+                )
+                yield Reason(f"{limits.rule}.per_action", "deny", text)
+
+
+def _above(threshold: int | None, units: int, *, everything: bool) -> bool:
+    return threshold is not None and (everything or units > threshold)
+
+
+def _limits_near(limits: TokenRules) -> bool:
+    return limits.per_action is not None or any(not budget.free for budget in limits.budgets)
+
+
+def _free(rules: Rules, sent: Mapping[str, int]) -> Iterator[Reason]:
+    """Whether every token that is sent is within its free allowance; gas needs NEAR's."""
+    for token, units in sent.items():
+        limits = rules.tokens.get(token)
+        free = 0 if limits is None else limits.free_per_action or 0
+        if limits is not None and free and units <= free:
+            yield Reason(f"{limits.rule}.free_per_action", "allow", f"{token} is within the free allowance")
+        elif units or token == NEAR_SYMBOL:
+            yield Reason("free_allowance", "ask", f"{token} is above what goes without asking")
