@@ -11,7 +11,6 @@ from nacl.signing import SigningKey
 
 from contracts.calls import ChangeCall, Grant
 from contracts.chain.budget import Reservation
-from contracts.chain.budget import Reservation
 from contracts.chain.ledger import (
     UNSETTLED,
     ForeignUse,

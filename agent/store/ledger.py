@@ -8,14 +8,11 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from agent.store import lanes
-from agent.store import budgets
-from agent.store import budgets
+from agent.store import budgets, lanes
 from agent.store.budgets import LatestTime
 from agent.store.database import Database
 from agent.store.tables import GRANT_STEPS, GRANTS, INTENTS
 from contracts.calls import ChangeCall, Grant
-from contracts.chain.budget import Reservation
 from contracts.chain.budget import Reservation
 from contracts.chain.ledger import UNSETTLED, Intent, IntentState, Lane, LaneRecord, Signed, check_transition
 from contracts.chain.outcome import Effect, Outcome

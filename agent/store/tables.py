@@ -236,45 +236,6 @@ KNOWN_ACCOUNTS: Final = Table(
 )
 """Whom a signer has paid or called before, with a final outcome."""
 
-APPROVALS: Final = Table(
-    "approvals",
-    METADATA,
-    Column("request_id", Text, ForeignKey("cards.request_id"), nullable=False),
-    Column("identity", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("at", Float, nullable=False),
-    PrimaryKeyConstraint("request_id", "identity"),
-)
-"""Who has approved a card that needs more than one; each identity counts once."""
-
-SPENDING: Final = Table(
-    "spending",
-    METADATA,
-    Column("seq", Integer, primary_key=True),
-    Column("intent_id", Text, ForeignKey("intents.intent_id"), nullable=False),
-    Column("chain_id", Text, nullable=False),
-    Column("signer_id", Text, nullable=False),
-    Column("identity", Text, nullable=False),
-    Column("token", Text, nullable=False),
-    Column("units", Text, nullable=False),
-    Column("free", Boolean, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("state", Text, nullable=False),
-    Index("spending_by_token", "chain_id", "signer_id", "token", "at"),
-    Index("spending_by_intent", "intent_id"),
-)
-"""What each transaction has `reserved` or `spent` of NEAR or a token (`released`: it is dead); units with 39 digits."""
-
-KNOWN_ACCOUNTS: Final = Table(
-    "known_accounts",
-    METADATA,
-    Column("chain_id", Text, nullable=False),
-    Column("signer_id", Text, nullable=False),
-    Column("account_id", Text, nullable=False),
-    PrimaryKeyConstraint("chain_id", "signer_id", "account_id"),
-)
-"""Whom a signer has paid or called before, with a final outcome."""
-
 WRONG_CODES: Final = Table(
     "wrong_codes",
     METADATA,

@@ -10,7 +10,6 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from contracts.calls import ChangeCall, Grant
 from contracts.chain.budget import Reservation
-from contracts.chain.budget import Reservation
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey
