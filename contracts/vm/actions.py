@@ -1,4 +1,4 @@
-"""The eight classic actions applied to one account, per nearcore's `apply_action`.
+"""Actions applied to one account, per nearcore's `apply_action`.
 
 Staking is kept simple because there are no validators: Stake locks at once, lowering it releases at once, there is no
 minimum and no epoch to wait for. ETH-implicit (`0x`) and deterministic (`0s`) accounts come to life by a Transfer with
@@ -16,30 +16,54 @@ from contracts.calls import (
     Action,
     AddKey,
     CreateAccount,
+    Delegate,
     DeleteAccount,
     DeleteKey,
     DeployContract,
+    DeployGlobalContract,
+    DeterministicStateInit,
     FullAccess,
     FunctionCall,
-    FunctionCallAccess,
-    Permission,
+    GlobalAccountId,
+    GlobalCodeHash,
+    GlobalContract,
     Stake,
     Transfer,
+    TransferToGasKey,
+    UseGlobalContract,
+    WithdrawFromGasKey,
 )
 from contracts.errors import ChainError, VmError
+from contracts.signing.borsh import CURVES
 from contracts.types import U64_MAX, AccountId, CryptoHash, PublicKey, Yocto
 from contracts.vm.config import RuntimeConfig
+from contracts.vm.delegates import use_delegate
 from contracts.vm.engine import Engine
 from contracts.vm.execution import BlockContext, CallContext, Execution, PendingReceipt
-from contracts.vm.failures import no_code
-from contracts.vm.fees import action_execution_gas
+from contracts.vm.failures import action_error, no_code
+from contracts.vm.fees import action_execution_gas, delegated_send_gas, execution_gas, prepaid_gas
+from contracts.vm.global_contracts import (
+    contract_bytes,
+    init_state,
+    pay_for_publishing,
+    publishing_cost,
+    use_global_contract,
+)
 from contracts.vm.host_promises import distribute_gas
+from contracts.vm.keys import (
+    add_key,
+    balance_too_high,
+    delete_key,
+    fill_gas_key,
+    key_storage_bytes,
+    purse,
+    take_gas_back,
+)
 from contracts.vm.receipts import SYSTEM, ActionReceipt, DataReceiver, ReceivedData, derived_hash
-from contracts.vm.state import AccessKey, Account, Overlay
-from contracts.vm.validation import actions_error
+from contracts.vm.state import AccessKey, Account, Overlay, contract_hash
+from contracts.vm.validation import actions_error, storage_shortage
 
 _NO_KEY: Final = PublicKey.from_bytes("ed25519", bytes(32))
-_KEY_BYTES: Final = {"ed25519": 33, "secp256k1": 65}
 
 
 @dataclass(slots=True)
@@ -61,24 +85,6 @@ def refund_draft(
 ) -> ReceiptDraft:
     """A refund; with the signer and key of the transaction it also gives gas back to that key's allowance."""
     return ReceiptDraft(SYSTEM, receiver_id, signer_id, key, Yocto(0), (Transfer(Yocto(amount)),))
-
-
-def action_error(name: str, message: str, **fields: JsonValue) -> ChainError:
-    """An action's failure; `name` and `fields` are those of nearcore's `ActionErrorKind`."""
-    return ChainError(name, message, details={name: dict(fields)})
-
-
-def key_storage_bytes(config: RuntimeConfig, public_key: PublicKey, permission: Permission) -> int:
-    """Bytes that an access key takes: Borsh of key and permission, and 40."""
-    match permission:
-        case FullAccess():
-            size = 0
-        case FunctionCallAccess(receiver_id, method_names, allowance):
-            size = 1 + (16 if allowance is not None else 0) + 4 + len(receiver_id) + 4
-            size += sum(4 + len(name.encode()) for name in method_names)
-        case _:
-            assert_never(permission)
-    return _KEY_BYTES[public_key.curve] + 9 + size + config.storage_num_extra_bytes_record
 
 
 class ReceiptRun:
@@ -108,6 +114,10 @@ class ReceiptRun:
         self.logs: list[str] = []
         self.drafts: list[ReceiptDraft] = []
         self.returned: bytes | ReceiptDraft = b""
+        self.tokens_burnt = 0
+        """yoctoNEAR burnt beside gas: what publishing costs, and what deleted gas keys held."""
+        self.published: list[tuple[GlobalContract, bytes]] = []
+        """Global contracts that are there once the receipt is done."""
 
     def apply(self, index: int) -> None:
         """Apply the receipt's action at `index`. ChainError (an ActionErrorKind) or VmError where it fails."""
@@ -128,11 +138,49 @@ class ReceiptRun:
             case Stake(stake):
                 self._stake(stake, self._owned())
             case AddKey(public_key, permission):
-                self._add_key(public_key, permission, self._owned())
+                nonce = self._first_nonce()
+                self.account = add_key(
+                    self._config, self._overlay, account_id, self._owned(), public_key, permission, nonce
+                )
             case DeleteKey(public_key):
-                self._delete_key(public_key, self._owned())
+                self.account, burnt = delete_key(self._config, self._overlay, account_id, self._owned(), public_key)
+                self.tokens_burnt += burnt
             case DeleteAccount(beneficiary_id):
                 self._delete_account(beneficiary_id, self._owned())
+            case _:
+                self._apply_newer(action)
+
+    def _apply_newer(
+        self,
+        action: Delegate
+        | DeployGlobalContract
+        | UseGlobalContract
+        | DeterministicStateInit
+        | TransferToGasKey
+        | WithdrawFromGasKey,
+    ) -> None:
+        account_id = self._receipt.receiver_id
+        match action:
+            case Delegate():
+                self._existing()
+                self._delegate(action)
+            case DeployGlobalContract(code, deploy_mode):
+                self.account = pay_for_publishing(self._config, account_id, self._owned(), code)
+                self.tokens_burnt += publishing_cost(self._config, code)
+                by_hash = deploy_mode == "code_hash"
+                name = GlobalCodeHash(CryptoHash.of(code)) if by_hash else GlobalAccountId(account_id)
+                self.published.append((name, code))
+            case UseGlobalContract(contract):
+                self.account = use_global_contract(self._overlay, self._owned(), contract)
+            case DeterministicStateInit(_, deposit):
+                self._init_state(action, deposit)
+            case TransferToGasKey(public_key, deposit):
+                self._existing()
+                fill_gas_key(self._overlay, account_id, public_key, deposit)
+            case WithdrawFromGasKey(public_key, amount):
+                account = self._owned()
+                fill_gas_key(self._overlay, account_id, public_key, -amount)
+                self.account = replace(account, amount=account.amount + amount)
             case _:
                 assert_never(action)
 
@@ -199,9 +247,10 @@ class ReceiptRun:
         if self.account is None:
             self._create_implicit(deposit)
             return
+        is_gas = receipt.is_refund and receipt.signer_id == receipt.receiver_id
+        if is_gas and take_gas_back(self._overlay, receipt.receiver_id, receipt.signer_public_key, deposit):
+            return
         self.account = replace(self.account, amount=self.account.amount + deposit)
-        if receipt.is_refund and receipt.signer_id == receipt.receiver_id:
-            self._restore_allowance(deposit)
 
     def _create_implicit(self, deposit: int) -> None:
         """Only a transfer that stands alone and is no refund brings an implicit account to life."""
@@ -216,27 +265,40 @@ class ReceiptRun:
             usage += key_storage_bytes(self._config, key, FullAccess())
         self.account = Account(deposit, 0, None, usage)
 
-    def _restore_allowance(self, amount: int) -> None:
-        account_id, public_key = self._receipt.receiver_id, self._receipt.signer_public_key
-        access_key = self._overlay.access_key(account_id, public_key)
-        if access_key is None:
-            return
-        permission = access_key.permission
-        if isinstance(permission, FunctionCallAccess) and permission.allowance is not None:
-            restored = replace(permission, allowance=Yocto(permission.allowance + amount))
-            self._overlay.set_access_key(account_id, public_key, replace(access_key, permission=restored))
-
     def _first_nonce(self) -> int:
         return (self._block.height - 1) * self._config.nonce_range_multiplier
 
     def _deploy(self, code: bytes, account: Account) -> None:
         code_hash = self._overlay.add_code(code)
-        usage = account.storage_usage - self._code_bytes(account) + len(code)
-        self.account = replace(account, code_hash=code_hash, storage_usage=usage)
+        usage = account.storage_usage - contract_bytes(self._overlay, account) + len(code)
+        self.account = replace(account, code_hash=code_hash, global_contract=None, storage_usage=usage)
 
-    def _code_bytes(self, account: Account) -> int:
-        code = self._overlay.code(account.code_hash) if account.code_hash is not None else None
-        return len(code) if code is not None else 0
+    def _init_state(self, action: DeterministicStateInit, deposit: int) -> None:
+        """The deposit covers what storage needs; the rest goes back."""
+        receipt = self._receipt
+        account = init_state(self._config, self._overlay, receipt.receiver_id, self.account, action)
+        kept = min(deposit, storage_shortage(account, self._config))
+        self.account = replace(account, amount=account.amount + kept)
+        if deposit > kept:
+            self.drafts.append(refund_draft(receipt.predecessor_id, deposit - kept))
+
+    def _delegate(self, action: Delegate) -> None:
+        """What the delegate action holds goes on in a receipt of its sender; the relayer has bought its gas."""
+        receipt, config = self._receipt, self._config
+        inner = use_delegate(config, self._overlay, self._block.height, receipt.receiver_id, action)
+        sending = delegated_send_gas(config, (action,))
+        self.gas_burnt += sending
+        self.gas_used += sending + prepaid_gas(inner.actions) + execution_gas(config, inner.actions, inner.receiver_id)
+        self.drafts.append(
+            ReceiptDraft(
+                predecessor_id=receipt.receiver_id,
+                receiver_id=inner.receiver_id,
+                signer_id=receipt.signer_id,
+                signer_public_key=receipt.signer_public_key,
+                gas_price=receipt.gas_price,
+                actions=inner.actions,
+            )
+        )
 
     def _stake(self, stake: int, account: Account) -> None:
         account_id = self._receipt.receiver_id
@@ -253,43 +315,20 @@ class ReceiptRun:
             )
         self.account = replace(account, amount=account.amount + account.locked - stake, locked=stake)
 
-    def _add_key(self, public_key: PublicKey, permission: Permission, account: Account) -> None:
-        account_id = self._receipt.receiver_id
-        if self._overlay.access_key(account_id, public_key) is not None:
-            raise action_error(
-                "AddKeyAlreadyExists",
-                f"{public_key} is a key of {account_id} already",
-                account_id=str(account_id),
-                public_key=str(public_key),
-            )
-        self._overlay.set_access_key(account_id, public_key, AccessKey(self._first_nonce(), permission))
-        usage = account.storage_usage + key_storage_bytes(self._config, public_key, permission)
-        self.account = replace(account, storage_usage=usage)
-
-    def _delete_key(self, public_key: PublicKey, account: Account) -> None:
-        account_id = self._receipt.receiver_id
-        access_key = self._overlay.access_key(account_id, public_key)
-        if access_key is None:
-            raise action_error(
-                "DeleteKeyDoesNotExist",
-                f"{public_key} is no key of {account_id}",
-                account_id=str(account_id),
-                public_key=str(public_key),
-            )
-        self._overlay.set_access_key(account_id, public_key, None)
-        usage = account.storage_usage - key_storage_bytes(self._config, public_key, access_key.permission)
-        self.account = replace(account, storage_usage=usage)
-
     def _delete_account(self, beneficiary_id: AccountId, account: Account) -> None:
         account_id = self._receipt.receiver_id
         if account.locked:
             raise action_error("DeleteAccountStaking", f"{account_id} is staking", account_id=str(account_id))
-        if account.storage_usage - self._code_bytes(account) > self._config.max_deletable_state_bytes:
+        if account.storage_usage - contract_bytes(self._overlay, account) > self._config.max_deletable_state_bytes:
             raise action_error(
                 "DeleteAccountWithLargeState",
                 f"{account_id} has more than {self._config.max_deletable_state_bytes} bytes of state",
                 account_id=str(account_id),
             )
+        held = sum(purse(access_key) for _, access_key in self._overlay.access_keys(account_id))
+        if held > self._config.max_gas_key_balance_to_burn:
+            raise balance_too_high(account_id, held, None)
+        self.tokens_burnt += held
         if account.amount:
             self.drafts.append(refund_draft(beneficiary_id, account.amount))
         self._overlay.delete_account(account_id)
@@ -368,7 +407,7 @@ class ReceiptRun:
                 }
             }
         else:
-            error = actions_error(draft.actions, limits)
+            error = actions_error(self._config, draft.actions, draft.receiver_id)
             problem = {"ActionsValidation": error} if error is not None else None
         if problem is not None:
             raise ChainError(
@@ -380,7 +419,7 @@ class ReceiptRun:
 
 def run_contract(engine: Engine, execution: Execution) -> None:
     """Load the account's code and run the method; VmError for whatever stops it."""
-    code_hash = execution.account.code_hash
+    code_hash = contract_hash(execution.overlay, execution.account)
     code = execution.overlay.code(code_hash) if code_hash is not None else None
     if code_hash is None or code is None:
         raise no_code(execution.context.current_account_id)
@@ -389,14 +428,14 @@ def run_contract(engine: Engine, execution: Execution) -> None:
 
 @lru_cache(maxsize=1024)
 def _borsh_key(key: PublicKey) -> bytes:
-    return bytes((key.curve == "secp256k1",)) + key.raw
+    return bytes((CURVES[key.curve],)) + key.raw
 
 
 def _action_bytes(action: Action) -> int:
     match action:
         case FunctionCall(method_name, args):
             return len(args) + len(method_name.encode())
-        case DeployContract(code):
+        case DeployContract(code) | DeployGlobalContract(code):
             return len(code)
         case _:
             return 0

@@ -46,6 +46,25 @@ class ActionFees:
 
 
 @dataclass(frozen=True, slots=True)
+class NewerFees:
+    """Fees of the actions that came after NEP-366; nearcore's RPC does not show them.
+
+    Source: nearcore's `parameters.yaml` with the changes of protocols 77 to 85; state init at its price of protocol 82.
+    """
+
+    deploy_global_contract: Fee = Fee(184_765_750_000, 184_765_750_000, 184_765_750_000)
+    deploy_global_contract_per_byte: Fee = Fee(6_812_999, 47_683_715, 70_000_000)
+    use_global_contract: Fee = Fee(184_765_750_000, 184_765_750_000, 184_765_750_000)
+    use_global_contract_per_byte: Fee = Fee(6_812_999, 47_683_715, 64_572_944)
+    deterministic_state_init: Fee = Fee(3_850_000_000_000, 3_850_000_000_000, 4_000_000_000_000)
+    deterministic_state_init_per_entry: Fee = Fee(0, 0, 200_000_000_000)
+    deterministic_state_init_per_byte: Fee = Fee(72_000_000, 72_000_000, 70_000_000)
+    gas_key_transfer: Fee = Fee(115_123_062_500, 115_123_062_500, 235_676_644_250)
+    gas_key_per_byte: Fee = Fee(59_357_464, 59_357_464, 101_435_400)
+    gas_key_nonce_write: Fee = Fee(0, 0, 64_196_736_000)
+
+
+@dataclass(frozen=True, slots=True)
 class ExtCosts:
     """Gas of host functions (nearcore's `ExtCosts`)."""
 
@@ -180,6 +199,7 @@ class RuntimeConfig:
 
     protocol_version: int = 86
     action_fees: ActionFees = ActionFees()
+    newer_fees: NewerFees = NewerFees()
     action_receipt_creation: Fee = Fee(108_059_500_000, 108_059_500_000, 108_059_500_000)
     data_receipt_creation_base: Fee = Fee(36_486_732_312, 36_486_732_312, 36_486_732_312)
     data_receipt_creation_per_byte: Fee = Fee(17_212_011, 47_683_715, 17_212_011)
@@ -189,6 +209,11 @@ class RuntimeConfig:
     burnt_gas_reward: tuple[int, int] = (3, 10)
     """The part of a function call's burnt gas that goes to its contract."""
     storage_amount_per_byte: int = 10**19
+    global_contract_amount_per_byte: int = 10**20
+    """Burnt for each byte of a global contract (NEP-591)."""
+    max_gas_key_nonces: int = 1_024
+    max_gas_key_balance_to_burn: int = 10**24
+    """A gas key with more than this cannot be deleted; what it has goes with it."""
     storage_num_bytes_account: int = 100
     storage_num_extra_bytes_record: int = 40
     zero_balance_storage_bytes: int = 770

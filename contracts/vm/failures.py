@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from contracts.errors import VmError
+from contracts.errors import ChainError, VmError
 from contracts.types import JsonObject
 
 TrapName: TypeAlias = Literal[
@@ -40,6 +40,7 @@ _HOST_TEXTS: Final[Mapping[str, str]] = {
     "InvalidRegisterId": "Accessed invalid register id: {register_id}",
     "MemoryAccessViolation": "Accessed memory outside the bounds.",
     "InvalidAccountId": "VM Logic returned an invalid account id",
+    "ContractCodeHashMalformed": "VM Logic provided a malformed contract code hash",
     "InvalidMethodName": "VM Logic returned an invalid method name",
     "InvalidPublicKey": "VM Logic provided an invalid public key",
     "ProhibitedInView": "{method_name} is not allowed in view calls",
@@ -55,6 +56,9 @@ _HOST_TEXTS: Final[Mapping[str, str]] = {
     "ContractSizeExceeded": "The size of a contract code in DeployContract action {size} exceeds the limit {limit}",
     "Deprecated": "Attempted to call deprecated host function {method_name}",
     "Ed25519VerifyInvalidInput": "Invalid input to ed25519 signature verification function: {msg}",
+    "ECRecoverError": "ECDSA recover error: {msg}",
+    "InvalidActionIndex": "Accessed invalid action index: {action_index} of receipt {receipt_index}",
+    "DataEntryAlreadyExists": "The state init of receipt {receipt_index} has this key already",
 }
 
 _TRAP_TEXTS: Final[Mapping[str, str]] = {
@@ -80,6 +84,16 @@ def host_error(name: str, **fields: JsonValue) -> VmError:
     """A host function's refusal; `name` and `fields` are those of nearcore's `HostError`."""
     body: JsonValue = {name: dict(fields)} if fields else name
     return VmError(name, _HOST_TEXTS[name].format(**fields), details={"HostError": body})
+
+
+def action_error(name: str, message: str, **fields: JsonValue) -> ChainError:
+    """An action's failure; `name` and `fields` are those of nearcore's `ActionErrorKind` (a bare name without fields)."""
+    return ChainError(name, message, details={name: dict(fields)} if fields else {})
+
+
+def action_failure(error: ChainError) -> JsonValue:
+    """The failure as receipts report it."""
+    return dict(error.details) or error.code
 
 
 def wasm_trap(name: TrapName) -> VmError:

@@ -8,6 +8,7 @@ from typing import Final
 
 from contracts.vm import host_context as context
 from contracts.vm import host_crypto as crypto
+from contracts.vm import host_newer_actions as newer
 from contracts.vm import host_output as output
 from contracts.vm import host_promises as promises
 from contracts.vm import host_storage as storage
@@ -41,6 +42,7 @@ _OFFERED: Final = {
     "keccak512": HostFunction(crypto.keccak512, "QQQ"),
     "ripemd160": HostFunction(crypto.ripemd160, "QQQ"),
     "ed25519_verify": HostFunction(crypto.ed25519_verify, "QQQQQQ", "Q"),
+    "ecrecover": HostFunction(crypto.ecrecover, "QQQQQQQ", "Q"),
     "value_return": HostFunction(output.value_return, "QQ"),
     "panic": HostFunction(output.panic, ""),
     "panic_utf8": HostFunction(output.panic_utf8, "QQ"),
@@ -75,6 +77,28 @@ _OFFERED: Final = {
     ),
     "promise_batch_action_delete_key": HostFunction(promises.promise_batch_action_delete_key, "QQQ"),
     "promise_batch_action_delete_account": HostFunction(promises.promise_batch_action_delete_account, "QQQ"),
+    "promise_batch_action_deploy_global_contract": HostFunction(
+        newer.promise_batch_action_deploy_global_contract, "QQQ"
+    ),
+    "promise_batch_action_deploy_global_contract_by_account_id": HostFunction(
+        newer.promise_batch_action_deploy_global_contract_by_account_id, "QQQ"
+    ),
+    "promise_batch_action_use_global_contract": HostFunction(newer.promise_batch_action_use_global_contract, "QQQ"),
+    "promise_batch_action_use_global_contract_by_account_id": HostFunction(
+        newer.promise_batch_action_use_global_contract_by_account_id, "QQQ"
+    ),
+    "promise_batch_action_state_init": HostFunction(newer.promise_batch_action_state_init, "QQQQ", "Q"),
+    "promise_batch_action_state_init_by_account_id": HostFunction(
+        newer.promise_batch_action_state_init_by_account_id, "QQQQ", "Q"
+    ),
+    "set_state_init_data_entry": HostFunction(newer.set_state_init_data_entry, "QQQQQQ"),
+    "promise_batch_action_transfer_to_gas_key": HostFunction(newer.promise_batch_action_transfer_to_gas_key, "QQQQ"),
+    "promise_batch_action_add_gas_key_with_full_access": HostFunction(
+        newer.promise_batch_action_add_gas_key_with_full_access, "QQQQ"
+    ),
+    "promise_batch_action_add_gas_key_with_function_call": HostFunction(
+        newer.promise_batch_action_add_gas_key_with_function_call, "QQQQQQQQQ"
+    ),
     "promise_results_count": HostFunction(promises.promise_results_count, "", "Q"),
     "promise_result": HostFunction(promises.promise_result, "QQ", "Q"),
     "promise_return": HostFunction(promises.promise_return, "Q"),
@@ -82,7 +106,6 @@ _OFFERED: Final = {
 
 _NOT_OFFERED: Final[dict[str, tuple[str, str]]] = {
     "current_contract_code": ("Q", "Q"),
-    "ecrecover": ("QQQQQQQ", "Q"),
     "p256_verify": ("QQQQQQ", "Q"),
     "alt_bn128_g1_multiexp": ("QQQ", ""),
     "alt_bn128_g1_sum": ("QQQ", ""),
@@ -99,17 +122,7 @@ _NOT_OFFERED: Final[dict[str, tuple[str, str]]] = {
     "promise_yield_create": ("QQQQQQQ", "Q"),
     "promise_yield_resume": ("QQQQ", "I"),
     "promise_set_refund_to": ("QQQ", ""),
-    "promise_batch_action_deploy_global_contract": ("QQQ", ""),
-    "promise_batch_action_deploy_global_contract_by_account_id": ("QQQ", ""),
-    "promise_batch_action_use_global_contract": ("QQQ", ""),
-    "promise_batch_action_use_global_contract_by_account_id": ("QQQ", ""),
-    "promise_batch_action_state_init": ("QQQQ", "Q"),
-    "promise_batch_action_state_init_by_account_id": ("QQQQ", "Q"),
-    "set_state_init_data_entry": ("QQQQQQ", ""),
-    "promise_batch_action_transfer_to_gas_key": ("QQQQ", ""),
     "promise_batch_action_withdraw_from_gas_key": ("QQQQ", ""),
-    "promise_batch_action_add_gas_key_with_full_access": ("QQQQ", ""),
-    "promise_batch_action_add_gas_key_with_function_call": ("QQQQQQQQQ", ""),
 }
 
 

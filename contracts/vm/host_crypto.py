@@ -1,4 +1,4 @@
-"""Host functions that hash and verify. Curves other than ed25519 are not offered: those functions stop the contract."""
+"""Host functions that hash, verify and recover keys; other curves are not offered: those functions stop the contract."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,9 +8,11 @@ from Crypto.Hash import RIPEMD160, keccak
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
+from contracts.signing.signatures import recover_secp256k1
 from contracts.vm.execution import Execution
 from contracts.vm.failures import host_error, link_error
 
+_SECP256K1_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 _ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 
 
@@ -67,6 +69,46 @@ def ed25519_verify(
         VerifyKey(key).verify(message, signature)
     except BadSignatureError:
         return 0
+    return 1
+
+
+def ecrecover(
+    call: Execution,
+    hash_length: int,
+    hash_pointer: int,
+    signature_length: int,
+    signature_pointer: int,
+    recovery_id: int,
+    malleability_flag: int,
+    register_id: int,
+) -> int:
+    """1 and the 64-byte secp256k1 key in the register, or 0 where there is none; malformed inputs stop the contract.
+
+    With the flag the higher one of the two possible s is refused.
+    """
+    call.burn(call.costs.base + call.costs.ecrecover_base)
+    signature = call.input_bytes(signature_length, signature_pointer)
+    if len(signature) != 64:
+        raise host_error(
+            "ECRecoverError", msg=f"The length of the signature: {len(signature)}, exceeds the limit of 64 bytes"
+        )
+    if recovery_id > 3:
+        raise host_error("ECRecoverError", msg=f"V recovery byte 0 through 3 are valid but was provided {recovery_id}")
+    digest = call.input_bytes(hash_length, hash_pointer)
+    if len(digest) != 32:
+        raise host_error("ECRecoverError", msg=f"The length of the hash: {len(digest)}, exceeds the limit of 32 bytes")
+    if malleability_flag > 1:
+        raise host_error(
+            "ECRecoverError", msg=f"Malleability flag needs to be 0 or 1, but is instead {malleability_flag}"
+        )
+    r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
+    bound = _SECP256K1_ORDER // 2 + 1 if malleability_flag else _SECP256K1_ORDER
+    if r >= _SECP256K1_ORDER or s >= bound:
+        return 0
+    key = recover_secp256k1(digest, signature + bytes((recovery_id,)))
+    if key is None:
+        return 0
+    call.set_register(register_id, key)
     return 1
 
 

@@ -16,14 +16,16 @@ from contracts.calls import (
     Stake,
     Transfer,
 )
-from contracts.types import AccountId, Gas, PublicKey, Yocto
+from contracts.signing.borsh import CURVES
+from contracts.types import AccountId, Curve, Gas, PublicKey, Yocto
 from contracts.vm.config import Fee
 from contracts.vm.execution import Execution, GasWeight, PendingReceipt, Promise
 from contracts.vm.failures import host_error
 from contracts.vm.fees import action_fees
 from contracts.vm.receipts import DataReceiver
 
-_KEY_BYTES: Final = {0: 32, 1: 64}
+_CURVES: Final[dict[int, Curve]] = {number: curve for curve, number in CURVES.items()}
+_KEY_BYTES: Final = {0: 32, 1: 64, 2: 1952}
 
 
 def promise_create(
@@ -95,17 +97,17 @@ def promise_batch_then(call: Execution, promise_index: int, account_length: int,
 
 
 def promise_batch_action_create_account(call: Execution, promise_index: int) -> None:
-    receipt = _begin_action(call, promise_index, "promise_batch_action_create_account")
-    _append(call, receipt, CreateAccount())
+    receipt = begin_action(call, promise_index, "promise_batch_action_create_account")
+    append_action(call, receipt, CreateAccount())
 
 
 def promise_batch_action_deploy_contract(call: Execution, promise_index: int, length: int, pointer: int) -> None:
-    receipt = _begin_action(call, promise_index, "promise_batch_action_deploy_contract")
+    receipt = begin_action(call, promise_index, "promise_batch_action_deploy_contract")
     code = call.input_bytes(length, pointer)
     limit = call.limits.max_contract_size
     if len(code) > limit:
         raise host_error("ContractSizeExceeded", size=len(code), limit=limit)
-    _append(call, receipt, DeployContract(code))
+    append_action(call, receipt, DeployContract(code))
 
 
 def promise_batch_action_function_call(
@@ -144,8 +146,8 @@ def promise_batch_action_function_call_weight(
     args = call.input_bytes(args_length, args_pointer)
     index = _receipt_index(call, promise_index)
     receipt = call.receipts[index]
-    _append(call, receipt, FunctionCall(_method_name(method_name), args, Gas(gas), Yocto(amount)))
-    _take_balance(call, amount)
+    append_action(call, receipt, FunctionCall(_method_name(method_name), args, Gas(gas), Yocto(amount)))
+    take_balance(call, amount)
     call.promise_gas(gas)
     if weight:
         call.gas_weights.append(GasWeight(index, len(receipt.actions) - 1, weight))
@@ -156,8 +158,8 @@ def promise_batch_action_transfer(call: Execution, promise_index: int, amount_po
     call.refuse_in_view("promise_batch_action_transfer")
     amount = call.read_u128(amount_pointer)
     receipt = call.receipts[_receipt_index(call, promise_index)]
-    _append(call, receipt, Transfer(Yocto(amount)))
-    _take_balance(call, amount)
+    append_action(call, receipt, Transfer(Yocto(amount)))
+    take_balance(call, amount)
 
 
 def promise_batch_action_stake(
@@ -166,17 +168,17 @@ def promise_batch_action_stake(
     call.burn(call.costs.base)
     call.refuse_in_view("promise_batch_action_stake")
     amount = call.read_u128(amount_pointer)
-    key = _public_key(call, key_length, key_pointer)
+    key = read_public_key(call, key_length, key_pointer)
     receipt = call.receipts[_receipt_index(call, promise_index)]
-    _append(call, receipt, Stake(Yocto(amount), key))
+    append_action(call, receipt, Stake(Yocto(amount), key))
 
 
 def promise_batch_action_add_key_with_full_access(
     call: Execution, promise_index: int, key_length: int, key_pointer: int, nonce: int
 ) -> None:
-    receipt = _begin_action(call, promise_index, "promise_batch_action_add_key_with_full_access")
-    key = _public_key(call, key_length, key_pointer)
-    _append(call, receipt, AddKey(key, FullAccess(), nonce))
+    receipt = begin_action(call, promise_index, "promise_batch_action_add_key_with_full_access")
+    key = read_public_key(call, key_length, key_pointer)
+    append_action(call, receipt, AddKey(key, FullAccess(), nonce))
 
 
 def promise_batch_action_add_key_with_function_call(
@@ -192,26 +194,23 @@ def promise_batch_action_add_key_with_function_call(
     names_pointer: int,
 ) -> None:
     """Method names are separated by commas; an allowance of 0 means unlimited."""
-    receipt = _begin_action(call, promise_index, "promise_batch_action_add_key_with_function_call")
-    key = _public_key(call, key_length, key_pointer)
+    receipt = begin_action(call, promise_index, "promise_batch_action_add_key_with_function_call")
+    key = read_public_key(call, key_length, key_pointer)
     allowance = call.read_u128(allowance_pointer)
     receiver_id = call.account_id(receiver_length, receiver_pointer)
-    raw = call.input_bytes(names_length, names_pointer)
-    names = tuple(_method_name(name) for name in raw.split(b",")) if raw else ()
-    if "" in names:
-        raise host_error("EmptyMethodName")
+    names = read_method_names(call, names_length, names_pointer)
     permission = FunctionCallAccess(receiver_id, names, Yocto(allowance) if allowance else None)
-    _append(call, receipt, AddKey(key, permission, nonce))
+    append_action(call, receipt, AddKey(key, permission, nonce))
 
 
 def promise_batch_action_delete_key(call: Execution, promise_index: int, key_length: int, key_pointer: int) -> None:
-    receipt = _begin_action(call, promise_index, "promise_batch_action_delete_key")
-    _append(call, receipt, DeleteKey(_public_key(call, key_length, key_pointer)))
+    receipt = begin_action(call, promise_index, "promise_batch_action_delete_key")
+    append_action(call, receipt, DeleteKey(read_public_key(call, key_length, key_pointer)))
 
 
 def promise_batch_action_delete_account(call: Execution, promise_index: int, length: int, pointer: int) -> None:
-    receipt = _begin_action(call, promise_index, "promise_batch_action_delete_account")
-    _append(call, receipt, DeleteAccount(call.account_id(length, pointer)))
+    receipt = begin_action(call, promise_index, "promise_batch_action_delete_account")
+    append_action(call, receipt, DeleteAccount(call.account_id(length, pointer)))
 
 
 def promise_results_count(call: Execution) -> int:
@@ -304,29 +303,37 @@ def _new_receipt(call: Execution, receiver_id: AccountId, dependencies: tuple[in
     return promise
 
 
-def _begin_action(call: Execution, promise_index: int, name: str) -> PendingReceipt:
+def begin_action(call: Execution, promise_index: int, name: str) -> PendingReceipt:
     call.burn(call.costs.base)
     call.refuse_in_view(name)
     return call.receipts[_receipt_index(call, promise_index)]
 
 
-def _append(call: Execution, receipt: PendingReceipt, action: Action) -> None:
+def append_action(call: Execution, receipt: PendingReceipt, action: Action) -> None:
     """Charge an action's fees (sending is burnt now, execution is set aside) and add it."""
     sir = receipt.receiver_id == call.context.current_account_id
-    _charge(call, action_fees(call.context.config, action, receipt.receiver_id), sir=sir)
+    charge_fees(call, action_fees(call.context.config, action, receipt.receiver_id), sir=sir)
     receipt.actions.append(action)
 
 
-def _charge(call: Execution, fees: Iterable[tuple[Fee, int]], *, sir: bool) -> None:
+def charge_fees(call: Execution, fees: Iterable[tuple[Fee, int]], *, sir: bool) -> None:
     for fee, count in fees:
         call.burn(fee.send(sir=sir) * count)
         call.promise_gas(fee.execution * count)
 
 
-def _take_balance(call: Execution, amount: int) -> None:
+def take_balance(call: Execution, amount: int) -> None:
     if amount > call.balance:
         raise host_error("BalanceExceeded")
     call.balance -= amount
+
+
+def read_method_names(call: Execution, length: int, pointer: int) -> tuple[str, ...]:
+    raw = call.input_bytes(length, pointer)
+    names = tuple(_method_name(name) for name in raw.split(b",")) if raw else ()
+    if "" in names:
+        raise host_error("EmptyMethodName")
+    return names
 
 
 def _method_name(raw: bytes) -> str:
@@ -336,8 +343,8 @@ def _method_name(raw: bytes) -> str:
         raise host_error("InvalidMethodName") from None
 
 
-def _public_key(call: Execution, length: int, pointer: int) -> PublicKey:
+def read_public_key(call: Execution, length: int, pointer: int) -> PublicKey:
     raw = call.input_bytes(length, pointer)
     if len(raw) < 1 or len(raw) - 1 != _KEY_BYTES.get(raw[0]):
         raise host_error("InvalidPublicKey")
-    return PublicKey.from_bytes("secp256k1" if raw[0] else "ed25519", raw[1:])
+    return PublicKey.from_bytes(_CURVES[raw[0]], raw[1:])

@@ -10,7 +10,6 @@ from typing import Final, assert_never
 
 from pydantic import JsonValue
 
-from contracts.calls import FunctionCallAccess
 from contracts.errors import ChainError, VmError
 from contracts.signing.transaction import SignedTransaction
 from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
@@ -18,8 +17,9 @@ from contracts.vm.actions import ReceiptDraft, ReceiptRun, refund_draft, run_con
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.engine import Engine
 from contracts.vm.execution import BlockContext, CallContext, Execution
-from contracts.vm.failures import function_call_failure, no_code
-from contracts.vm.fees import deposits, execution_gas, prepaid_gas, send_gas
+from contracts.vm.failures import action_failure, function_call_failure, no_code
+from contracts.vm.fees import bought_gas, deposits, send_gas
+from contracts.vm.keys import used_key
 from contracts.vm.receipts import (
     ActionReceipt,
     DataReceipt,
@@ -87,11 +87,11 @@ class Runtime:
         transaction = signed.transaction
         signer_id, receiver_id, actions = transaction.signer_id, transaction.receiver_id, transaction.actions
         charge = check_charge(self.config, overlay, transaction, block)
-        overlay.set_account(signer_id, replace(charge.account, amount=charge.account.amount - charge.cost))
-        permission = charge.access_key.permission
-        if isinstance(permission, FunctionCallAccess) and permission.allowance is not None:
-            permission = replace(permission, allowance=Yocto(permission.allowance - charge.cost))
-        access_key = replace(charge.access_key, nonce=transaction.nonce, permission=permission)
+        paid = charge.deposit + (charge.gas_cost if transaction.nonce_index is None else 0)
+        overlay.set_account(signer_id, replace(charge.account, amount=charge.account.amount - paid))
+        access_key = used_key(
+            charge.access_key, transaction.nonce, transaction.nonce_index, charge.gas_cost, charge.deposit
+        )
         overlay.set_access_key(signer_id, transaction.public_key, access_key)
         receipt = ActionReceipt(
             receipt_id=derived_id(signed.tx_hash.raw, block.height, 0),
@@ -181,6 +181,8 @@ class Runtime:
         run = ReceiptRun(self.config, self._engine, layer, block, receipt, promise_results)
         failure = self._apply_actions(run, layer, receipt)
         if failure is None:
+            for contract, code in run.published:
+                layer.publish(contract, code)
             overlay.merge(layer)
             drafts = run.drafts
         else:
@@ -197,7 +199,7 @@ class Runtime:
             logs=tuple(run.logs),
             receipt_ids=tuple(new.receipt_id for new in new_receipts if isinstance(new, ActionReceipt)),
             gas_burnt=run.gas_burnt,
-            tokens_burnt=Yocto(burnt_gas * receipt.gas_price),
+            tokens_burnt=Yocto(burnt_gas * receipt.gas_price + (run.tokens_burnt if failure is None else 0)),
             status=status,
         )
         return ReceiptResult(execution, new_receipts, receipt, reward, lost)
@@ -208,7 +210,7 @@ class Runtime:
             try:
                 run.apply(index)
             except ChainError as error:
-                return {"index": index, "kind": dict(error.details)}
+                return {"index": index, "kind": action_failure(error)}
             except VmError as error:
                 return {"index": index, "kind": dict(function_call_failure(error))}
         if run.account is not None:
@@ -225,7 +227,7 @@ class Runtime:
         deposit = deposits(receipt.actions) if failed else 0
         if deposit:
             drafts.append(refund_draft(receipt.predecessor_id, deposit))
-        bought = prepaid_gas(receipt.actions) + execution_gas(self.config, receipt.actions, receipt.receiver_id)
+        bought = bought_gas(self.config, receipt.actions, receipt.receiver_id)
         unused = (bought - (run.gas_burnt if failed else run.gas_used)) * receipt.gas_price
         if unused:
             drafts.append(refund_draft(receipt.signer_id, unused, receipt.signer_id, receipt.signer_public_key))

@@ -1,9 +1,9 @@
 """Accounts, keys, contract data and waiting receipts: what a chain's state is to the runtime, and changes over it."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, assert_never
 
-from contracts.calls import Permission
+from contracts.calls import GlobalAccountId, GlobalCodeHash, GlobalContract, Permission
 from contracts.types import CryptoHash
 from contracts.vm.receipts import ActionReceipt, ReceivedData
 
@@ -18,15 +18,20 @@ class Account:
     locked: int
     """Staked yoctoNEAR."""
     code_hash: CryptoHash | None
-    """sha256 of the contract's code; None without a contract."""
+    """sha256 of the contract's own code; None without one."""
     storage_usage: int
     """Bytes: 100 for the account, plus keys, code and data records."""
+    global_contract: GlobalContract | None = None
+    """The published contract that it uses in the place of code of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     nonce: int
+    """0 for a gas key, whose nonces are in `nonces`."""
     permission: Permission
+    nonces: tuple[int, ...] = ()
+    """A gas key's nonces, by index."""
 
 
 class StateReader(Protocol):
@@ -44,6 +49,10 @@ class StateReader(Protocol):
         ...
 
     def code(self, code_hash: str) -> bytes | None: ...
+    def published(self, name: str) -> str | None:
+        """The code hash of a global contract, by its `published_name`."""
+        ...
+
     def postponed(self, receipt_id: str) -> ActionReceipt | None:
         """A receipt that waits for data."""
         ...
@@ -74,6 +83,27 @@ class Changes:
     """Receipt id by receiver id and data id."""
     received: dict[tuple[str, str], ReceivedData | None]
     """By receiver id and data id."""
+    published: dict[str, str] = field(default_factory=dict[str, str])
+    """Code hashes of global contracts by `published_name`; replaced, never deleted ("" in what leads back)."""
+
+
+def published_name(contract: GlobalContract) -> str:
+    """Under which name the state knows a global contract."""
+    match contract:
+        case GlobalCodeHash(code_hash):
+            return f"hash:{code_hash}"
+        case GlobalAccountId(account_id):
+            return f"account:{account_id}"
+        case _:
+            assert_never(contract)
+
+
+def contract_hash(state: "StateReader", account: Account) -> CryptoHash | None:
+    """The hash of the code that an account runs, its own or a global contract's; None without any."""
+    if account.global_contract is None:
+        return account.code_hash
+    found = state.published(published_name(account.global_contract))
+    return CryptoHash(found) if found is not None else None
 
 
 class EmptyState:
@@ -97,6 +127,9 @@ class EmptyState:
     def code(self, code_hash: str) -> bytes | None:  # noqa: ARG002
         return None
 
+    def published(self, name: str) -> str | None:  # noqa: ARG002
+        return None
+
     def postponed(self, receipt_id: str) -> ActionReceipt | None:  # noqa: ARG002
         return None
 
@@ -113,6 +146,7 @@ class _Layer:
     access_keys: dict[str, dict[str, AccessKey | None]] = field(default_factory=dict[str, dict[str, AccessKey | None]])
     storage: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict[str, dict[bytes, bytes | None]])
     code: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    published: dict[str, str] = field(default_factory=dict[str, str])
     postponed: dict[str, ActionReceipt | None] = field(default_factory=dict[str, ActionReceipt | None])
     waiting: dict[tuple[str, str], str | None] = field(default_factory=dict[tuple[str, str], str | None])
     received: dict[tuple[str, str], ReceivedData | None] = field(
@@ -142,6 +176,7 @@ class Overlay:
         for account_id, records in other.storage.items():
             mine.storage.setdefault(account_id, {}).update(records)
         mine.code.update(other.code)
+        mine.published.update(other.published)
         mine.postponed.update(other.postponed)
         mine.waiting.update(other.waiting)
         mine.received.update(other.received)
@@ -162,6 +197,7 @@ class Overlay:
             postponed=dict(own.postponed),
             waiting=dict(own.waiting),
             received=dict(own.received),
+            published=dict(own.published),
         )
 
     def account(self, account_id: str) -> Account | None:
@@ -208,6 +244,14 @@ class Overlay:
         code_hash = CryptoHash.of(code)
         self._own.code[code_hash] = code
         return code_hash
+
+    def published(self, name: str) -> str | None:
+        own = self._own.published.get(name)
+        return own if own is not None else self._reader.published(name)
+
+    def publish(self, contract: GlobalContract, code: bytes) -> None:
+        """Keep code as a global contract, in the place of what had that name before."""
+        self._own.published[published_name(contract)] = self.add_code(code)
 
     def postponed(self, receipt_id: str) -> ActionReceipt | None:
         own = self._own.postponed

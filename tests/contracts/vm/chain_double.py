@@ -17,10 +17,10 @@ from contracts.signing.transaction import (
     transaction_hash,
 )
 from contracts.types import AccountId, CryptoHash, Gas, PublicKey, Yocto
-from contracts.vm.actions import key_storage_bytes
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.engine import Engine
 from contracts.vm.execution import BlockContext
+from contracts.vm.keys import key_storage_bytes, purse
 from contracts.vm.receipts import (
     ActionReceipt,
     DataReceipt,
@@ -150,7 +150,9 @@ class TestChain:
 
     def send(self, signer: str, receiver: str, *actions: Action, key: str | None = None) -> Outcome:
         """Run a transaction and all receipts that follow, a block for each generation."""
-        signed = self.sign(signer, receiver, *actions, key=key)
+        return self.deliver(self.sign(signer, receiver, *actions, key=key))
+
+    def deliver(self, signed: SignedTransaction) -> Outcome:
         self.runtime.validate_transaction(self.state, signed, self.block)
         execution, receipt = self.runtime.convert_transaction(self.state, signed, self.block)
         self.burnt += execution.tokens_burnt
@@ -188,9 +190,10 @@ class TestChain:
 
     @property
     def supply(self) -> int:
-        """All NEAR in accounts; receipts in flight apart."""
-        accounts = self.state.changes().accounts.values()
-        return sum(account.amount + account.locked for account in accounts if account is not None)
+        """All NEAR in accounts and gas keys; receipts in flight apart."""
+        changes = self.state.changes()
+        held = sum(account.amount + account.locked for account in changes.accounts.values() if account is not None)
+        return held + sum(purse(key) for key in changes.access_keys.values() if key is not None)
 
 
 def encoded(args: Mapping[str, JsonValue] | bytes | None) -> bytes:

@@ -10,20 +10,36 @@ from contracts.calls import (
     Action,
     AddKey,
     CreateAccount,
+    Delegate,
+    DelegateAction,
     DeleteAccount,
     DeleteKey,
     DeployContract,
+    DeployGlobalContract,
+    DeterministicStateInit,
     FullAccess,
+    FunctionCall,
     FunctionCallAccess,
+    GasKeyFullAccess,
+    GlobalAccountId,
+    GlobalCodeHash,
     Permission,
+    PlainAction,
     Stake,
+    StateInit,
     Transfer,
+    TransferToGasKey,
+    UseGlobalContract,
+    WithdrawFromGasKey,
 )
 from contracts.errors import ChainError
-from contracts.types import AccountId, PublicKey, Yocto
-from contracts.vm.actions import key_storage_bytes
+from contracts.signing.action_bytes import deterministic_account_id
+from contracts.signing.messages import delegate_hash, signed_delegate
+from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
 from contracts.vm.engine import Engine
-from tests.contracts.vm.chain_double import CONFIG, NEAR, TGAS, TestChain, function_call, public_key
+from contracts.vm.global_contracts import contract_bytes
+from contracts.vm.keys import key_storage_bytes
+from tests.contracts.vm.chain_double import CONFIG, NEAR, TGAS, TestChain, function_call, public_key, signing_key
 from tests.contracts.vm.wat_contract import U64_MAX, WatContract, drop
 
 ENGINE = Engine()
@@ -62,21 +78,25 @@ def store_code() -> bytes:
 
 CODE = store_code()
 yocto = st.one_of(st.integers(0, 30 * NEAR), st.just(0), st.just(200 * NEAR)).map(Yocto)
-names = st.sampled_from(NAMES).map(AccountId)
+INIT = StateInit(GlobalCodeHash(CryptoHash.of(CODE)), ((b"k", b"v" * 900),))
+names = st.sampled_from([*NAMES, deterministic_account_id(INIT)]).map(AccountId)
 method_lists = st.sampled_from([(), ("put",), ("put", "h\u00e9", "drop")])
 permissions: st.SearchStrategy[Permission] = st.one_of(
-    st.just(FullAccess()), st.builds(FunctionCallAccess, names, method_lists, st.one_of(st.none(), yocto))
+    st.just(FullAccess()),
+    st.builds(FunctionCallAccess, names, method_lists, st.one_of(st.none(), yocto)),
+    st.builds(GasKeyFullAccess, st.just(Yocto(0)), st.integers(1, 3)),
 )
+global_contracts = st.sampled_from([GlobalCodeHash(CryptoHash.of(CODE)), GlobalAccountId(AccountId("alice.test"))])
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> Action:
+def calls(draw: st.DrawFn) -> FunctionCall:
     method = draw(st.sampled_from(["put", "put", "drop", "fail", "spread", "huge", "missing"]))
     args = draw(st.binary(min_size=2, max_size=2))
     return function_call(method, args, deposit=draw(yocto), gas=draw(st.sampled_from([TGAS, 30 * TGAS, 200 * TGAS])))
 
 
-actions: st.SearchStrategy[Action] = st.one_of(
+plain: st.SearchStrategy[PlainAction] = st.one_of(
     st.builds(Transfer, yocto),
     calls(),
     calls(),
@@ -85,7 +105,24 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(DeleteKey, st.sampled_from(KEYS)),
     st.builds(DeployContract, st.sampled_from([CODE, b"no wasm", b""])),
     st.builds(Stake, yocto, st.sampled_from(KEYS)),
+    st.builds(TransferToGasKey, st.sampled_from(KEYS), yocto),
+    st.builds(WithdrawFromGasKey, st.sampled_from(KEYS), yocto),
+    st.builds(DeployGlobalContract, st.sampled_from([CODE, b""]), st.sampled_from(["code_hash", "account_id"])),
+    st.builds(UseGlobalContract, global_contracts),
+    st.builds(DeterministicStateInit, st.just(INIT), yocto),
 )
+
+
+@st.composite
+def delegates(draw: st.DrawFn) -> Delegate:
+    sender = draw(st.sampled_from(["alice.test", "bob.test"]))
+    actions = tuple(draw(st.lists(plain, max_size=2)))
+    nonce = draw(st.integers(0, 200 * 10**6))
+    inner = DelegateAction(AccountId(sender), draw(names), actions, nonce, 10**6, public_key(sender))
+    return signed_delegate(inner, signing_key(sender).sign(delegate_hash(inner)).signature)
+
+
+actions: st.SearchStrategy[Action] = st.one_of(plain, plain, plain, delegates())
 
 
 @st.composite
@@ -102,13 +139,12 @@ transactions = st.lists(st.tuples(names, names, batches()), min_size=1, max_size
 
 def expected_usage(chain: TestChain, name: str) -> int:
     account = chain.account(name)
-    code = chain.state.code(account.code_hash) if account.code_hash is not None else None
     keys = sum(
         key_storage_bytes(CONFIG, PublicKey(key), access_key.permission)
         for key, access_key in chain.state.access_keys(name)
     )
     records = sum(len(key) + len(value) + 40 for key, value in chain.state.storage_items(name, b""))
-    return 100 + len(code or b"") + keys + records
+    return 100 + contract_bytes(chain.state, account) + keys + records
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
