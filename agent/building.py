@@ -12,6 +12,7 @@ from contracts.chain.outcome import Effect
 from contracts.chain.rpc_types import ProtocolConfig
 from contracts.checks.validation import ValidatedCall, ValidationContext, validate
 from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.account_keys import NO_SIGNER, KeySource
 from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
 from contracts.knowledge.facts import (
     AccountFact,
@@ -76,7 +77,9 @@ class Builder:
         network: Network,
         chain_id: str,
         swap: SwapSettings = DEFAULT_SWAP,
+        keys: KeySource = NO_SIGNER,
     ) -> None:
+        self._keys = keys
         self._swap = swap
         self._catalogue = catalogue
         self._registry = registry
@@ -97,9 +100,9 @@ class Builder:
         signer = AccountFacts(signer_id)
         if any(entry.kind == "change" for entry in entries):
             wanted.append(signer)
-        facts = await read_facts(self._reads, wanted)
+        facts = await read_facts(self._reads, wanted, self._keys)
         for entry, args, own in zip(entries, read, contexts, strict=True):
-            facts = await read_further(self._reads, facts, entry.further(args, facts, own))
+            facts = await read_further(self._reads, facts, entry.further(args, facts, own), self._keys)
         limits = ValidationContext(context.limits, facts.methods)
         steps: list[Step] = []
         for call, entry, args, own in zip(calls, entries, read, contexts, strict=True):

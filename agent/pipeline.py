@@ -41,6 +41,7 @@ from agent.viewing import look
 from contracts.catalogue.entry import AnyEntry
 from contracts.catalogue.index import CATALOGUE
 from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.account_keys import NO_SIGNER, KeySource
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
 
@@ -57,6 +58,7 @@ class Pipeline:
         models: Serving,
         codes: Codes,
         clock: Callable[[], float],
+        keys: KeySource = NO_SIGNER,
         catalogue: Mapping[str, AnyEntry] = CATALOGUE,
         new_id: Callable[[], str] = new_request_id,
         kill_point: Callable[[str], None] = lambda _name: None,
@@ -70,7 +72,7 @@ class Pipeline:
         self._new_id = new_id
         self._planner = Planner(catalogue, registry)
         self._builder = Builder(
-            catalogue, registry, reads, store.ledger, network=settings.network, chain_id=settings.chain_id
+            catalogue, registry, reads, store.ledger, network=settings.network, chain_id=settings.chain_id, keys=keys
         )
         self._proposer = Proposer(settings, store, reads, codes, clock)
         self._executor = Executor(chain, store.ledger, clock=clock, step_timeout_s=settings.step_timeout_s)

@@ -169,6 +169,10 @@ class AccessKeyItem(Answer):
     nonce: U64 = Field(validation_alias=AliasPath("access_key", "nonce"))
     permission: Access = Field(validation_alias=AliasPath("access_key", "permission"))
 
+    @property
+    def full_access(self) -> bool:
+        return isinstance(self.permission, FullAccess)
+
 
 class AccessKeyList(Answer):
     keys: tuple[AccessKeyItem, ...]

@@ -14,6 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.abi import exported_methods
+from contracts.knowledge.account_keys import (
+    NO_SIGNER,
+    KeyList,
+    KeysFact,
+    KeysFacts,
+    KeySource,
+    NewKeyFact,
+    NewKeyFacts,
+)
+from contracts.knowledge.epochs import BlockAt, EpochConfig, EpochFact, EpochFacts, read_epoch
 from contracts.knowledge.exchange import Pool, read_page
 from contracts.types import U128_MAX, AccountId, CryptoHash, JsonObject
 
@@ -56,6 +66,8 @@ class BlockAnswer(Protocol):
     def hash(self) -> CryptoHash: ...
     @property
     def timestamp_ns(self) -> int: ...
+    @property
+    def epoch_id(self) -> CryptoHash | None: ...
 
 
 class ChainReader(Protocol):
@@ -64,7 +76,9 @@ class ChainReader(Protocol):
     async def account(self, account_id: AccountId, at: At, /) -> AccountState: ...
     async def call_function(self, contract_id: AccountId, method: str, args: bytes, at: At, /) -> FunctionAnswer: ...
     async def code(self, account_id: AccountId, at: At, /) -> CodeAnswer: ...
-    async def block(self, at: At, /) -> BlockAnswer: ...
+    async def block(self, at: BlockAt, /) -> BlockAnswer: ...
+    async def access_keys(self, account_id: AccountId, at: At, /) -> KeyList: ...
+    async def protocol_config(self) -> EpochConfig: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +141,18 @@ class PoolFacts:
     tokens: tuple[AccountId, AccountId]
 
 
-FactRequest: TypeAlias = AccountFacts | TokenFacts | StorageFacts | MethodFacts | ViewFacts | CodeTextFacts | PoolFacts
+FactRequest: TypeAlias = (
+    AccountFacts
+    | TokenFacts
+    | StorageFacts
+    | MethodFacts
+    | ViewFacts
+    | CodeTextFacts
+    | PoolFacts
+    | KeysFacts
+    | NewKeyFacts
+    | EpochFacts
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +229,32 @@ class PoolFact:
     pools: tuple[Pool, ...]
 
 
-FactValue: TypeAlias = AccountFact | TokenFact | StorageFact | MethodFact | ViewFact | CodeTextFact | PoolFact | Absent
-FactT = TypeVar("FactT", AccountFact, TokenFact, StorageFact, MethodFact, ViewFact, CodeTextFact, PoolFact)
+FactValue: TypeAlias = (
+    AccountFact
+    | TokenFact
+    | StorageFact
+    | MethodFact
+    | ViewFact
+    | CodeTextFact
+    | PoolFact
+    | KeysFact
+    | NewKeyFact
+    | EpochFact
+    | Absent
+)
+FactT = TypeVar(
+    "FactT",
+    AccountFact,
+    TokenFact,
+    StorageFact,
+    MethodFact,
+    ViewFact,
+    CodeTextFact,
+    PoolFact,
+    KeysFact,
+    NewKeyFact,
+    EpochFact,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,31 +287,35 @@ class ChainFacts:
 NO_FACTS: Final = ChainFacts({})
 
 
-async def read_facts(reader: ChainReader, requests: Sequence[FactRequest]) -> ChainFacts:
+async def read_facts(reader: ChainReader, requests: Sequence[FactRequest], keys: KeySource = NO_SIGNER) -> ChainFacts:
     """All requested facts, read concurrently at one final block. RpcError where a node cannot answer."""
     if not requests:
         return NO_FACTS
     if len(requests) == 1 and isinstance(requests[0], TokenFacts):
         return await _one_token(reader, requests[0])
     block = await reader.block("final")
-    values = await _read_all(reader, tuple(dict.fromkeys(requests)), block.hash)
+    values = await _read_all(reader, tuple(dict.fromkeys(requests)), block.hash, keys)
     return ChainFacts(values, block.height, block.hash, block.timestamp_ns)
 
 
-async def read_further(reader: ChainReader, facts: ChainFacts, requests: Sequence[FactRequest]) -> ChainFacts:
+async def read_further(
+    reader: ChainReader, facts: ChainFacts, requests: Sequence[FactRequest], keys: KeySource = NO_SIGNER
+) -> ChainFacts:
     """The facts with those that only the first ones showed to be needed, read at the same block; RpcError as before."""
     missing = tuple(request for request in dict.fromkeys(requests) if request not in facts.values)
     if not missing:
         return facts
     if facts.block_hash is None:
-        return await read_facts(reader, (*facts.values, *missing))
-    return replace(facts, values={**facts.values, **await _read_all(reader, missing, facts.block_hash)})
+        return await read_facts(reader, (*facts.values, *missing), keys)
+    return replace(facts, values={**facts.values, **await _read_all(reader, missing, facts.block_hash, keys)})
 
 
-async def _read_all(reader: ChainReader, wanted: Sequence[FactRequest], at: CryptoHash) -> dict[FactRequest, FactValue]:
+async def _read_all(
+    reader: ChainReader, wanted: Sequence[FactRequest], at: CryptoHash, keys: KeySource
+) -> dict[FactRequest, FactValue]:
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_read(reader, request, at)) for request in wanted]
+            tasks = [group.create_task(_read(reader, request, at, keys)) for request in wanted]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
     return {request: task.result() for request, task in zip(wanted, tasks, strict=True)}
@@ -277,28 +330,43 @@ async def _one_token(reader: ChainReader, request: TokenFacts) -> ChainFacts:
     return ChainFacts({request: _token(answer.result)}, answer.block_height, answer.block_hash)
 
 
-async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash) -> FactValue:
+async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash, keys: KeySource) -> FactValue:
     try:
         match request:
             case AccountFacts(account_id):
                 state = await reader.account(account_id, at)
-                return AccountFact(state.amount, state.locked, state.has_contract)
+                value: FactValue = AccountFact(state.amount, state.locked, state.has_contract)
             case TokenFacts(contract_id):
-                return _token((await reader.call_function(contract_id, "ft_metadata", b"{}", at)).result)
+                value = _token((await reader.call_function(contract_id, "ft_metadata", b"{}", at)).result)
             case StorageFacts(contract_id, account_id):
-                return await _storage(reader, contract_id, account_id, at)
+                value = await _storage(reader, contract_id, account_id, at)
             case MethodFacts(contract_id):
-                return _methods((await reader.code(contract_id, at)).code)
+                value = _methods((await reader.code(contract_id, at)).code)
             case ViewFacts(contract_id, method_name, args):
-                return _view((await reader.call_function(contract_id, method_name, args.encode(), at)).result)
+                value = _view((await reader.call_function(contract_id, method_name, args.encode(), at)).result)
             case CodeTextFacts(contract_id, text):
-                return CodeTextFact(text.encode() in (await reader.code(contract_id, at)).code)
+                value = CodeTextFact(text.encode() in (await reader.code(contract_id, at)).code)
             case PoolFacts():
-                return await _pools(reader, request, at)
+                value = await _pools(reader, request, at)
+            case KeysFacts(account_id):
+                value = await _keys(reader, account_id, at, keys)
+            case NewKeyFacts(account_id):
+                value = NewKeyFact(await keys.key_for_new_account(account_id))
+            case EpochFacts():
+                value = await read_epoch(reader, at)
             case _:
                 assert_never(request)
     except RpcError as error:
         return _absent(error)
+    else:
+        return value
+
+
+async def _keys(reader: ChainReader, account_id: AccountId, at: CryptoHash, keys: KeySource) -> KeysFact:
+    listed = (await reader.access_keys(account_id, at)).keys
+    full = frozenset(item.public_key for item in listed if item.full_access)
+    limited = frozenset(item.public_key for item in listed if not item.full_access)
+    return KeysFact(full, limited, frozenset(await keys.public_keys(account_id)))
 
 
 async def _storage(

@@ -7,8 +7,9 @@ from typing import Final
 import base58
 from pydantic import JsonValue
 
+from contracts.calls import GlobalAccountId, GlobalCodeHash, GlobalContract
 from contracts.errors import VmError
-from contracts.localnet.blocks import Header
+from contracts.localnet.blocks import GENESIS_HEIGHT, ZERO_HASH, Header
 from contracts.localnet.chain import Chain
 from contracts.localnet.json_views import (
     PRODUCER,
@@ -32,9 +33,10 @@ from contracts.localnet.rpc_errors import (
 from contracts.localnet.rpc_params import BlockReference, Params, block_reference, named
 from contracts.localnet.views import ViewRunner
 from contracts.signing.transaction import decode_signed_transaction
-from contracts.types import AccountId, CryptoHash, JsonObject
+from contracts.types import AccountId, CryptoHash, JsonObject, PublicKey
 from contracts.vm.failures import debug_text
-from contracts.vm.state import StateReader
+from contracts.vm.global_contracts import contract_bytes, identifier
+from contracts.vm.state import StateReader, contract_hash, published_name
 
 MAX_STATE_BYTES: Final = 50_000
 """nearcore's limit for view_state without paging, and for one page."""
@@ -57,6 +59,9 @@ class ChainReads:
             "view_state": self._view_state,
             "view_access_key": self._view_access_key,
             "view_access_key_list": self._view_access_key_list,
+            "view_gas_key_nonces": self._view_gas_key_nonces,
+            "view_global_contract_code": self._view_global_contract_code,
+            "view_global_contract_code_by_account_id": self._view_global_contract_code_by_account_id,
         }
 
     async def query(self, params: JsonValue) -> JsonObject:
@@ -233,15 +238,16 @@ class ChainReads:
         account = state.account(account_id)
         if account is None:
             raise _unknown_account(account_id, header)
-        code = state.code(account.code_hash) if account.code_hash is not None else None
-        if account.code_hash is None or code is None:
+        code_hash = contract_hash(state, account)
+        code = state.code(code_hash) if code_hash is not None else None
+        if code_hash is None or code is None:
             raise at_block(
                 "NO_CONTRACT_CODE",
                 f"Contract code for contract ID #{account_id} has never been observed on the node",
                 header,
                 {"contract_account_id": account_id},
             )
-        return {"code_base64": base64.b64encode(code).decode(), "hash": account.code_hash}
+        return {"code_base64": base64.b64encode(code).decode(), "hash": code_hash}
 
     def _view_state(self, params: Params, header: Header, state: StateReader) -> JsonObject:
         account_id, prefix = params.account_id(), params.raw("prefix_base64")
@@ -251,8 +257,7 @@ class ChainReads:
             raise _unknown_account(account_id, header)
         if limit is not None or after is not None:
             return _state_page(state.storage_items(account_id, prefix), after, limit or MAX_PAGE_ITEMS)
-        code = state.code(account.code_hash) if account.code_hash is not None else None
-        if account.storage_usage - len(code or b"") > MAX_STATE_BYTES:
+        if account.storage_usage - contract_bytes(state, account) > MAX_STATE_BYTES:
             raise at_block(
                 "TOO_LARGE_CONTRACT_STATE",
                 f"State of contract {account_id} is too large to be viewed",
@@ -302,8 +307,30 @@ class ChainReads:
             keys = left[: min(limit or MAX_KEYS_PAGE, MAX_KEYS_PAGE)]
             if len(keys) < len(left):
                 answer["last_key"] = keys[-1][0]
-        answer["keys"] = [{"public_key": key, "access_key": access_key_view(access_key)} for key, access_key in keys]
+        answer["keys"] = [
+            {"public_key": PublicKey(key).listed, "access_key": access_key_view(access_key)} for key, access_key in keys
+        ]
         return answer
+
+    def _view_gas_key_nonces(self, params: Params, header: Header, state: StateReader) -> JsonObject:
+        account_id, public_key = params.account_id(), params.public_key()
+        access_key = state.access_key(account_id, public_key)
+        if access_key is None or not access_key.nonces:
+            raise at_block(
+                "UNKNOWN_GAS_KEY",
+                f"Gas key for public key {public_key} has never been observed on the node",
+                header,
+                {"public_key": public_key},
+            )
+        return {"nonces": list(access_key.nonces)}
+
+    def _view_global_contract_code(self, params: Params, header: Header, state: StateReader) -> JsonObject:
+        return _global_code(GlobalCodeHash(params.hash("code_hash")), header, state)
+
+    def _view_global_contract_code_by_account_id(
+        self, params: Params, header: Header, state: StateReader
+    ) -> JsonObject:
+        return _global_code(GlobalAccountId(params.account_id()), header, state)
 
     def _chunk_header(self, params: JsonValue) -> Header:
         # Positional: a chunk hash alone, or a block and a shard.
@@ -326,16 +353,33 @@ class ChainReads:
         return str(self._chain.genesis["chain_id"])
 
     def _epochs(self, header: Header) -> tuple[CryptoHash, CryptoHash]:
+        """The ids of the block's epoch and the next, as nearcore names them."""
         epoch = self._chain.epoch_height(header.height)
-        genesis = self._chain.genesis_header.hash.raw
-        return (
-            CryptoHash.of(genesis + epoch.to_bytes(8, "little")),
-            CryptoHash.of(genesis + (epoch + 1).to_bytes(8, "little")),
-        )
+        return self._epoch_id(epoch), self._epoch_id(epoch + 1)
+
+    def _epoch_id(self, epoch: int) -> CryptoHash:
+        """The hash of the last block of the epoch before the previous one; the first two have none."""
+        if epoch == 0:
+            return ZERO_HASH
+        before = self._chain.header_upto(GENESIS_HEIGHT + (epoch - 1) * self._chain.epoch_length - 1)
+        return before.hash if before is not None else self._chain.genesis_header.hash
 
     def _node_key(self) -> str:
         """A name in the form of a key, different for each chain. Nothing is signed with it."""
         return f"ed25519:{CryptoHash.of(b'node' + self._chain.genesis_header.hash.raw)}"
+
+
+def _global_code(contract: GlobalContract, header: Header, state: StateReader) -> JsonObject:
+    code_hash = state.published(published_name(contract))
+    code = state.code(code_hash) if code_hash is not None else None
+    if code_hash is None or code is None:
+        raise at_block(
+            "NO_GLOBAL_CONTRACT_CODE",
+            f"Global contract code with identifier {contract} has never been observed on the node",
+            header,
+            {"identifier": identifier(contract)},
+        )
+    return {"code_base64": base64.b64encode(code).decode(), "hash": code_hash}
 
 
 def _unknown_account(account_id: AccountId, header: Header) -> Exception:

@@ -27,8 +27,9 @@ from contracts.chain.outcome import (
     Unconfirmed,
     ViewReturned,
 )
-from contracts.chain.rpc_types import AccountView, BlockView, CodeView, FunctionResult, ProtocolConfig
+from contracts.chain.rpc_types import AccessKeyList, AccountView, BlockView, CodeView, FunctionResult, ProtocolConfig
 from contracts.errors import RpcError
+from contracts.knowledge.epochs import BlockAt
 from contracts.knowledge.facts import At
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
@@ -64,6 +65,8 @@ class FakeReads:
     """(contract, method) -> what it returns."""
     names: dict[str, str] = field(default_factory=dict[str, str])
     """Token contract -> the name it calls itself."""
+    keys: tuple[str, ...] = (KEY,)
+    """Full-access keys of every account."""
     down: RpcError | None = None
     gate: asyncio.Event | None = None
     """Where set, reads wait for it."""
@@ -115,7 +118,7 @@ class FakeReads:
     async def code(self, account_id: AccountId, _at: At, /) -> CodeView:
         raise RpcError("NO_CONTRACT_CODE", f"{account_id} has no code")
 
-    async def block(self, _at: At, /) -> BlockView:
+    async def block(self, _at: BlockAt, /) -> BlockView:
         await self._read()
         header: JsonValue = {
             "height": 100,
@@ -129,6 +132,13 @@ class FakeReads:
     async def protocol_config(self) -> ProtocolConfig:
         await self._read()
         return protocol_config()
+
+    async def access_keys(self, account_id: AccountId, _at: At, /) -> AccessKeyList:
+        await self._read()
+        keys = [{"public_key": key, "access_key": {"nonce": 1, "permission": "FullAccess"}} for key in self.keys]
+        listed = {"keys": keys, "block_height": 100, "block_hash": BLOCK}
+        del account_id
+        return AccessKeyList.model_validate(listed)
 
     async def gas_price(self) -> Yocto:
         await self._read()

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from contracts.chain.rpc import RpcClient
-from contracts.errors import RpcError
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.account_keys import KeysFact, KeysFacts, NewKeyFact, NewKeyFacts
+from contracts.knowledge.epochs import BlockAt, EpochFact, EpochFacts
 from contracts.knowledge.facts import (
     NO_FACTS,
     Absent,
@@ -28,7 +30,7 @@ from contracts.knowledge.facts import (
     read_facts,
     read_further,
 )
-from contracts.types import AccountId, CryptoHash
+from contracts.types import AccountId, CryptoHash, PublicKey
 
 USDC = AccountId("usdc.localnet")
 CAROL = AccountId("carol.localnet")
@@ -62,6 +64,23 @@ class Block:
     height: int = 7
     hash: CryptoHash = BLOCK
     timestamp_ns: int = 1_800_000_000_000_000_000
+    epoch_id: CryptoHash | None = None
+
+
+@dataclass(frozen=True)
+class Key:
+    public_key: str
+    full_access: bool
+
+
+@dataclass(frozen=True)
+class Keys:
+    keys: tuple[Key, ...] = (Key("ed25519:full", full_access=True), Key("ed25519:call", full_access=False))
+
+
+@dataclass(frozen=True)
+class Config:
+    epoch_length: int = 500
 
 
 @dataclass
@@ -71,6 +90,7 @@ class FakeReader:
     functions: Mapping[str, bytes | RpcError] = field(default_factory=dict[str, bytes | RpcError])
     account_answer: AccountAt | RpcError = field(default_factory=AccountAt)
     code_answer: Code | RpcError = field(default_factory=Code)
+    blocks: Mapping[BlockAt, Block] = field(default_factory=dict[BlockAt, Block])
     gate: asyncio.Barrier | None = None
     asked: list[tuple[str, At]] = field(default_factory=list[tuple[str, At]])
 
@@ -94,9 +114,17 @@ class FakeReader:
             raise self.code_answer
         return self.code_answer
 
-    async def block(self, at: At) -> Block:
-        self.asked.append(("block", at))
-        return Block()
+    async def block(self, at: BlockAt) -> Block:
+        if not isinstance(at, int):
+            self.asked.append(("block", at))
+        return self.blocks.get(at, Block())
+
+    async def access_keys(self, account_id: AccountId, at: At) -> Keys:
+        await self._ask(f"keys {account_id}", at)
+        return Keys()
+
+    async def protocol_config(self) -> Config:
+        return Config()
 
     async def _ask(self, what: str, at: At) -> None:
         self.asked.append((what, at))
@@ -268,3 +296,54 @@ def test_the_rpc_client_is_a_chain_reader() -> None:
         return client
 
     assert callable(reads)
+
+
+async def test_the_keys_of_an_account_are_those_on_chain_and_those_held() -> None:
+    fact = await read_one(FakeReader(), KeysFacts(CAROL))
+    assert fact == KeysFact(frozenset({"ed25519:full"}), frozenset({"ed25519:call"}), frozenset())
+    with pytest.raises(InvalidInput, match="no signer"):
+        await read_one(FakeReader(), NewKeyFacts(CAROL))
+
+
+async def test_the_signer_says_what_it_holds_and_makes_a_new_key() -> None:
+    key = PublicKey.from_bytes("ed25519", bytes(32))
+
+    class Signer:
+        async def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
+            return (key,) if account_id == CAROL else ()
+
+        async def key_for_new_account(self, account_id: AccountId) -> PublicKey:
+            assert account_id == CAROL
+            return key
+
+    read = await read_facts(FakeReader(), [KeysFacts(CAROL), NewKeyFacts(CAROL)], Signer())
+    assert read.of(NewKeyFacts(CAROL), NewKeyFact) == NewKeyFact(key)
+    held = read.of(KeysFacts(CAROL), KeysFact)
+    assert isinstance(held, KeysFact)
+    assert held.held == {key}
+
+
+THEN = CryptoHash.of(b"the last block of the epoch before the previous one")
+HEAD = Block(height=2_000, timestamp_ns=3_000 * 10**9, epoch_id=THEN)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "fact", "said"),
+    [
+        (
+            {BLOCK: HEAD, THEN: Block(height=1_400, timestamp_ns=2_100 * 10**9)},
+            EpochFact(500, 100, 1_500_000_000),
+            "4 epochs of 500 blocks, about 47 minutes at the measured 1.50 s a block",
+        ),
+        (
+            {BLOCK: Block(2_000, timestamp_ns=9_000 * 10**9), 1_000: Block(1_000, timestamp_ns=0)},
+            EpochFact(500, None, 9 * 10**9),
+            "4 epochs of 500 blocks, about 5 hours at the measured 9.00 s a block",
+        ),
+        ({BLOCK: Block(10), 1: Block(1)}, EpochFact(500, None, None), "4 epochs of 500 blocks"),
+    ],
+)
+async def test_an_epochs_time_is_measured(blocks: Mapping[BlockAt, Block], fact: EpochFact, said: str) -> None:
+    read = await read_one(FakeReader(blocks=blocks), EpochFacts())
+    assert read == fact
+    assert fact.until(4) == said
