@@ -28,6 +28,7 @@ from contracts.simulation.reading import Reading, read_step, unknown_step
 from contracts.simulation.remote_state import Codes, RemoteState, StateRpc, Unread
 from contracts.simulation.sandbox import Sandbox, SimulationRun, Unsimulated
 from contracts.types import AccountId, PublicKey
+from contracts.vm.fees import execution_gas
 
 log = structlog.get_logger()
 
@@ -281,7 +282,9 @@ class _Flight:
         request = self._request
         for place, step in enumerate(done.steps):
             expected = request.expected[place] if place < len(request.expected) else ()
-            self._readings.append(read_step(step, place, request.calls[place], job, self._block, expected))
+            call = request.calls[place]
+            bought = execution_gas(self._config, call.actions, call.receiver_id)
+            self._readings.append(read_step(step, place, call, job, self._block, expected, bought))
             self._answers.update(
                 ((place, question), answer)
                 for question, answer in zip(self._questions[place], step.probes, strict=False)

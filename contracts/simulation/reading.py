@@ -44,13 +44,22 @@ class Reading:
     burnt_yocto: int = 0
     """What gas took from the signer."""
     burnt_gas: int = 0
-    """By its receipts, refunds apart."""
+    """Of the gas that is attached: by its receipts, refunds and what is bought for the first one apart."""
 
 
 def read_step(
-    step: StepDone, place: int, call: ChangeCall, job: Job, block: BlockView, expected: tuple[Effect, ...]
+    step: StepDone,
+    place: int,
+    call: ChangeCall,
+    job: Job,
+    block: BlockView,
+    expected: tuple[Effect, ...],
+    first_receipt_gas: int,
 ) -> Reading:
-    """The outcome of the transaction at this place of the plan."""
+    """The outcome of the transaction at this place of the plan.
+
+    `first_receipt_gas` is what executing its first receipt costs before any contract runs: bought beside what is attached.
+    """
     if step.refused is not None or step.conversion is None:
         name, text = failure_text({"InvalidTxError": step.refused})
         return _failed(place, f"the chain would not take it: {text or name}", ())
@@ -59,6 +68,7 @@ def read_step(
     execution = outcome.execution
     logs = tuple(log for receipt in execution.receipts for log in receipt.logs)
     burnt = sum(ran.execution.gas_burnt for ran in step.ran if ran.receipt.predecessor_id != SYSTEM)
+    burnt = max(0, burnt - first_receipt_gas)
     match outcome:
         case ExecutionFailed(_, _, message):
             return _failed(place, message, logs, execution, burnt)

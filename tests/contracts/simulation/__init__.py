@@ -1,0 +1,1 @@
+"""Tests of pre-flight: what is foretold, and the process that runs foreign contracts."""
