@@ -84,7 +84,8 @@ def build(
     """An action from words to calls; the facts given must be the ones it asks for."""
     entry = find(action)
     args = entry.parse(raw, context.signer_id, context.registry)
-    assert set(entry.needs(args, context)) == set(known.values)
+    asked = {*entry.needs(args, context), *entry.further(args, known, context)}
+    assert asked == set(known.values)
     return entry.build(args, known, context)
 
 
