@@ -47,7 +47,7 @@ def take_nonce(connection: Connection, lane: Lane, nonce: int) -> None:
     if nonce <= known.nonce:
         raise LedgerConflict(
             "nonce_taken",
-            f"nonce {nonce} of {lane.name} ({lane.signer_id}) is not above {known.nonce}; sign again with a higher one",
+            f"nonce {nonce} of {lane.name} ({lane.signer_id}) is not above {known.nonce}: another process took it; ask again",
             details={"nonce": str(nonce), "last": str(known.nonce), "public_key": str(lane.public_key)},
         )
     _raise(connection, lane, nonce)

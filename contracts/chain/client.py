@@ -65,8 +65,10 @@ class ChainClient:
         """The answer to a view call, JSON where it is JSON. RpcError."""
         return await run_view(self._rpc, call, at)
 
-    async def execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = ()) -> Outcome:
-        """Carry out an approved intent, to the end or to `Unconfirmed`.
+    async def execute(
+        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = (), *, key: PublicKey | None = None
+    ) -> Outcome:
+        """Carry out an approved intent, to the end or to `Unconfirmed`; with `key`, signed by that key and no other.
 
         What fails before the bytes are in the ledger is `Failed` and the intent `abandoned`: nothing was signed that
         anybody else could see. An intent that went further in an earlier call is settled instead. LedgerConflict for an
@@ -75,7 +77,7 @@ class ChainClient:
         async with self._intents.hold(intent.intent_id):
             stored = await self._stored(intent.intent_id)
             if stored.state == "approved":
-                return await self._execute(stored, grant, expected or stored.expected)
+                return await self._execute(stored, grant, expected or stored.expected, key)
             return await self._settle(stored)
 
     async def settle(self, intent: Intent) -> Outcome:
@@ -171,9 +173,11 @@ class ChainClient:
                 group.create_task(self.settle(intent), name=f"settle {intent.intent_id}")
         return [await self._stored(intent.intent_id) for intent in intents]
 
-    async def _execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...]) -> Outcome:
+    async def _execute(
+        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...], key: PublicKey | None
+    ) -> Outcome:
         try:
-            lanes = await self._choice.lanes(intent.chain_id, intent.signer_id, intent.call)
+            lanes = await self._choice.lanes(intent.chain_id, intent.signer_id, intent.call, key)
         except ContractsError as error:
             return await self._abandon(intent, error)
         while True:

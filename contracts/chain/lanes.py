@@ -91,8 +91,10 @@ class LaneChoice:
         self._limit = limit
         self._known: dict[tuple[AccountId, PublicKey], tuple[float, AccessView]] = {}
 
-    async def lanes(self, chain_id: str, signer_id: AccountId, call: ChangeCall) -> tuple[Lane, ...]:
-        """At most `limit` lanes, plain keys first.
+    async def lanes(
+        self, chain_id: str, signer_id: AccountId, call: ChangeCall, only: PublicKey | None = None
+    ) -> tuple[Lane, ...]:
+        """At most `limit` lanes, plain keys first; `only`: those of one key.
 
         SigningError `no_key`; else the last key's refusal: InvalidInput with nearcore's name, or RpcError.
         """
@@ -102,6 +104,8 @@ class LaneChoice:
         plain: list[Lane] = []
         purses: list[Lane] = []
         for key in await self._signer.public_keys(signer_id):
+            if only not in (None, key):
+                continue
             try:
                 permission = await self._permission(signer_id, key)
                 check_key(call, permission)

@@ -11,7 +11,7 @@ from contracts.chain.nonce import check_ours, next_nonce
 from contracts.chain.prechecks import check_funds, check_gas, check_key
 from contracts.chain.rpc import RpcClient
 from contracts.chain.rpc_types import ProtocolConfig
-from contracts.errors import InvalidInput, LedgerConflict, SigningError
+from contracts.errors import InvalidInput, SigningError
 from contracts.signing.signatures import verify
 from contracts.signing.signer import Signer
 from contracts.signing.transaction import (
@@ -22,8 +22,6 @@ from contracts.signing.transaction import (
     signed_transaction,
 )
 
-NONCE_ATTEMPTS: Final = 3
-"""How often bytes are thrown away because another process took the nonce."""
 V1_PROTOCOL: Final = 86
 """From this protocol version on (nearcore 2.13) nodes take V1 transactions with a strict nonce."""
 
@@ -38,7 +36,11 @@ class _Ready:
 
 
 class Preparer:
-    """Signs, unsent, and stores the bytes in one ledger transaction; on a conflict they are thrown away."""
+    """Signs, unsent, and stores the bytes in one ledger transaction; on a conflict they are thrown away.
+
+    Where another process took the nonce meanwhile nothing is signed again: the signer gives one signature for a step of a
+    grant, because nobody can prove to it that the first bytes were not sent. The requester asks again.
+    """
 
     def __init__(
         self,
@@ -61,30 +63,23 @@ class Preparer:
     async def sign(self, intent: Intent, grant: Grant, lane: Lane, *, nonce: int | None = None) -> Signed:
         """The bytes, stored. `nonce` is a fence's: that of the transaction it fences.
 
-        InvalidInput, SigningError, RpcError or LedgerConflict where nothing was stored.
+        InvalidInput, SigningError, RpcError or LedgerConflict (`nonce_taken` ...) where nothing was stored.
         """
-        for attempt in range(NONCE_ATTEMPTS):
-            ready = await self._ready(intent, lane, nonce)
-            self._kill_point("before_sign")
-            transaction = await self._signature(intent, grant, ready)
-            self._kill_point("after_sign")
-            signed = Signed(
-                tx_hash=transaction.tx_hash,
-                data=transaction.data,
-                public_key=lane.public_key,
-                nonce=ready.nonce,
-                reference_hash=ready.state.block_hash,
-                reference_height=ready.state.block_height,
-                nonce_index=lane.nonce_index,
-            )
-            try:
-                await self._ledger.store_signed(intent.intent_id, grant.grant_id, signed, self._clock())
-            except LedgerConflict as error:
-                if error.code != "nonce_taken" or attempt + 1 == NONCE_ATTEMPTS:
-                    raise
-            else:
-                return signed
-        raise AssertionError("the loop returns or raises")
+        ready = await self._ready(intent, lane, nonce)
+        self._kill_point("before_sign")
+        transaction = await self._signature(intent, grant, ready)
+        self._kill_point("after_sign")
+        signed = Signed(
+            tx_hash=transaction.tx_hash,
+            data=transaction.data,
+            public_key=lane.public_key,
+            nonce=ready.nonce,
+            reference_hash=ready.state.block_hash,
+            reference_height=ready.state.block_height,
+            nonce_index=lane.nonce_index,
+        )
+        await self._ledger.store_signed(intent.intent_id, grant.grant_id, signed, self._clock())
+        return signed
 
     async def _ready(self, intent: Intent, lane: Lane, fenced_nonce: int | None) -> _Ready:
         """The signer at a final block, after the checks that a node would make too, and the nonce to use."""

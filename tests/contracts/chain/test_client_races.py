@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.chain.ledger import Signed
 from contracts.chain.outcome import Failed, Finalized, NotDone, Unconfirmed
-from contracts.errors import LedgerConflict
 from contracts.signing.keystore import KeyStore
 from contracts.signing.signer import KeyStoreSigner
 from contracts.types import AccountId, CryptoHash
 from tests.contracts.chain.worlds import NEAR, World, open_world
-from tests.doubles import Crash, MemoryLedger, key_file
+from tests.doubles import Crash, key_file
 
 ALICE = AccountId("alice.localnet")
 
@@ -44,37 +42,38 @@ async def test_without_a_key_that_may_sign_the_reason_is_told(tmp_path: Path) ->
         assert outcome.code == "UNKNOWN_ACCESS_KEY"
 
 
-async def test_a_nonce_that_another_process_took_is_passed_over(tmp_path: Path) -> None:
+async def test_a_nonce_that_another_process_took_is_not_replaced_by_a_second_signature(tmp_path: Path) -> None:
+    """The first bytes have left the signer; nobody can prove to it that they were not sent."""
     async with open_world(tmp_path) as world:
-        ledger, taken = world.ledger, 0
+        ledger, stores = world.ledger, 0
 
         async def take_it(name: str) -> None:
-            nonlocal taken
-            if name == "store_signed" and taken < 2:
-                taken += 1
+            nonlocal stores
+            if name == "store_signed":
+                stores += 1
                 key = (await world.signer.public_keys(ALICE))[0]
                 ledger.nonces["localnet", ALICE, key] = max(ledger.nonces.values(), default=500_000_000) + 5
 
         ledger._on_call = take_it
         intent, grant = await world.transfer()
-        assert isinstance(await (await world.client()).execute(intent, grant), Finalized)
-        assert taken == 2
-        assert world.moved() == NEAR
-
-
-async def test_a_nonce_that_is_always_taken_ends_unsigned(tmp_path: Path) -> None:
-    class Contended(MemoryLedger):
-        async def store_signed(self, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
-            raise LedgerConflict("nonce_taken", f"nonce {signed.nonce} is taken")
-
-    async with open_world(tmp_path) as world:
-        world.ledger = Contended()
-        intent, grant = await world.transfer()
         outcome = await (await world.client()).execute(intent, grant)
         assert isinstance(outcome, Failed)
         assert (outcome.stage, outcome.code) == ("ledger", "nonce_taken")
-        assert await world.state() == "abandoned"
+        assert (stores, await world.state()) == (1, "abandoned")
         assert world.nodes[0].sends == []
+
+
+async def test_a_transaction_can_be_signed_by_one_key_alone(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        signer = _signer_with_two_keys(world, tmp_path)
+        known = (await world.signer.public_keys(ALICE))[0]
+        other = next(key for key in await signer.public_keys(ALICE) if key != known)
+        client = await world.client(signer=signer)
+        intent, grant = await world.transfer("one")
+        refused = await client.execute(intent, grant, key=other)
+        assert isinstance(refused, Failed)
+        intent, grant = await world.transfer("two")
+        assert isinstance(await client.execute(intent, grant, key=known), Finalized)
 
 
 async def test_an_intent_that_another_process_gave_up_is_not_signed(tmp_path: Path) -> None:
