@@ -29,6 +29,8 @@ from pydantic_core import ErrorDetails
 
 from agent.errors import ConfigError
 from agent.records import DATABASE_NAME
+from contracts.errors import InvalidInput
+from contracts.knowledge.exchange import SwapSettings, parse_percent
 from contracts.types import AccountId, JsonObject
 
 PREFIX: Final = "NEAR_AGENT_"
@@ -77,6 +79,14 @@ def _variable(text: str) -> str:
     return text
 
 
+def _percent(text: str) -> str:
+    try:
+        parse_percent(text)
+    except InvalidInput as error:
+        raise ValueError(error.message) from error
+    return text
+
+
 def _expand(path: Path, info: ValidationInfo) -> Path:
     """`~` by the environment that was passed in."""
     return _home(info.context) / Path(*path.parts[1:]) if path.parts[:1] == ("~",) else path
@@ -90,6 +100,7 @@ Folder: TypeAlias = Annotated[Path, AfterValidator(_expand)]
 Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
 Address: TypeAlias = Annotated[str, AfterValidator(_address)]
 VariableName: TypeAlias = Annotated[str, AfterValidator(_variable)]
+Percent: TypeAlias = Annotated[str, AfterValidator(_percent)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -184,6 +195,29 @@ class RpcConfig(Section):
     """Transactions of one account that are under way side by side, where it has that many keys."""
 
 
+class SwapConfig(Section):
+    """Percentages as text: `"0.5"`, at most four digits after the point."""
+
+    slippage_percent: Percent = "0.5"
+    """How much less than quoted a swap may give, where the requester does not say."""
+    max_slippage_percent: Percent = "5"
+    max_price_impact_percent: Percent = "10"
+
+    @model_validator(mode="after")
+    def _within_the_limit(self) -> "SwapConfig":
+        if self.settings.slippage_ppm > self.settings.max_slippage_ppm:
+            raise ValueError("slippage_percent is above max_slippage_percent")
+        return self
+
+    @property
+    def settings(self) -> SwapSettings:
+        return SwapSettings(
+            slippage_ppm=parse_percent(self.slippage_percent),
+            max_slippage_ppm=parse_percent(self.max_slippage_percent),
+            max_price_impact_ppm=parse_percent(self.max_price_impact_percent),
+        )
+
+
 class KeysConfig(Section):
     """Read by the signer alone."""
 
@@ -230,6 +264,7 @@ class Config(Section):
     localnet: LocalnetConfig = LocalnetConfig()
     networks: NetworksConfig = NetworksConfig()
     rpc: RpcConfig = RpcConfig()
+    swap: SwapConfig = SwapConfig()
     keys: KeysConfig = KeysConfig()
     models: ModelsConfig = ModelsConfig()
     training: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])

@@ -396,4 +396,5 @@ def _pipeline_settings(config: Config, chain_id: str) -> Settings:
         step_timeout_s=config.rpc.confirm_timeout_s + 2 * config.rpc.request_timeout_s,
         approval_ttl_s=config.daemon.approval_ttl_s,
         duplicate_window_s=config.daemon.duplicate_window_s,
+        swap=config.swap.settings,
     )

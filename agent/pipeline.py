@@ -72,7 +72,14 @@ class Pipeline:
         self._new_id = new_id
         self._planner = Planner(catalogue, registry)
         self._builder = Builder(
-            catalogue, registry, reads, store.ledger, network=settings.network, chain_id=settings.chain_id, keys=keys
+            catalogue,
+            registry,
+            reads,
+            store.ledger,
+            network=settings.network,
+            chain_id=settings.chain_id,
+            keys=keys,
+            swap=settings.swap,
         )
         self._proposer = Proposer(settings, store, reads, codes, clock)
         self._executor = Executor(chain, store.ledger, clock=clock, step_timeout_s=settings.step_timeout_s)

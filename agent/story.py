@@ -27,6 +27,7 @@ from contracts.calls import ChangeCall
 from contracts.chain.outcome import Outcome
 from contracts.checks.report import PreflightReport
 from contracts.checks.verdict import Verdict
+from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
 from contracts.knowledge.registry import Network
 
 Progress = Callable[[str], Awaitable[None]]
@@ -45,6 +46,7 @@ class Settings:
     """The wait for one transaction; longer than the chain client's own."""
     approval_ttl_s: float = 600.0
     duplicate_window_s: float = 3600.0
+    swap: SwapSettings = DEFAULT_SWAP
     record_timeout_s: float = 10.0
     """How long an ending request waits for its record."""
 

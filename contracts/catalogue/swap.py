@@ -18,7 +18,7 @@ from contracts.catalogue.storage import Registration, registration
 from contracts.catalogue.tokens import ONE_YOCTO, base_units, token_fact, token_label, token_units
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
-from contracts.knowledge.exchange import PERCENT_DECIMALS, Hop, Route, best_route, least_out
+from contracts.knowledge.exchange import PERCENT_DECIMALS, Hop, Route, best_route, least_out, parse_percent
 from contracts.knowledge.facts import (
     Absent,
     ChainFacts,
@@ -33,7 +33,7 @@ from contracts.knowledge.facts import (
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
-from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units, parse_units
+from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units
 
 SWAP_GAS: Final = Gas(180 * TGAS)
 """ref-exchange attaches what it sends out with fixed amounts; all that is not used comes back."""
@@ -248,15 +248,7 @@ def _transfer(args: SwapArgs, quote: Quote, least: int) -> FunctionCall:
 def _slippage(args: SwapArgs, context: BuildContext) -> int:
     if args.slippage_percent is None:
         return context.swap.slippage_ppm
-    try:
-        slippage = parse_units(args.slippage_percent, PERCENT_DECIMALS)
-    except InvalidInput as error:
-        raise InvalidInput(
-            "slippage_malformed",
-            f"slippage_percent {args.slippage_percent[:40]!r} is not a percentage with at most {PERCENT_DECIMALS} decimals, "
-            "such as 0.5",
-            details={"argument": "slippage_percent"},
-        ) from error
+    slippage = parse_percent(args.slippage_percent)
     if slippage > context.swap.max_slippage_ppm:
         raise InvalidInput(
             "slippage_too_high",

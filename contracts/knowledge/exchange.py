@@ -11,12 +11,13 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from contracts.types import U128_MAX, AccountId
+from contracts.errors import InvalidInput
+from contracts.types import U128_MAX, AccountId, parse_units
 
 FEE_DIVISOR: Final = 10_000
 MILLION: Final = 1_000_000
 PERCENT_DECIMALS: Final = 4
-"""Digits after the point of a percentage: one part in a million is 0.0001 %."""
+"""Digits after the point of a percentage: one part in a million is 0.0001%."""
 _U256_MAX: Final = 2**256 - 1
 
 _U128: TypeAlias = Annotated[int, Field(ge=0, le=U128_MAX)]
@@ -35,6 +36,21 @@ class SwapSettings:
 
 
 DEFAULT_SWAP: Final = SwapSettings()
+
+
+def parse_percent(text: str) -> int:
+    """Parts of a million of a percentage from 0 to 100; InvalidInput `percent_malformed`."""
+    try:
+        parts = parse_units(text, PERCENT_DECIMALS)
+    except InvalidInput:
+        parts = MILLION + 1
+    if parts > MILLION:
+        raise InvalidInput(
+            "percent_malformed",
+            f"{text[:40]!r} is not a percentage from 0 to 100 with at most {PERCENT_DECIMALS} decimals, such as 0.5",
+            details={"percent": text[:40]},
+        )
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
