@@ -7,27 +7,25 @@ every body has a size limit.
 
 import asyncio
 import base64
-import ipaddress
-import itertools
-import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import aiohttp
 from pydantic import JsonValue
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
-from yarl import URL
 
-from contracts.chain.rpc_parse import parse_answer
+from contracts.chain.endpoints import Endpoint
+from contracts.chain.pool import Health, Pool
 from contracts.chain.rpc_types import (
     AccessKeyItem,
     AccessKeyList,
     AccessKeyView,
     AccountView,
     Answer,
+    AtBlock,
     BlockRef,
     BlockView,
     ChunkView,
@@ -41,11 +39,16 @@ from contracts.chain.rpc_types import (
     ValidatorsView,
     WaitUntil,
 )
+from contracts.chain.transport import RpcConfig, Transport
 from contracts.chain.tx_answer import TxAnswer
 from contracts.errors import RpcError
+from contracts.outgoing import Guard, open_session
 from contracts.types import AccountId, CryptoHash, JsonObject, PublicKey, Yocto
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
+AtBlockT = TypeVar("AtBlockT", bound=AtBlock)
+
+_OLD_BLOCK: Final = frozenset({"GARBAGE_COLLECTED_BLOCK", "UNKNOWN_BLOCK"})
 
 _FINALITIES: Final = frozenset({"final", "near-final", "optimistic"})
 _KEY_PAGE: Final = 100
@@ -55,82 +58,55 @@ _MAX_KEY_PAGES: Final = 100
 def _ignore() -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RpcConfig:
-    connect_timeout_s: float = 5.0
-    request_timeout_s: float = 20.0
-    """One request, connection and answer together; nodes themselves wait up to 10 s for a transaction."""
-    max_body_bytes: int = 8 * 1024 * 1024
-    attempts: int = 4
-    """Requests that one read may make, over all nodes."""
-    read_timeout_s: float = 30.0
-    """One read with all its attempts: none begins after it."""
-    backoff_s: float = 0.2
-    max_backoff_s: float = 2.0
-    retry_after_cap_s: float = 5.0
-    """A node that asks for a longer pause is not waited for that long."""
-    protocol_config_age_s: float = 300.0
-    """How long prices and limits are kept before they are read again."""
-    connections: int = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    url: str
-    """May hold a provider's key: never shown."""
-    operator: str
-    """Who runs it, as far as the address tells; shown in messages."""
-
-    @classmethod
-    def of(cls, url: str) -> "Endpoint":
-        """RpcError `BAD_ADDRESS` for anything but an http or https URL."""
-        parsed = URL(url)
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
-            raise RpcError(
-                "BAD_ADDRESS", f"{url.partition('?')[0]!r} is not an http(s) address of an RPC node", sent=False
-            )
-        return cls(url, _operator(parsed.host, parsed.port))
-
-
 @asynccontextmanager
-async def open_rpc(urls: Sequence[str], *, config: RpcConfig | None = None) -> AsyncGenerator["RpcClient", None]:
-    """A client over these nodes, in order of preference; its connections close with the context."""
+async def open_rpc(
+    nodes: Sequence[str | Endpoint], *, config: RpcConfig | None = None, guard: Guard | None = None
+) -> AsyncGenerator["RpcClient", None]:
+    """A client over these nodes, in order of preference; its connections close with the context.
+
+    The addresses are the configuration's own, so they may lie in a private network, unless a `guard` knows better.
+    """
     chosen = config or RpcConfig()
-    endpoints = tuple(Endpoint.of(url) for url in urls)
+    endpoints = tuple(node if isinstance(node, Endpoint) else Endpoint.of(node) for node in nodes)
     if not endpoints:
         raise RpcError("NO_NODES", "no RPC address is configured; set [networks.NAME] rpc", sent=False)
     timeout = aiohttp.ClientTimeout(
         total=chosen.request_timeout_s, connect=chosen.connect_timeout_s, sock_connect=chosen.connect_timeout_s
     )
-    connector = aiohttp.TCPConnector(limit=chosen.connections)
-    async with aiohttp.ClientSession(
-        connector=connector,
+    pool = Pool.of(endpoints, monotonic=time.monotonic, max_lag_blocks=chosen.max_lag_blocks)
+    async with open_session(
+        guard or Guard(endpoint.url for endpoint in endpoints),
         timeout=timeout,
-        cookie_jar=aiohttp.DummyCookieJar(),
+        connections=chosen.connections,
         # No compression: a small answer must not unpack into a large one.
         headers={"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "near-agent"},
     ) as session:
-        yield RpcClient(session, endpoints, chosen)
+        yield RpcClient(Transport(session, chosen), pool, chosen)
 
 
 class RpcClient:
     """Typed calls; every failure is an RpcError. Safe for concurrent use."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoints: tuple[Endpoint, ...], config: RpcConfig) -> None:
-        self._session = session
-        self._endpoints = endpoints
+    def __init__(self, transport: Transport, pool: Pool, config: RpcConfig) -> None:
+        self._transport = transport
+        self._pool = pool
         self._config = config
-        self._current = 0
-        self._ids = itertools.count(1)
         self._protocol_config: tuple[float, ProtocolConfig] | None = None
 
     def operators(self) -> tuple[tuple[str, "RpcClient"], ...]:
         """One client per operator, in order of preference: for facts that several must agree on."""
-        names = dict.fromkeys(endpoint.operator for endpoint in self._endpoints)
         return tuple(
-            (name, RpcClient(self._session, tuple(e for e in self._endpoints if e.operator == name), self._config))
-            for name in names
+            (name, RpcClient(self._transport, pool, self._config)) for name, pool in self._pool.operators().items()
         )
+
+    @property
+    def pool(self) -> Pool:
+        """What is known of the nodes."""
+        return self._pool
+
+    async def probe(self, endpoint: Endpoint) -> StatusView:
+        """One node's status, asked once. RpcError."""
+        return await self._transport.request(endpoint, StatusView, "status", [])
 
     async def account(self, account_id: AccountId, at: BlockRef = "final") -> AccountView:
         """RpcError `UNKNOWN_ACCOUNT` where it does not exist at that block."""
@@ -258,22 +234,27 @@ class RpcClient:
         `RpcError.sent` is False only where no connection was made. `on_written` is called when the request has been
         written to the socket; what it raises comes out of here.
         """
-        endpoint = self._endpoints[self._current]
+        node = self._pool.choose()
+        await self._take_turn(node)
         params: JsonObject = {"signed_tx_base64": base64.b64encode(data).decode(), "wait_until": wait_until}
         try:
-            return _about(await self._request(endpoint, TxAnswer, "send_tx", params, on_written), tx_hash)
+            answer = await self._transport.request(node.endpoint, TxAnswer, "send_tx", params, on_written)
         except RpcError as error:
             if error.retryable:
-                self._turn_from(endpoint)
+                self._pool.failed(node, _asked_pause(error))
             raise
+        self._pool.answered(node, None)
+        return _about(answer, tx_hash)
 
-    async def _query(self, answer: type[AnswerT], request_type: str, params: JsonObject, at: BlockRef) -> AnswerT:
+    async def _query(self, answer: type[AtBlockT], request_type: str, params: JsonObject, at: BlockRef) -> AtBlockT:
         return await self._read(answer, "query", {"request_type": request_type, **_reference(at), **params})
 
-    async def _read(self, answer: type[AnswerT], method: str, params: JsonValue, *, once: bool = False) -> AnswerT:
+    async def _read(
+        self, answer: type[AnswerT], method: str, params: JsonObject | list[JsonValue], *, once: bool = False
+    ) -> AnswerT:
         asked_at = asyncio.get_running_loop().time()
         try:
-            return await self._ask(answer, method, params)
+            return await self._ask(answer, method, params, once=once)
         except RpcError as error:
             if once or not self._worth_asking_again(error):
                 raise
@@ -285,120 +266,139 @@ class RpcClient:
             wait=self._pause_s,
             reraise=True,
         )
-        async for attempt in retrying:
-            with attempt:
-                # The first attempt is the one above: most reads need no other, and so no retrying.
-                if attempt.retry_state.attempt_number == 1:
-                    raise failed
-                return await self._ask(answer, method, params)
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    # The first attempt is the one above: most reads need no other, and so no retrying.
+                    if attempt.retry_state.attempt_number == 1:
+                        raise failed
+                    return await self._ask(answer, method, params)
+        except RpcError as error:
+            if error.code not in _OLD_BLOCK or not _names_block(params):
+                raise
+            return await self._from_archive(answer, method, params, error)
         raise AssertionError("tenacity either returns an answer or raises")
 
-    async def _ask(self, answer: type[AnswerT], method: str, params: JsonValue) -> AnswerT:
-        """One request to the preferred node, which is another one from then on where this one failed."""
-        endpoint = self._endpoints[self._current]
+    async def _from_archive(
+        self, answer: type[AnswerT], method: str, params: JsonObject | list[JsonValue], missing: RpcError
+    ) -> AnswerT:
+        """What others have thrown away, from the nodes that keep every block, each asked once."""
+        for node in self._pool.archival():
+            try:
+                return await self._ask_node(node, answer, method, params, timed=False)
+            except RpcError as error:
+                if not error.retryable and error.code not in _OLD_BLOCK:
+                    raise
+        raise missing
+
+    async def _ask(
+        self, answer: type[AnswerT], method: str, params: JsonObject | list[JsonValue], *, once: bool = False
+    ) -> AnswerT:
+        """One request, or two: where the first node takes longer than it usually does, another one is asked as well."""
+        node = self._pool.choose()
+        if once or not self._pool.other_ready(node):
+            return await self._ask_node(node, answer, method, params, timed=not once)
+        begun = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(_settled(self._ask_node(node, answer, method, params)))
+            await asyncio.wait({first}, timeout=max(self._config.hedge_floor_s, node.hedge_after_s))
+            if first.done() or not self._pool.other_ready(node):
+                found = await first
+            else:
+                other = self._pool.choose(apart_from=node)
+                second = group.create_task(_settled(self._ask_node(other, answer, method, params)))
+                await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+                quick, late = (first, second) if first.done() else (second, first)
+                found = await quick
+                if isinstance(found, RpcError) and self._worth_asking_again(found):
+                    found = await late
+                elif late is first:
+                    self._pool.slow(node, asyncio.get_running_loop().time() - begun)
+                late.cancel()
+        return _told(found)
+
+    async def _ask_node(
+        self,
+        node: Health,
+        answer: type[AnswerT],
+        method: str,
+        params: JsonObject | list[JsonValue],
+        *,
+        timed: bool = True,
+    ) -> AnswerT:
+        """One request to one node, which others are preferred to from then on where it failed."""
+        await self._take_turn(node)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
-            return await self._request(endpoint, answer, method, params)
+            found = await self._transport.request(node.endpoint, answer, method, params)
+            _check_fresh(self._pool, node, found, params)
         except RpcError as error:
             if self._worth_asking_again(error):
-                self._turn_from(endpoint)
+                self._pool.failed(node, _asked_pause(error))
             raise
+        self._pool.answered(node, loop.time() - begun if timed else None)
+        return found
+
+    async def _take_turn(self, node: Health) -> None:
+        """Wait for the node's rate limit."""
+        wait_s = self._pool.wait_s(node)
+        self._pool.begin(node)
+        if wait_s > 0:
+            await asyncio.sleep(min(wait_s, self._config.read_timeout_s))
 
     def _worth_asking_again(self, error: BaseException) -> bool:
         """The one place that says which failed reads are repeated."""
         if not isinstance(error, RpcError):
             return False
-        elsewhere = error.code in {"GARBAGE_COLLECTED_BLOCK", "HTTP_STATUS"} and len(self._endpoints) > 1
+        elsewhere = (
+            error.code in {"GARBAGE_COLLECTED_BLOCK", "HTTP_STATUS", "ADDRESS_REFUSED"} and len(self._pool.health) > 1
+        )
         return error.retryable or elsewhere
 
-    def _turn_from(self, endpoint: Endpoint) -> None:
-        if self._endpoints[self._current] is endpoint:
-            self._current = (self._current + 1) % len(self._endpoints)
-
     def _pause_s(self, state: RetryCallState) -> float:
-        """No pause before another node's first turn; then as long as the node asks, or backing off with jitter."""
-        if state.attempt_number < len(self._endpoints):
-            return 0.0
+        """No pause before another node's turn; then as long as the node asks, or backing off with jitter."""
         error = state.outcome.exception() if state.outcome is not None else None
-        asked = error.details.get("retry_after_s") if isinstance(error, RpcError) else None
-        if isinstance(asked, int | float):
-            return min(float(asked), self._config.retry_after_cap_s)
+        if self._pool.any_ready():
+            return 0.0
+        asked = _asked_pause(error) if isinstance(error, RpcError) else None
+        if asked is not None:
+            return min(asked, self._config.retry_after_cap_s)
         return wait_random_exponential(multiplier=self._config.backoff_s, max=self._config.max_backoff_s)(state)
 
-    async def _request(
-        self,
-        endpoint: Endpoint,
-        answer: type[AnswerT],
-        method: str,
-        params: JsonValue,
-        on_written: Callable[[], None] | None = None,
-    ) -> AnswerT:
-        request_id = str(next(self._ids))
-        payload = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}).encode()
-        status, body, retry_after_s = await self._post(endpoint, payload, on_written)
-        try:
-            return parse_answer(answer, status, body, request_id)
-        except RpcError as error:
-            error.details["node"] = endpoint.operator
-            if retry_after_s is not None:
-                error.details["retry_after_s"] = retry_after_s
-            raise
 
-    async def _post(
-        self, endpoint: Endpoint, payload: bytes, on_written: Callable[[], None] | None
-    ) -> tuple[int, bytes, float | None]:
-        watched = None if on_written is None else _WatchedBody(payload, on_written)
-        try:
-            async with self._session.post(
-                endpoint.url,
-                # A read's few bytes go as they are; a send may have megabytes, and is watched.
-                data=payload if watched is None else watched.chunks(),
-                headers={"Content-Length": str(len(payload))},
-                allow_redirects=False,
-            ) as response:
-                body = await self._body(endpoint, response)
-                return response.status, body, _retry_after(response.headers.get("Retry-After"))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _transport(endpoint, error, sent=False) from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if watched is not None and watched.failure is not None:
-                raise watched.failure from None
-            raise _transport(endpoint, error, sent=True) from None
-
-    async def _body(self, endpoint: Endpoint, response: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > self._config.max_body_bytes:
-                response.close()
-                raise RpcError(
-                    "TOO_LARGE",
-                    f"the answer of {endpoint.operator} is larger than {self._config.max_body_bytes} bytes",
-                    retryable=True,
-                    details={"node": endpoint.operator, "limit_bytes": self._config.max_body_bytes},
-                )
-            parts.append(part)
-        return b"".join(parts)
+async def _settled(asking: Awaitable[AnswerT]) -> AnswerT | RpcError:
+    """An answer or the error, as values: in a group of requests one failure does not end the others."""
+    try:
+        return await asking
+    except RpcError as error:
+        return error
 
 
-class _WatchedBody:
-    """A request body that tells when the event loop has written it."""
+def _told(found: AnswerT | RpcError) -> AnswerT:
+    if isinstance(found, RpcError):
+        raise found
+    return found
 
-    def __init__(self, payload: bytes, on_written: Callable[[], None]) -> None:
-        self._payload = payload
-        self._on_written = on_written
-        self.failure: BaseException | None = None
-        """What `on_written` raised: the HTTP client turns it into an error of its own."""
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        yield self._payload
-        with self:
-            self._on_written()
+def _check_fresh(pool: Pool, node: Health, found: Answer, params: JsonObject | list[JsonValue]) -> None:
+    """RpcError `STALE_NODE` where the newest final block that a node shows is far behind the others'."""
+    if isinstance(params, list) or params.get("finality") != "final":
+        return
+    match found:
+        case AtBlock(block_height=height) | BlockView(height=height):
+            pool.saw(node, height)
+        case _:
+            pass
 
-    def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.failure = error
+def _asked_pause(error: RpcError) -> float | None:
+    asked = error.details.get("retry_after_s")
+    return float(asked) if isinstance(asked, int | float) else None
+
+
+def _names_block(params: JsonObject | list[JsonValue]) -> bool:
+    return isinstance(params, dict) and "block_id" in params
 
 
 def _reference(at: BlockRef) -> JsonObject:
@@ -413,29 +413,3 @@ def _about(answer: TxAnswer, tx_hash: CryptoHash) -> TxAnswer:
             retryable=True,
         )
     return answer
-
-
-def _transport(endpoint: Endpoint, error: Exception, *, sent: bool) -> RpcError:
-    reason = str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
-    return RpcError(
-        "TRANSPORT",
-        f"no answer from the RPC node of {endpoint.operator}: {reason}",
-        retryable=True,
-        sent=sent,
-        details={"node": endpoint.operator},
-    )
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds; the date form of the header is not used, it would need a clock that agrees."""
-    return float(header) if header is not None and header.isascii() and header.isdigit() and len(header) < 7 else None
-
-
-def _operator(host: str, port: int | None) -> str:
-    """`fastnear.com` for all its hosts. For an IP address or localhost, the port is part of the name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        labels = host.lower().rstrip(".").split(".")
-        return ".".join(labels[-2:]) if len(labels) > 1 else f"{host}:{port}"
-    return f"{host}:{port}"

@@ -73,7 +73,14 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class AccountView(Answer):
+class AtBlock(Answer):
+    """A state that was read at one block."""
+
+    block_height: U64
+    block_hash: CryptoHash
+
+
+class AccountView(AtBlock):
     amount: YoctoText
     locked: YoctoText
     code_hash: CodeHash
@@ -82,8 +89,6 @@ class AccountView(Answer):
     """Bytes."""
     global_contract_hash: CryptoHash | None = None
     global_contract_account_id: AccountId | None = None
-    block_height: U64
-    block_hash: CryptoHash
 
     @property
     def has_contract(self) -> bool:
@@ -150,17 +155,13 @@ def _amount(value: JsonValue) -> int:
 Access: TypeAlias = Annotated[AccessView, PlainValidator(_access)]
 
 
-class AccessKeyView(Answer):
+class AccessKeyView(AtBlock):
     nonce: U64
     permission: Access
-    block_height: U64
-    block_hash: CryptoHash
 
 
-class GasKeyNonces(Answer):
+class GasKeyNonces(AtBlock):
     nonces: tuple[U64, ...]
-    block_height: U64
-    block_hash: CryptoHash
 
 
 class AccessKeyItem(Answer):
@@ -174,26 +175,20 @@ class AccessKeyItem(Answer):
         return isinstance(self.permission, FullAccess)
 
 
-class AccessKeyList(Answer):
+class AccessKeyList(AtBlock):
     keys: tuple[AccessKeyItem, ...]
     last_key: str | None = None
     """Where the next page begins after; None on the last page."""
-    block_height: U64
-    block_hash: CryptoHash
 
 
-class FunctionResult(Answer):
+class FunctionResult(AtBlock):
     result: Octets
     logs: tuple[str, ...]
-    block_height: U64
-    block_hash: CryptoHash
 
 
-class CodeView(Answer):
+class CodeView(AtBlock):
     code: Base64 = Field(validation_alias="code_base64")
     hash: CryptoHash
-    block_height: U64
-    block_hash: CryptoHash
 
 
 class StateItem(Answer):
@@ -201,11 +196,9 @@ class StateItem(Answer):
     value: Base64
 
 
-class StateView(Answer):
+class StateView(AtBlock):
     values: tuple[StateItem, ...]
     last_key: str | None = None
-    block_height: U64
-    block_hash: CryptoHash
 
 
 class BlockView(Answer):

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from contracts.chain.rpc import Endpoint, RpcClient, RpcConfig, open_rpc
+from contracts.chain.endpoints import Endpoint
+from contracts.chain.rpc import RpcClient, open_rpc
+from contracts.chain.transport import RpcConfig
 from contracts.errors import RpcError
 from contracts.types import AccountId, CryptoHash
 from tests.fake_nodes import serve
@@ -34,6 +36,7 @@ FAST = RpcConfig(
     backoff_s=0.001,
     max_backoff_s=0.002,
     retry_after_cap_s=0.01,
+    hedge_floor_s=10.0,
 )
 DEAD = "http://127.0.0.1:9/"
 
@@ -329,7 +332,7 @@ def test_addresses_are_grouped_by_operator() -> None:
 async def test_operators_have_their_own_nodes() -> None:
     urls = ["http://127.0.0.1:1", "http://a.example.org", "http://b.example.org"]
     async with open_rpc(urls) as client:
-        assert [(name, len(rpc._endpoints)) for name, rpc in client.operators()] == [
+        assert [(name, len(rpc.pool.health)) for name, rpc in client.operators()] == [
             ("127.0.0.1:1", 1),
             ("example.org", 2),
         ]

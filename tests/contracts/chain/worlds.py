@@ -19,7 +19,13 @@ from tests.fake_nodes import FIRST_NONCE, FakeChain, FakeNode, serve
 
 NEAR = 10**24
 RPC = RpcConfig(
-    connect_timeout_s=1.0, request_timeout_s=1.0, attempts=2, read_timeout_s=3.0, backoff_s=0.005, max_backoff_s=0.01
+    connect_timeout_s=1.0,
+    request_timeout_s=1.0,
+    attempts=2,
+    read_timeout_s=3.0,
+    backoff_s=0.005,
+    max_backoff_s=0.01,
+    hedge_floor_s=10.0,
 )
 
 
