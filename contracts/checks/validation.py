@@ -15,26 +15,38 @@ from contracts.calls import (
     AddKey,
     ChangeCall,
     CreateAccount,
+    Delegate,
     DeleteAccount,
     DeleteKey,
     DeployContract,
+    DeployGlobalContract,
+    DeterministicStateInit,
+    FullAccess,
     FunctionCall,
     FunctionCallAccess,
+    GasKey,
+    GasKeyFullAccess,
+    GasKeyFunctionCallAccess,
+    Permission,
     Stake,
     Transfer,
+    TransferToGasKey,
+    UseGlobalContract,
     ViewAccessKeys,
     ViewAccount,
     ViewCall,
     ViewFunction,
     ViewMethods,
     ViewTransaction,
+    WithdrawFromGasKey,
 )
 from contracts.errors import InvalidInput
 from contracts.knowledge.limits import Limits
 from contracts.knowledge.names import did_you_mean, nearest
-from contracts.signing.transaction import encode_actions
+from contracts.signing.action_bytes import deterministic_account_id, encode_actions
 from contracts.types import TGAS, U64_MAX, U128_MAX, AccountId, format_units
 
+MAX_GAS_KEY_NONCES: Final = 1_024
 _SEAL: Final = object()
 _METHOD = re.compile(r"[!-~]+", re.ASCII)
 _ENVELOPE_BYTES: Final = 64 + 64 + 4 * 2 + 65 + 8 + 32 + 66
@@ -120,22 +132,84 @@ def _check_action(receiver_id: AccountId, action: Action, context: ValidationCon
         case Stake(stake):
             _check_amount("the stake", stake)
         case DeployContract(code):
-            if len(code) > limits.max_contract_size:
-                _refuse(
-                    "contract_too_large",
-                    f"the contract has {len(code)} bytes; at most {limits.max_contract_size} are allowed",
-                )
-        case AddKey(_, FunctionCallAccess(contract_id, method_names, allowance)):
-            _check_account("receiver_id of the key", contract_id)
-            for name in method_names:
-                _check_method(contract_id, name, context)
-            _check_amount("the allowance", allowance or 0)
+            _check_code(code, limits)
+        case AddKey(_, permission):
+            _check_permission(permission, context)
         case DeleteAccount(beneficiary_id):
             _check_account("beneficiary_id", beneficiary_id)
-        case AddKey() | CreateAccount() | DeleteKey():
+        case CreateAccount() | DeleteKey():
+            pass
+        case _:
+            _check_newer_action(receiver_id, action, context)
+
+
+def _check_newer_action(
+    receiver_id: AccountId,
+    action: Delegate
+    | DeployGlobalContract
+    | UseGlobalContract
+    | DeterministicStateInit
+    | TransferToGasKey
+    | WithdrawFromGasKey,
+    context: ValidationContext,
+) -> None:
+    match action:
+        case Delegate(delegate_action):
+            if delegate_action.sender_id != receiver_id:
+                _refuse(
+                    "delegate_receiver",
+                    f"a delegate action of {delegate_action.sender_id} goes to that account, not to {receiver_id}",
+                )
+            for inner in delegate_action.actions:
+                _check_action(delegate_action.receiver_id, inner, context)
+        case DeployGlobalContract(code):
+            _check_code(code, context.limits)
+        case DeterministicStateInit(state_init, deposit):
+            _check_amount("the deposit", deposit)
+            derived_id = deterministic_account_id(state_init)
+            if derived_id != receiver_id:
+                _refuse("state_init_receiver", f"this state init makes {derived_id}, not {receiver_id}")
+        case TransferToGasKey(_, amount) | WithdrawFromGasKey(_, amount):
+            _check_amount("the gas key's amount", amount)
+        case UseGlobalContract():
             pass
         case _:
             assert_never(action)
+
+
+def _check_permission(permission: Permission, context: ValidationContext) -> None:
+    match permission:
+        case FullAccess():
+            return
+        case FunctionCallAccess(contract_id, method_names, allowance):
+            _check_amount("the allowance", allowance or 0)
+        case GasKeyFullAccess():
+            _check_gas_key(permission)
+            return
+        case GasKeyFunctionCallAccess(_, _, contract_id, method_names, allowance):
+            _check_gas_key(permission)
+            if allowance is not None:
+                _refuse("gas_key_allowance", "a gas key has no allowance; what it holds is its limit")
+        case _:
+            assert_never(permission)
+    _check_account("receiver_id of the key", contract_id)
+    for name in method_names:
+        _check_method(contract_id, name, context)
+
+
+def _check_gas_key(permission: GasKey) -> None:
+    if not 1 <= permission.num_nonces <= MAX_GAS_KEY_NONCES:
+        _refuse("gas_key_nonces", f"a gas key has 1 to {MAX_GAS_KEY_NONCES} nonces, not {permission.num_nonces}")
+    if permission.balance:
+        _refuse("gas_key_balance", "a gas key is added empty and filled with a transfer to it")
+
+
+def _check_code(code: bytes, limits: Limits) -> None:
+    if len(code) > limits.max_contract_size:
+        _refuse(
+            "contract_too_large",
+            f"the contract has {len(code)} bytes; at most {limits.max_contract_size} are allowed",
+        )
 
 
 def _check_account(name: str, account_id: str) -> None:

@@ -17,11 +17,16 @@ from contracts.calls import (
     FullAccess,
     FunctionCall,
     FunctionCallAccess,
+    GasKeyFullAccess,
+    GasKeyFunctionCallAccess,
+    GlobalAccountId,
+    GlobalCodeHash,
     Permission,
     Stake,
     Transfer,
 )
 from contracts.localnet.blocks import ZERO_HASH, Header
+from contracts.localnet.newer_views import newer_action_view, permission_body, plain_view
 from contracts.localnet.store import Executed
 from contracts.localnet.tracking import TransactionTrack
 from contracts.signing.transaction import SignedTransaction
@@ -47,7 +52,17 @@ TRANSACTION_METADATA: Final[JsonObject] = {"version": 1, "gas_profile": None}
 
 
 def account_view(account: Account) -> JsonObject:
+    """An account that uses a global contract has no code of its own, and names what it uses."""
+    named: JsonObject = {}
+    match account.global_contract:
+        case GlobalCodeHash(code_hash):
+            named = {"global_contract_hash": code_hash}
+        case GlobalAccountId(account_id):
+            named = {"global_contract_account_id": account_id}
+        case None:
+            pass
     return {
+        **named,
         "amount": str(account.amount),
         "locked": str(account.locked),
         "code_hash": account.code_hash or ZERO_HASH,
@@ -64,14 +79,13 @@ def permission_view(permission: Permission) -> JsonValue:
     match permission:
         case FullAccess():
             return "FullAccess"
-        case FunctionCallAccess(receiver_id, method_names, allowance):
-            return {
-                "FunctionCall": {
-                    "allowance": None if allowance is None else str(allowance),
-                    "receiver_id": receiver_id,
-                    "method_names": list(method_names),
-                }
-            }
+        case FunctionCallAccess():
+            return {"FunctionCall": permission_body(permission)}
+        case GasKeyFullAccess(balance, num_nonces):
+            return {"GasKeyFullAccess": {"balance": str(balance), "num_nonces": num_nonces}}
+        case GasKeyFunctionCallAccess(balance, num_nonces):
+            purse: JsonObject = {"balance": str(balance), "num_nonces": num_nonces}
+            return {"GasKeyFunctionCall": {**purse, **permission_body(permission)}}
         case _:
             assert_never(permission)
 
@@ -79,26 +93,18 @@ def permission_view(permission: Permission) -> JsonValue:
 def action_view(action: Action) -> JsonValue:
     match action:
         case CreateAccount():
-            return "CreateAccount"
+            view: JsonValue = "CreateAccount"
         case DeployContract(code):
             # nearcore shows the code's hash in the place of the code.
-            return {"DeployContract": {"code": _base64(CryptoHash.of(code).raw)}}
-        case FunctionCall(method_name, args, gas, deposit):
-            body: JsonObject = {"method_name": method_name, "args": _base64(args), "gas": gas, "deposit": str(deposit)}
-            return {"FunctionCall": body}
-        case Transfer(deposit):
-            return {"Transfer": {"deposit": str(deposit)}}
-        case Stake(stake, public_key):
-            return {"Stake": {"stake": str(stake), "public_key": public_key}}
+            view = {"DeployContract": {"code": _base64(CryptoHash.of(code).raw)}}
         case AddKey(public_key, permission, nonce):
             access_key: JsonObject = {"nonce": nonce, "permission": permission_view(permission)}
-            return {"AddKey": {"public_key": public_key, "access_key": access_key}}
-        case DeleteKey(public_key):
-            return {"DeleteKey": {"public_key": public_key}}
-        case DeleteAccount(beneficiary_id):
-            return {"DeleteAccount": {"beneficiary_id": beneficiary_id}}
+            view = {"AddKey": {"public_key": public_key, "access_key": access_key}}
+        case FunctionCall() | Transfer() | Stake() | DeleteKey() | DeleteAccount():
+            view = plain_view(action)
         case _:
-            assert_never(action)
+            view = newer_action_view(action)
+    return view
 
 
 def transaction_view(signed: SignedTransaction) -> JsonObject:
@@ -110,6 +116,11 @@ def transaction_view(signed: SignedTransaction) -> JsonObject:
         "nonce": transaction.nonce,
         "receiver_id": transaction.receiver_id,
         "actions": [action_view(action) for action in transaction.actions],
+        **(
+            {"nonce_mode": transaction.nonce_mode, "nonce_index": transaction.nonce_index}
+            if transaction.version
+            else {}
+        ),
         "priority_fee": 0,
         "signature": f"{transaction.public_key.curve}:{signature}",
         "hash": signed.tx_hash,

@@ -22,6 +22,7 @@ class ChainState:
         self._keys: dict[str, dict[str, AccessKey]] = {}
         self._storage: dict[str, dict[bytes, bytes]] = {}
         self._code: dict[str, bytes] = {}
+        self._published: dict[str, str] = {}
         self._postponed: dict[str, ActionReceipt] = {}
         self._waiting: dict[tuple[str, str], str] = {}
         self._received: dict[tuple[str, str], ReceivedData] = {}
@@ -47,6 +48,9 @@ class ChainState:
     def code(self, code_hash: str) -> bytes | None:
         return self._code.get(code_hash)
 
+    def published(self, name: str) -> str | None:
+        return self._published.get(name)
+
     def postponed(self, receipt_id: str) -> ActionReceipt | None:
         return self._postponed.get(receipt_id)
 
@@ -70,6 +74,7 @@ class ChainState:
             postponed={key: self.postponed(key) for key in changes.postponed},
             waiting={key: self.waiting(*key) for key in changes.waiting},
             received={key: self.received(*key) for key in changes.received},
+            published={key: self._published.get(key, "") for key in changes.published},
         )
 
     def apply(self, changes: Changes) -> None:
@@ -80,6 +85,7 @@ class ChainState:
         for (account_id, key), value in changes.storage.items():
             _put(self._storage.setdefault(account_id, {}), {key: value})
         self._code.update(changes.code)
+        self._published.update(changes.published)
         _put(self._postponed, changes.postponed)
         _put(self._waiting, changes.waiting)
         _put(self._received, changes.received)
@@ -175,6 +181,13 @@ class PastState:
 
     def code(self, code_hash: str) -> bytes | None:
         return self._state.code(code_hash)
+
+    def published(self, name: str) -> str | None:
+        latest = self._state.published(name)
+        for changes in self._history.since(self._height):
+            if name in changes.published:
+                return changes.published[name] or None
+        return latest
 
     def postponed(self, receipt_id: str) -> ActionReceipt | None:
         latest = self._state.postponed(receipt_id)

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter
 
-from contracts.calls import Permission
+from contracts.calls import GlobalContract, Permission
 from contracts.errors import ChainError
 from contracts.localnet.blocks import GENESIS_HEIGHT, ZERO_HASH, Block, Header, QueuedReceipt, trusted_hash
 from contracts.localnet.state import ChainState
@@ -21,7 +21,7 @@ from contracts.types import CryptoHash, JsonObject
 from contracts.vm.receipts import ActionReceipt, Receipt, ReceiptExecution, ReceivedData
 from contracts.vm.state import AccessKey, Account, Changes
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_TIMEOUT_S: Final = 5.0
 
 _SCHEMA: Final = """
@@ -32,13 +32,14 @@ CREATE TABLE blocks (
     outcome_root TEXT, prev_state_root TEXT NOT NULL);
 CREATE TABLE accounts (
     account_id TEXT PRIMARY KEY, amount TEXT NOT NULL, locked TEXT NOT NULL, code_hash TEXT,
-    storage_usage INTEGER NOT NULL) WITHOUT ROWID;
+    storage_usage INTEGER NOT NULL, global_contract TEXT) WITHOUT ROWID;
 CREATE TABLE access_keys (
     account_id TEXT NOT NULL, public_key TEXT NOT NULL, nonce INTEGER NOT NULL, permission TEXT NOT NULL,
-    PRIMARY KEY (account_id, public_key)) WITHOUT ROWID;
+    nonces TEXT NOT NULL DEFAULT '[]', PRIMARY KEY (account_id, public_key)) WITHOUT ROWID;
 CREATE TABLE records (
     account_id TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (account_id, key));
 CREATE TABLE code (code_hash TEXT PRIMARY KEY, code BLOB NOT NULL);
+CREATE TABLE published (name TEXT PRIMARY KEY, code_hash TEXT NOT NULL);
 CREATE TABLE postponed (receipt_id TEXT PRIMARY KEY, receipt TEXT NOT NULL);
 CREATE TABLE waiting (
     receiver_id TEXT NOT NULL, data_id TEXT NOT NULL, receipt_id TEXT NOT NULL,
@@ -54,6 +55,13 @@ CREATE INDEX receipts_by_height ON receipts (height) WHERE height IS NOT NULL;
 CREATE TABLE queue (position INTEGER PRIMARY KEY, receipt_id TEXT NOT NULL);
 """
 
+_FROM_1: Final = """
+ALTER TABLE accounts ADD COLUMN global_contract TEXT;
+ALTER TABLE access_keys ADD COLUMN nonces TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE published (name TEXT PRIMARY KEY, code_hash TEXT NOT NULL);
+"""
+"""What a chain of format 1 lacks: gas keys' nonces and global contracts."""
+
 _SELECT_HEADER: Final = (
     "SELECT height, hash, prev_hash, timestamp_ns, gas_used, tokens_burnt, total_supply, tx_root, receipts_root,"
     " outcome_root, prev_state_root FROM blocks"
@@ -63,6 +71,8 @@ _SELECT_RECEIPTS: Final = (
 )
 
 _PERMISSION: Final[TypeAdapter[Permission]] = TypeAdapter(Permission)
+_GLOBAL_CONTRACT: Final[TypeAdapter[GlobalContract]] = TypeAdapter(GlobalContract)
+_NONCES: Final[TypeAdapter[tuple[int, ...]]] = TypeAdapter(tuple[int, ...])
 _RECEIPT: Final[TypeAdapter[Receipt]] = TypeAdapter(Receipt)
 _ACTION_RECEIPT: Final = TypeAdapter(ActionReceipt)
 _EXECUTION: Final = TypeAdapter(ReceiptExecution)
@@ -128,12 +138,13 @@ class ChainStore:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version == SCHEMA_VERSION:
             return
-        if version != 0:
+        if version not in {0, 1}:
             raise ChainError(
                 "chain_version",
                 f"{path} has chain format {version}, this program reads {SCHEMA_VERSION}; move the folder away",
             )
-        statements = [part for part in _SCHEMA.split(";") if part.strip()]
+        schema = _FROM_1 if version == 1 else _SCHEMA
+        statements = [part for part in schema.split(";") if part.strip()]
         with closing(self._writer.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
             for statement in statements:
@@ -324,18 +335,24 @@ def _write_block(cursor: sqlite3.Cursor, block: Block) -> None:
 
 def _write_changes(cursor: sqlite3.Cursor, changes: Changes) -> None:
     put: dict[str, list[_Row]] = {
-        "accounts VALUES (?, ?, ?, ?, ?)": [
-            (key, str(value.amount), str(value.locked), value.code_hash, value.storage_usage)
+        "accounts VALUES (?, ?, ?, ?, ?, ?)": [
+            (key, str(value.amount), str(value.locked), value.code_hash, value.storage_usage, _global_column(value))
             for key, value in changes.accounts.items()
             if value is not None
         ],
-        "access_keys VALUES (?, ?, ?, ?)": [
-            (*key, value.nonce, _PERMISSION.dump_json(value.permission).decode())
+        "access_keys (account_id, public_key, nonce, permission, nonces) VALUES (?, ?, ?, ?, ?)": [
+            (
+                *key,
+                value.nonce,
+                _PERMISSION.dump_json(value.permission).decode(),
+                _NONCES.dump_json(value.nonces).decode(),
+            )
             for key, value in changes.access_keys.items()
             if value is not None
         ],
         "records VALUES (?, ?, ?)": [(*key, value) for key, value in changes.storage.items() if value is not None],
         "code VALUES (?, ?)": list(changes.code.items()),
+        "published VALUES (?, ?)": list(changes.published.items()),
         "postponed VALUES (?, ?)": [
             (key, _ACTION_RECEIPT.dump_json(value).decode())
             for key, value in changes.postponed.items()
@@ -362,6 +379,11 @@ def _write_changes(cursor: sqlite3.Cursor, changes: Changes) -> None:
             cursor.executemany(f"DELETE FROM {clause}", rows)  # noqa: S608  clauses from above
 
 
+def _global_column(account: Account) -> str | None:
+    contract = account.global_contract
+    return _GLOBAL_CONTRACT.dump_json(contract).decode() if contract is not None else None
+
+
 def _absent(changes: Mapping[_PairT, object]) -> list[_Row]:
     return [key for key, value in changes.items() if value is None]
 
@@ -370,15 +392,24 @@ def _load_state(reader: sqlite3.Connection) -> Changes:
     read = reader.execute
     return Changes(
         accounts={
-            row[0]: Account(int(row[1]), int(row[2]), CryptoHash(row[3]) if row[3] else None, row[4])
-            for row in read("SELECT account_id, amount, locked, code_hash, storage_usage FROM accounts")
+            row[0]: Account(
+                int(row[1]),
+                int(row[2]),
+                CryptoHash(row[3]) if row[3] else None,
+                row[4],
+                _GLOBAL_CONTRACT.validate_json(row[5]) if row[5] else None,
+            )
+            for row in read(
+                "SELECT account_id, amount, locked, code_hash, storage_usage, global_contract FROM accounts"
+            )
         },
         access_keys={
-            (row[0], row[1]): AccessKey(row[2], _PERMISSION.validate_json(row[3]))
-            for row in read("SELECT account_id, public_key, nonce, permission FROM access_keys")
+            (row[0], row[1]): AccessKey(row[2], _PERMISSION.validate_json(row[3]), _NONCES.validate_json(row[4]))
+            for row in read("SELECT account_id, public_key, nonce, permission, nonces FROM access_keys")
         },
         storage={(row[0], row[1]): row[2] for row in read("SELECT account_id, key, value FROM records")},
         code={row[0]: row[1] for row in read("SELECT code_hash, code FROM code")},
+        published={row[0]: row[1] for row in read("SELECT name, code_hash FROM published")},
         postponed={
             row[0]: _ACTION_RECEIPT.validate_json(row[1]) for row in read("SELECT receipt_id, receipt FROM postponed")
         },

@@ -14,16 +14,16 @@ from contracts.types import AccountId
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.failures import action_error
 from contracts.vm.fees import contract_name_bytes
-from contracts.vm.state import Account, Overlay, published_name
+from contracts.vm.state import Account, Overlay, StateReader, published_name
 
 _NO_CODE: Final = b""
 
 
-def contract_bytes(overlay: Overlay, account: Account) -> int:
+def contract_bytes(state: StateReader, account: Account) -> int:
     """Storage bytes of an account's contract: its own code, or the name of a global one."""
     if account.global_contract is not None:
         return contract_name_bytes(account.global_contract)
-    code = overlay.code(account.code_hash) if account.code_hash is not None else None
+    code = state.code(account.code_hash) if account.code_hash is not None else None
     return len(code or _NO_CODE)
 
 
