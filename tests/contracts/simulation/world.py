@@ -164,8 +164,9 @@ class World:
         try:
             await self.rpc.send_tx(signed.data, signed.tx_hash, "FINAL")
         except RpcError as error:
-            return Happened("failure", (), (), 0, str(error.details) + error.message)
-        answer = await self.rpc.experimental_tx_status(signed.tx_hash, signer_id)
+            if error.code != "TIMEOUT_ERROR":  # the node waits 10 s only, compiling a large contract can take longer
+                return Happened("failure", (), (), 0, str(error.details) + error.message)
+        answer = await self.rpc.experimental_tx_status(signed.tx_hash, signer_id, "FINAL")
         outcome = read_outcome(answer, await self.rpc.block("final"))
         match outcome:
             case ExecutionFailed(execution, _, message):
@@ -202,7 +203,8 @@ class World:
         assert foretold.result == happened.result, about
         assert foretold.logs == happened.logs, about
         assert foretold.effects == happened.effects, about
-        assert (foretold.result == "failure") == (report.failure is not None), about
+        if foretold.result != "partial":
+            assert (foretold.result == "failure") == (report.failure is not None), about
         for balance in report.balances:
             now = await self.balance(balance.account_id, balance.token)
             if balance.token == NEAR and balance.account_id == signer_id:
