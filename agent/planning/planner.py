@@ -36,6 +36,7 @@ from contracts.catalogue.arguments import (
     read_argument,
     read_object,
     read_text,
+    read_text_list,
 )
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
@@ -48,12 +49,17 @@ MAX_CALLS: Final = 8
 MAX_ARGUMENT_CHARACTERS: Final = 65_536
 MAX_ANSWER_CHARACTERS: Final = 4000
 
-_VALUE_KINDS: Final[Mapping[ArgumentKind, ValueKind]] = {
+VALUE_KINDS: Final[Mapping[ArgumentKind, ValueKind]] = {
     "account_id": "account",
     "token": "token",
     "amount": "amount",
     "tgas": "amount",
+    "amount_or_all": "amount",
+    "decimal": "percent",
+    "int": "index",
+    "public_key": "text",
     "tx_hash": "account",
+    "list[string]": "name",
     "object": "text",
     "string": "text",
 }
@@ -230,6 +236,9 @@ def plan_arguments(entry: AnyEntry, raw: Mapping[str, object], *, lower_case: bo
         if parameter.kind == "object":
             args[parameter.name] = read_object(parameter.name, value)
             continue
+        if parameter.kind == "list[string]":
+            args[parameter.name] = list(read_text_list(parameter.name, value))
+            continue
         text = read_text(parameter, value)
         # What may be a token's symbol stays as it was written.
         may_be_symbol = parameter.kind == "token" or parameter.symbols
@@ -263,7 +272,7 @@ def missing_of(error: InvalidInput) -> tuple[str, ...]:
 def _value_kind(parameter: Parameter) -> ValueKind:
     if parameter.symbols or parameter.name == "contract_id":
         return "contract"
-    return "name" if parameter.name == "method_name" else _VALUE_KINDS[parameter.kind]
+    return "name" if parameter.name == "method_name" else VALUE_KINDS[parameter.kind]
 
 
 def _lower(text: str) -> str:

@@ -17,9 +17,9 @@ from agent.records import Source
 from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
 from contracts.types import JsonObject
 
-ValueKind: TypeAlias = Literal["account", "contract", "token", "amount", "name", "text"]
-"""How a value is compared: `contract` is an account that may be said by its token's symbol, `name` a method's name, `text`
-a message; see `trace`."""
+ValueKind: TypeAlias = Literal["account", "contract", "token", "amount", "percent", "index", "name", "text"]
+"""How a value is compared: `contract` is an account that may be said by its token's symbol, `percent` and `index` are
+numbers that may stand as `0.5%` and `#3`, `name` is a method's name, `text` a message; see `trace`."""
 
 Words: TypeAlias = Sequence[tuple[int, str]]
 """The requester's own turns, newest first: index of the turn and its text."""
@@ -31,6 +31,7 @@ _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
 """`1 000 000` and `1'000`: neither 1 nor 000 is a number of its own."""
 _UNITS: Final = frozenset({"near", "n", "tgas"})
 """What may stand right behind a number's digits, token symbols apart; `2k` and `1e5` are other numbers."""
+_BESIDE: Final[Mapping[ValueKind, str]] = {"index": "#", "percent": "%"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ def _source(
 ) -> Source | None:
     if isinstance(value, _Switch):
         return _name(value, words)
-    if isinstance(value, int) or (kind in {"amount", "text"} and _NUMBER.fullmatch(value)):
-        return _number(str(value), words, registry, units)
+    if isinstance(value, int) or (kind in {"amount", "index", "percent", "text"} and _NUMBER.fullmatch(value)):
+        return _number(str(value), words, registry, units, beside=_BESIDE.get(kind, ""))
     match kind:
         case "account":
             return _account(value, words, caller)
@@ -106,7 +107,7 @@ def _source(
             return _account(value, words, caller) or _said_token(value, words, registry)
         case "token":
             return _token(value, words, registry)
-        case "amount":
+        case "amount" | "index" | "percent":
             return _token_of_text(value, words)
         case "name":
             return _name(value, words)
@@ -153,10 +154,12 @@ def _known_token(value: str, registry: Registry) -> TokenEntry | None:
     return registry.by_symbol.get(value.casefold()) or registry.of_contract(value)
 
 
-def _number(value: str, words: Words, registry: Registry, accepted: frozenset[str] | None) -> Source | None:
+def _number(
+    value: str, words: Words, registry: Registry, accepted: frozenset[str] | None, *, beside: str = ""
+) -> Source | None:
     """The number as a token of its own: not inside another number, a name, a date, a percentage or a sum of money.
 
-    `accepted`: the units it may have; None for any.
+    `accepted`: the units it may have; None for any. `beside`: a sign that may stand next to it nevertheless.
     """
     wanted = _canonical(value)
     units = _UNITS | {symbol.casefold() for symbol in registry.symbols}
@@ -164,17 +167,19 @@ def _number(value: str, words: Words, registry: Registry, accepted: frozenset[st
         single = _GROUPED.sub(lambda grouped: "_" * len(grouped[0]), text)
         for found in _NUMBER.finditer(single):
             start, end = found.span()
-            if _canonical(found[0]) != wanted or not _stands_alone(single, start, end, units):
+            if _canonical(found[0]) != wanted or not _stands_alone(single, start, end, units, beside):
                 continue
             if accepted is None or is_amount_of(single, start, end, accepted, registry):
                 return Source(kind="words", turn=turn, span=(start, end))
     return None
 
 
-def _stands_alone(text: str, start: int, end: int, units: frozenset[str]) -> bool:
+def _stands_alone(text: str, start: int, end: int, units: frozenset[str], beside: str) -> bool:
     before, after = text[start - 1 : start], text[end : end + 40]
-    if before and (_continues(before) or before in ".,/:-+$€£¥#'"):
+    if before and before != beside and (_continues(before) or before in ".,/:-+$€£¥#'"):
         return False
+    if beside == "%" and re.match(r"\s?(?:%|percent\b)", after, re.IGNORECASE):
+        return True
     unit = re.match(r"[^\W\d_]+", after)
     if unit:
         return unit[0].casefold() in units and not re.match(r"[\d_]", after[unit.end() :])

@@ -24,7 +24,7 @@ _BEFORE: Final = re.compile(r"(?<![\w.@-])([A-Za-z][A-Za-z0-9]{0,15})\s{1,3}\Z")
 def accepted_units(action: str, args: JsonObject, registry: Registry) -> Mapping[str, frozenset[str]]:
     """For each amount of an action, the words in lower case that may stand next to it; other arguments are absent."""
     near = NEAR_UNITS | _names(registry, registry.wrap_id) if action in _WRAPPING else NEAR_UNITS
-    token = args.get("token")
+    token = args.get("token", args.get("token_in"))
     amount = _names(registry, token) if isinstance(token, str) else near
     return {"amount": amount, "deposit": NEAR_UNITS, "gas": GAS_UNITS}
 

@@ -74,6 +74,25 @@ def test_numbers_that_were_not_said(amount: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "value", "text", "said"),
+    [
+        ("index", "3", "approve proposal #3", True),
+        ("index", "3", "approve proposal 3", True),
+        ("index", "3", "approve #33", False),
+        ("index", "3", "approve 3%", False),
+        ("index", "3", "approve $3", False),
+        ("percent", "0.5", "with 0.5% slippage", True),
+        ("percent", "0.5", "slippage 0.50 percent", True),
+        ("percent", "0.5", "slippage 0.5", True),
+        ("percent", "0.5", "slippage 10.5%", False),
+        ("percent", "0.5", "slippage #0.5", False),
+    ],
+)
+def test_numbers_that_count_or_are_shares(kind: ValueKind, value: str, text: str, *, said: bool) -> None:
+    assert (source(value, kind, text) is not None) == said
+
+
+@pytest.mark.parametrize(
     ("account", "text", "said"),
     [
         ("bob.near", "to bob.near.", True),
