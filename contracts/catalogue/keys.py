@@ -1,17 +1,20 @@
-"""Access keys of an account."""
+"""Access keys of an account: which there are, new ones, and their deletion."""
 
 from typing import Final
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from contracts.calls import ViewAccessKeys
-from contracts.catalogue.arguments import AccountArg, Args
+from contracts.calls import AddKey, ChangeCall, DeleteKey, FullAccess, FunctionCallAccess, Permission, ViewAccessKeys
+from contracts.catalogue.arguments import AccountArg, AmountArg, Args, PublicKeyArg, TextListArg
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
+from contracts.catalogue.receivers import missing_account, missing_contract
 from contracts.chain.outcome import ViewReturned
-from contracts.errors import RpcError
-from contracts.knowledge.facts import ChainFacts
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.account_keys import KeysFact, KeysFacts
+from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, MethodFact, MethodFacts
 from contracts.knowledge.inert import inert, inert_json
-from contracts.types import format_near
+from contracts.knowledge.names import did_you_mean, nearest
+from contracts.types import AccountId, PublicKey, Yocto, format_near, parse_near
 
 MAX_SHOWN_KEYS: Final = 20
 MAX_SHOWN_METHODS: Final = 10
@@ -80,6 +83,128 @@ def _explain(args: AccessKeysArgs, error: RpcError, context: BuildContext) -> st
     return None
 
 
+class KeyAddFullArgs(Args):
+    public_key: PublicKeyArg
+
+
+class KeyAddFunctionCallArgs(Args):
+    public_key: PublicKeyArg
+    contract_id: AccountArg
+    method_names: TextListArg | None = Field(None, description="empty means any method")
+    allowance: AmountArg | None = Field(None, description="NEAR; absent means unlimited")
+
+
+class KeyDeleteArgs(Args):
+    public_key: PublicKeyArg
+
+
+def _own_keys(_args: KeyAddFullArgs | KeyDeleteArgs, context: BuildContext) -> tuple[FactRequest, ...]:
+    return (KeysFacts(context.signer_id),)
+
+
+def _read_keys(facts: ChainFacts, context: BuildContext) -> KeysFact:
+    keys = facts.of(KeysFacts(context.signer_id), KeysFact)
+    if isinstance(keys, Absent):
+        raise missing_account(context.signer_id, context)
+    return keys
+
+
+def _added(public_key: PublicKey, permission: Permission, facts: ChainFacts, context: BuildContext) -> ChangeCall:
+    keys = _read_keys(facts, context)
+    if public_key.listed in keys.full | keys.limited:
+        raise InvalidInput(
+            "key_exists",
+            f"{public_key} is a key of {context.signer_id} already; /access_keys {context.signer_id} shows what it may do",
+            details={"public_key": public_key},
+        )
+    return ChangeCall(context.signer_id, (AddKey(public_key, permission),))
+
+
+def _add_full(args: KeyAddFullArgs, facts: ChainFacts, context: BuildContext) -> Built:
+    signer_id = context.signer_id
+    return Built(
+        calls=(_added(args.public_key, FullAccess(), facts, context),),
+        summary=f"give {args.public_key} full access to {signer_id}",
+        notes=(
+            f"warning: whoever holds this key controls {signer_id}: all its money, its keys, its contract and its deletion",
+        ),
+    )
+
+
+def _function_call_needs(args: KeyAddFunctionCallArgs, context: BuildContext) -> tuple[FactRequest, ...]:
+    return (KeysFacts(context.signer_id), MethodFacts(args.contract_id))
+
+
+def _add_function_call(args: KeyAddFunctionCallArgs, facts: ChainFacts, context: BuildContext) -> Built:
+    names = tuple(dict.fromkeys(args.method_names or ()))
+    notes = _check_methods(args.contract_id, names, facts, context)
+    allowance = parse_near(args.allowance) if args.allowance is not None else None
+    access = FunctionCallAccess(args.contract_id, names, allowance)
+    methods = ", ".join(names) if names else "any method"
+    return Built(
+        calls=(_added(args.public_key, access, facts, context),),
+        summary=f"let {args.public_key} call {methods} of {args.contract_id} as {context.signer_id}",
+        notes=(_paid(allowance), "it can attach no NEAR, so nothing that asks for a yocto", *notes),
+    )
+
+
+def _paid(allowance: Yocto | None) -> str:
+    if allowance is None:
+        return "warning: no allowance: it may burn all NEAR of the account as gas"
+    if allowance == 0:
+        raise InvalidInput("allowance_zero", "a key with an allowance of 0 NEAR can pay for no call; write how much")
+    return f"its allowance of {format_near(allowance)} NEAR pays gas only; it limits nothing else that the methods do"
+
+
+def _check_methods(
+    contract_id: AccountId, names: tuple[str, ...], facts: ChainFacts, context: BuildContext
+) -> tuple[str, ...]:
+    """Notes for the card; InvalidInput for a contract that is not there and for methods that its code does not have."""
+    methods = facts.of(MethodFacts(contract_id), MethodFact)
+    if isinstance(methods, Absent):
+        if methods.reason in {"no_account", "no_code"}:
+            raise missing_contract(contract_id, methods, context)
+        return (f"unknown: the methods of {contract_id} cannot be read: {inert(methods.detail, 120)}",)
+    for name in names:
+        if name not in methods.names:
+            raise InvalidInput(
+                "unknown_method",
+                f"{contract_id} has no method {inert(name, 60)!r}{did_you_mean(name, methods.names)} "
+                f"/contract_methods {contract_id} lists them",
+                details={"contract_id": contract_id, "method_name": name[:60], "nearest": nearest(name, methods.names)},
+            )
+    return () if names else (f"warning: any method of {contract_id}, also those that its code gets later",)
+
+
+def _delete(args: KeyDeleteArgs, facts: ChainFacts, context: BuildContext) -> Built:
+    keys, signer_id, listed = _read_keys(facts, context), context.signer_id, args.public_key.listed
+    if listed not in keys.full | keys.limited:
+        raise InvalidInput(
+            "key_missing",
+            f"{args.public_key} is no key of {signer_id}; /access_keys {signer_id} lists them",
+            details={"public_key": args.public_key},
+        )
+    if keys.full <= {listed} and listed in keys.full:
+        raise InvalidInput(
+            "last_full_access_key",
+            f"{args.public_key} is the last full-access key of {signer_id}: without it nobody could ever manage the account; "
+            "add another one first (/key_add_full)",
+            details={"public_key": args.public_key},
+        )
+    if args.public_key in keys.held:
+        raise InvalidInput(
+            "signing_key",
+            f"this agent signs for {signer_id} with {args.public_key}; near-agent keys rotate {signer_id} replaces it safely",
+            details={"public_key": args.public_key},
+        )
+    kind = "full-access key" if listed in keys.full else "limited key"
+    return Built(
+        calls=(ChangeCall(signer_id, (DeleteKey(args.public_key),)),),
+        summary=f"delete the {kind} {args.public_key} of {signer_id}",
+        notes=("whoever uses this key cannot sign with it any more",),
+    )
+
+
 ACCESS_KEYS: Final = Entry(
     name="access_keys",
     kind="view",
@@ -89,4 +214,55 @@ ACCESS_KEYS: Final = Entry(
     answer=_answer,
     explain=_explain,
     examples=(Example("which keys does bob.localnet have", {"account_id": "bob.localnet"}),),
+)
+
+KEY_ADD_FULL: Final = Entry(
+    name="key_add_full",
+    kind="change",
+    about="add a full-access key",
+    args=KeyAddFullArgs,
+    needs=_own_keys,
+    build=_add_full,
+    examples=(
+        Example(
+            "add the full access key ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS",
+            {"public_key": "ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS"},
+        ),
+    ),
+)
+
+KEY_ADD_FUNCTION_CALL: Final = Entry(
+    name="key_add_function_call",
+    kind="change",
+    about="add a function-call key",
+    args=KeyAddFunctionCallArgs,
+    needs=_function_call_needs,
+    build=_add_function_call,
+    examples=(
+        Example(
+            "let ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS call increment of counter.localnet for at most "
+            "0.25 NEAR of gas",
+            {
+                "public_key": "ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS",
+                "contract_id": "counter.localnet",
+                "method_names": ["increment"],
+                "allowance": "0.25",
+            },
+        ),
+    ),
+)
+
+KEY_DELETE: Final = Entry(
+    name="key_delete",
+    kind="change",
+    about="delete an access key",
+    args=KeyDeleteArgs,
+    needs=_own_keys,
+    build=_delete,
+    examples=(
+        Example(
+            "remove the key ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS",
+            {"public_key": "ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS"},
+        ),
+    ),
 )

@@ -18,7 +18,7 @@ from contracts.chain.outcome import (
 from contracts.chain.rpc_parse import invalid_tx_kind, vm_error_kind
 from contracts.chain.rpc_types import BlockView
 from contracts.chain.strict_json import parse_json, too_deep
-from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TxAnswer
+from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
 from contracts.errors import RpcError
 from contracts.types import JsonObject, format_near
 
@@ -64,9 +64,10 @@ def read_outcome(
         return ExecutionFailed(execution, code, message)
     missed = missing_effects(expected, effects)
     failed = [receipt for receipt in receipts if not receipt.success]
-    if not failed and not missed:
+    refused = _refusal(transaction, execution.value)
+    if not failed and not missed and refused is None:
         return Finalized(execution)
-    return PartiallyExecuted(execution, _partial_text(failed, missed))
+    return PartiallyExecuted(execution, _partial_text(refused, failed, missed))
 
 
 def failure_text(error: JsonValue) -> tuple[str, str]:
@@ -132,8 +133,16 @@ def _contract_failure(name: str) -> str:
     return known.get(name, name)
 
 
-def _partial_text(failed: Iterable[ReceiptOutcome], missed: Iterable[Effect]) -> str:
-    parts = [f"a receipt on {receipt.executor_id} failed: {failure_text(receipt.failure)[1]}" for receipt in failed]
+def _refusal(transaction: TransactionView, value: JsonValue) -> str | None:
+    """A registrar (`near`, `testnet`) says no by an answer, inside a transaction that succeeds."""
+    if value is not False or [action.method_name for action in transaction.actions[-1:]] != ["create_account"]:
+        return None
+    return f"{transaction.receiver_id} answered false: it did not create the account"
+
+
+def _partial_text(refused: str | None, failed: Iterable[ReceiptOutcome], missed: Iterable[Effect]) -> str:
+    parts = [refused] if refused is not None else []
+    parts += [f"a receipt on {receipt.executor_id} failed: {failure_text(receipt.failure)[1]}" for receipt in failed]
     parts += [
         f"expected {_change(effect)} for {effect.account_id}, which the receipts do not show" for effect in missed
     ]

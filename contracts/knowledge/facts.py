@@ -348,10 +348,8 @@ async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash, keys:
                 value = CodeTextFact(text.encode() in (await reader.code(contract_id, at)).code)
             case PoolFacts():
                 value = await _pools(reader, request, at)
-            case KeysFacts(account_id):
-                value = await _keys(reader, account_id, at, keys)
-            case NewKeyFacts(account_id):
-                value = NewKeyFact(await keys.key_for_new_account(account_id))
+            case KeysFacts() | NewKeyFacts():
+                value = await _keys(reader, request, at, keys)
             case EpochFacts():
                 value = await read_epoch(reader, at)
             case _:
@@ -362,7 +360,12 @@ async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash, keys:
         return value
 
 
-async def _keys(reader: ChainReader, account_id: AccountId, at: CryptoHash, keys: KeySource) -> KeysFact:
+async def _keys(
+    reader: ChainReader, request: KeysFacts | NewKeyFacts, at: CryptoHash, keys: KeySource
+) -> KeysFact | NewKeyFact:
+    account_id = request.account_id
+    if isinstance(request, NewKeyFacts):
+        return NewKeyFact(await keys.key_for_new_account(account_id))
     listed = (await reader.access_keys(account_id, at)).keys
     full = frozenset(item.public_key for item in listed if item.full_access)
     limited = frozenset(item.public_key for item in listed if not item.full_access)

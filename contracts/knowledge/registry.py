@@ -40,9 +40,14 @@ class TokenEntry(_Data):
         return self.symbol or self.contract_id
 
 
+AccountRole: TypeAlias = Literal["nft", "staking_pool", "dao"]
+
+
 class KnownAccount(_Data):
     account_id: AccountId
     about: str
+    role: AccountRole | None = None
+    """What kind of contract it is, where it may keep something of an account's."""
     source: str
 
 
@@ -50,6 +55,13 @@ class Exchange(_Data):
     """Where swaps are made; it has ref-exchange's interface."""
 
     contract_id: AccountId
+    source: str
+
+
+class PoolNames(_Data):
+    """How the names of staking pools of a known factory end. A hint: any contract with a pool's methods is one."""
+
+    suffixes: tuple[str, ...]
     source: str
 
 
@@ -63,6 +75,7 @@ class _NetworkData(_Data):
     account_suffix: str
     explorer_tx: _Explorer | None
     exchange: Exchange | None = None
+    pools: PoolNames | None = None
     tokens: tuple[TokenEntry, ...]
     accounts: tuple[KnownAccount, ...]
 
@@ -78,6 +91,7 @@ class Registry:
     accounts: tuple[KnownAccount, ...]
     explorer: str | None
     exchange: Exchange | None = None
+    pools: PoolNames | None = None
 
     @classmethod
     def for_network(cls, network: Network) -> Self:
@@ -85,7 +99,7 @@ class Registry:
         text = resources.files("contracts.knowledge").joinpath("data", f"{network}.json").read_text(encoding="utf-8")
         data = _NetworkData.model_validate(json.loads(text))
         explorer = data.explorer_tx.url if data.explorer_tx else None
-        return cls(data.network, data.account_suffix, data.tokens, data.accounts, explorer, data.exchange)
+        return cls(data.network, data.account_suffix, data.tokens, data.accounts, explorer, data.exchange, data.pools)
 
     @property
     def by_symbol(self) -> Mapping[str, TokenEntry]:
@@ -100,6 +114,13 @@ class Registry:
     def account_ids(self) -> tuple[str, ...]:
         """Every account id that the registry knows."""
         return (*(token.contract_id for token in self.tokens), *(known.account_id for known in self.accounts))
+
+    def with_role(self, role: AccountRole) -> tuple[AccountId, ...]:
+        return tuple(known.account_id for known in self.accounts if known.role == role)
+
+    def is_known_pool(self, account_id: AccountId) -> bool:
+        """Whether its name is one that a known pool factory gives out."""
+        return self.pools is not None and account_id.endswith(self.pools.suffixes)
 
     @property
     def wrap_id(self) -> AccountId:

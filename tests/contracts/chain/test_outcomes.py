@@ -365,3 +365,18 @@ def test_logs_are_kept_within_what_the_chain_allows() -> None:
     outcome = read_outcome(Story().receipt("first", USDC, logs=("x" * 10**6,) * 300).answer(), BLOCK)
     logs = outcome.execution.receipts[0].logs
     assert (len(logs), len(logs[0])) == (100, 16 * 1024)
+
+
+@pytest.mark.parametrize(("answered", "partial"), [(b"false", True), (b"true", False), (b"", False)])
+def test_a_registrar_that_answers_false_created_nothing(answered: bytes, *, partial: bool) -> None:
+    """near/near-linkdrop pays back and succeeds; the answer alone says that there is no account."""
+    story = Story(
+        function_call("create_account", 0, new_account_id="x.testnet"),
+        receiver="testnet",
+        value=base64.b64encode(answered).decode(),
+    )
+    story.receipt("first", "testnet", predecessor=ALICE)
+    outcome = read_outcome(story.answer(), BLOCK)
+    assert isinstance(outcome, PartiallyExecuted if partial else Finalized)
+    if isinstance(outcome, PartiallyExecuted):
+        assert outcome.message == "testnet answered false: it did not create the account"
