@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from agent.data_folder import read_key, write_key
-from agent.planning.conversations import CARD_BEGIN, CARD_END
+from agent.planning.conversations import CARD_BEGIN, CARD_END, mask_text
 from contracts.calls import Action, ChangeCall, FunctionCall, Transfer
 from contracts.chain.rpc_types import Fee, ProtocolConfig
+from contracts.checks.verdict import Verdict
+from contracts.knowledge.inert import inert
 from contracts.signing.transaction import encode_actions
 from contracts.types import TGAS, AccountId, format_near, format_units
 
@@ -28,7 +30,11 @@ CODE_KEY: Final = "code_key"
 _KEY_DIGITS: Final = 64
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DECISION = re.compile(r"(?i)\s*(confirm|cancel)\s+([0-9A-HJKMNP-TV-Z]{8})\s*")
+_WORDS = re.compile(r"[a-z0-9._-]*[a-z0-9]")
+_CARD_WORDS = re.compile(f"{CARD_BEGIN.strip()}|{CARD_END[:-1]}|to (approve|drop it), write:?", re.IGNORECASE)
 _WARNING = re.compile(r"warning\b", re.IGNORECASE)
+_HIGH_GAS_PRICE: Final = 1_000_000_000
+"""0.001 NEAR a Tgas, ten times the usual price."""
 _ARGUMENT_BYTE_GAS: Final = 5_000_000
 """Above what a byte of arguments costs to send and to execute together (4.5 M gas in protocol 86)."""
 
@@ -87,6 +93,12 @@ def gas_bound(calls: Sequence[ChangeCall], config: ProtocolConfig, gas_price: in
     return GasBound(gas, None if gas_price is None else gas * max(gas_price, config.min_gas_price))
 
 
+def gas_cost(calls: Sequence[ChangeCall], config: ProtocolConfig, gas_price: int | None) -> int:
+    """The most that the gas of these calls can cost, in yocto; at a high price where the node does not say one."""
+    bound = gas_bound(calls, config, gas_price)
+    return bound.gas * _HIGH_GAS_PRICE if bound.yocto is None else bound.yocto
+
+
 def card_text(
     request_id: str,
     *,
@@ -96,10 +108,16 @@ def card_text(
     notes: Sequence[str],
     calls: Sequence[ChangeCall],
     bound: GasBound,
+    checks: Sequence[str] = (),
+    verdict: Verdict | None = None,
 ) -> str:
-    """The card without its code: who, what, to whom, exact amounts, deposits, gas bound, network, notes."""
+    """The card without its code: who, what, to whom, exact amounts, deposits, gas bound, network, notes.
+
+    `checks` are the lines of the pre-flight; of the verdict it says who is named besides and why a person is asked.
+    """
     lines = [f"{CARD_BEGIN}{request_id} on {network}, signed by {signer_id}:"]
     numbered = len(summaries) > 1
+    summaries, notes = [*map(_no_card, summaries)], [*map(_no_card, notes)]
     lines += [f"  {number}. {text}" if numbered else f"  {text}" for number, text in enumerate(summaries, start=1)]
     lines += [f"  {note[0].upper()}{note[1:]}" if _WARNING.match(note) else f"  Note: {note}" for note in notes]
     lines += [f"  Transaction {n}: {_call_line(call)}" for n, call in enumerate(calls, start=1)]
@@ -109,21 +127,60 @@ def card_text(
     lines.append(f"  Gas: at most {-(-bound.gas // TGAS)} Tgas{price}; what is not burnt comes back")
     if numbered or len(calls) > 1:
         lines.append("  They are done in this order and stop at the first failure.")
+    lines += [f"  {_no_card(check)}" for check in checks]
+    if verdict is not None:
+        lines += _policy_lines(verdict, "\n".join(lines))
     return "\n".join(lines)
 
 
-def how_to_decide(request_id: str, code: str | None, expires_at: float, *, repeated: bool = False) -> str:
+def _no_card(text: str) -> str:
+    """A line that may quote outside text, without codes and without the words by which a card is known."""
+    return _CARD_WORDS.sub("\u2026", mask_text(" ".join(text.split())))
+
+
+def _policy_lines(verdict: Verdict, shown: str) -> list[str]:
+    """Accounts that stand nowhere else on the card, and the rules that ask."""
+    lines: list[str] = []
+    words = set(_WORDS.findall(shown))
+    for one in verdict.recipients:
+        if one.account_id not in words or one.name:
+            name = f" ({inert(one.name, 40)} in the address book)" if one.name else ""
+            lines.append(f"  Named: {one.account_id}{name}, as {inert(one.where, 60)}")
+    asked = dict.fromkeys(
+        reason.text for reason in verdict.reasons if reason.decision == "ask" and reason.rule != "free_allowance"
+    )
+    lines += [f"  Look at this: {text}" for text in asked]
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a card can still be decided."""
+
+    code: str | None
+    """None: not in this conversation."""
+    elsewhere: bool = False
+    """Nobody may approve it over the channel that asked."""
+    approvers: int = 1
+    approved_by: tuple[str, ...] = ()
+    repeated: bool = False
+
+
+def how_to_decide(request_id: str, expires_at: float, waiting: Waiting) -> str:
     """The end of a card: how to confirm or cancel, and until when. Without a code, by request id."""
     until = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    again = "  This is the card that is already waiting.\n" if repeated else ""
-    if code is None:
-        how = (
-            f"  Your key cannot confirm here. On the daemon's machine: near-agent approve {request_id}\n"
-            f"  It expires at {until}."
-        )
+    lines = ["  This is the card that is already waiting."] if waiting.repeated else []
+    if waiting.approvers > 1:
+        already = f"; approved by {', '.join(waiting.approved_by)}" if waiting.approved_by else ""
+        lines.append(f"  It needs {waiting.approvers} people's approval{already}.")
+    if waiting.code is not None:
+        lines.append(f"  To approve, write: confirm {waiting.code}\n  To drop it, write: cancel {waiting.code}")
     else:
-        how = f"  To approve, write: confirm {code}\n  To drop it, write: cancel {code}\n  It expires at {until}."
-    return f"{again}{how} {CARD_END}"
+        here = "The policy wants this approved" if waiting.elsewhere else "Your key cannot confirm here."
+        where = " over another channel: on" if waiting.elsewhere else " On"
+        lines.append(f"  {here}{where} the daemon's machine: near-agent approve {request_id}")
+    lines.append(f"  It expires at {until}. {CARD_END}")
+    return "\n".join(lines)
 
 
 def _call_line(call: ChangeCall) -> str:

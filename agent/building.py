@@ -109,7 +109,7 @@ class Builder:
             built = entry.build(args, facts, own)
             validated = tuple(validate(made, limits) for made in built.calls)
             steps.append(Step(call, entry, args, own, facts, built, validated))
-        _check_balance(changes_of(steps), signer_id, facts.values.get(signer))
+        _check_balance([change for step in steps for change in step.changes], signer_id, facts.values.get(signer))
         return tuple(steps)
 
     async def _context(self, signer_id: AccountId) -> BuildContext:

@@ -3,26 +3,28 @@
 Every way to one card meets here, one at a time, so that a card is carried out once whoever confirms it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from agent.answers import call_outcome, rpc_text, sentence, status_of, step_text
+from agent.answers import call_outcome, rpc_text, sentence, status_of
 from agent.approval import Decision
-from agent.building import Builder, Step, changes_of, expected_of
+from agent.building import Builder, Step
 from agent.errors import ApprovalError
 from agent.executor import Approved, Chain, Executor
 from agent.locks import KeyedLocks
 from agent.planning.planner import question_or_refusal
-from agent.proposing import Proposer, Turn
+from agent.policy_judge import PolicyJudge
+from agent.proposing import Proposer, Turn, Weighed
 from agent.records import Refusal, Reply, Route
+from agent.store.approvals import Approval
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
+from agent.told import sent_of, tell_card, tell_place
 from agent.viewing import look
-from contracts.catalogue.entry import AnyEntry
-from contracts.chain.outcome import Declined, Finalized, NotDone
+from contracts.chain.outcome import Declined, NotDone, Outcome
+from contracts.checks.verdict import CHAT, Channel, Verdict
 from contracts.errors import InvalidInput, LedgerConflict, RpcError
 from contracts.knowledge.registry import Registry
-from contracts.signing.transaction import calls_hash
 from contracts.types import AccountId
 
 
@@ -39,7 +41,7 @@ class Decider:
         proposer: Proposer,
         executor: Executor,
         registry: Registry,
-        catalogue: Mapping[str, AnyEntry],
+        judge: PolicyJudge,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -49,7 +51,7 @@ class Decider:
         self._proposer = proposer
         self._executor = executor
         self._registry = registry
-        self._catalogue = catalogue
+        self._judge = judge
         self._clock = clock
         self._locks = KeyedLocks()
 
@@ -74,7 +76,21 @@ class Decider:
             await cards.resolve(card.request_id, "cancelled", self._clock())
             return await self._resolved(story, card)
 
-    async def confirm(self, story: Story, card: PendingCard, channel: str) -> Reply:
+    async def begin(self, story: Story, steps: Sequence[Step], before: Sequence[str]) -> Reply:
+        """What becomes of a new plan: carried out within the free allowance, else a card, or a refusal."""
+        turn = Turn.of(story.request)
+        weighed = await self._proposer.weigh(story, turn, steps)
+        if isinstance(weighed, Reply):
+            return weighed
+        if weighed.verdict.decision == "allow":
+            # One at a time for a turn and for the same calls: the second finds the first and asks.
+            async with self._locks.of(turn.turn_hash), self._locks.of(weighed.calls_hash):
+                card = await self._proposer.card_of_free(story, turn, weighed)
+                if card is not None:
+                    return await self._carry_out(story, card, weighed, ("policy", "policy"), before)
+        return await self._proposer.propose(story, turn, weighed, before=before)
+
+    async def confirm(self, story: Story, card: PendingCard, channel: Channel) -> Reply:
         """One confirmation at a time for a card, and for the same calls: the second is told what became of the first."""
         async with self._locks.of(card.request_id), self._locks.of(card.calls_hash):
             standing = await self._store.cards.by_request(card.request_id)
@@ -86,52 +102,78 @@ class Decider:
                 return story.say(question_or_refusal(error))
             except RpcError as error:
                 return story.fail(error.code, rpc_text("Reading the chain again before signing", error))
+            turn = Turn.of_card(card)
+            weighed = await self._proposer.weigh(story, turn, steps)
+            if isinstance(weighed, Reply):
+                return weighed
             story.plan = card.plan
-            digest = calls_hash(self._settings.chain_id, AccountId(card.signer_id), changes_of(steps))
-            if digest == card.calls_hash:
-                warning = await self._proposer.done_since(card)
-            else:
-                warning = "the chain has changed since the last card, which is void: this is what would be done now"
+            warning = await self._proposer.changed_since(card, weighed)
             if warning:
                 await self._store.cards.resolve(card.request_id, "cancelled", self._clock())
-                return await self._proposer.propose(story, Turn.of_card(card), steps, warning=warning)
-            if not await self._store.cards.resolve(card.request_id, "confirmed", self._clock()):
-                return await self._resolved(story, card)
-            return await self._carry_out(story, card, steps, channel)
+                return await self._proposer.propose(story, turn, weighed, warning=warning)
+            return await self._approve(story, card, weighed, channel)
 
-    async def _carry_out(self, story: Story, card: PendingCard, steps: Sequence[Step], channel: str) -> Reply:
+    async def _approve(self, story: Story, card: PendingCard, weighed: Weighed, channel: Channel) -> Reply:
+        """One person's approval of a card that stands; with enough of them it is carried out."""
+        approval = Approval(story.request.identity.key_id, channel, self._clock())
+        refused = refuse_channel(approval, card, weighed.verdict)
+        if refused:
+            return story.say(Refusal(text=refused, why="other_channel"))
+        given = (approval,)
+        if weighed.verdict.approvers > 1:
+            given = await self._store.approvals.add(card.request_id, approval)
+            if len(given) < weighed.verdict.approvers:
+                return await self._proposer.show(story, card, repeated=False)
+        if not await self._store.cards.resolve(card.request_id, "confirmed", self._clock()):
+            return await self._resolved(story, card)
+        identities, channels = (one.identity for one in given), dict.fromkeys(one.channel for one in given)
+        return await self._carry_out(story, card, weighed, ("+".join(identities), "+".join(channels)))
+
+    async def _carry_out(
+        self, story: Story, card: PendingCard, weighed: Weighed, who: tuple[str, str], before: Sequence[str] = ()
+    ) -> Reply:
+        """Sign and send. `who`: approvers and channels."""
         story.no_deadline()
         story.approval_of = card.request_id
-        story.calls, story.calls_hash = changes_of(steps), card.calls_hash
+        story.calls, story.calls_hash = weighed.calls, card.calls_hash
+        free = who[1] == "policy"
         approved = Approved(
             card_id=card.request_id,
             request_id=story.request.request_id,
             chain_id=card.chain_id,
             signer_id=AccountId(card.signer_id),
             calls=story.calls,
-            expected=expected_of(steps),
-            identity=story.request.identity.key_id,
-            channel=channel,
+            expected=weighed.expected,
+            identity=story.request.identity.key_id if free else who[0],
+            channel=who[1],
+            reservation=self._judge.reservation(weighed.verdict, card.identity_key_id, free=free),
         )
         try:
             outcomes = await self._executor.run(approved, story.tell)
-        except LedgerConflict:
+        except LedgerConflict as error:
+            if error.code == "over_budget":
+                return story.say(Refusal(text=sentence(f"{error.message}; ask again"), why="over_budget"))
             return await self._tell(story, card)  # the ledger knows this card: it was begun before
         story.outcomes += outcomes
-        lines: list[str] = []
-        left, going_well = iter(outcomes), True
-        for step in steps:
-            for call, outcome in [(call, next(left)) for call in step.changes]:
-                going_well = going_well and isinstance(outcome, Finalized)
-                story.call_outcomes.append(call_outcome(step.entry.name, outcome))
-                lines.append(step_text(step.built.summary, outcome, self._registry, call))
+        lines = [*before, *await self._account(story, weighed, outcomes)]
+        return story.reply(status_of(outcomes), "\n".join(lines))
+
+    async def _account(self, story: Story, weighed: Weighed, outcomes: Sequence[Outcome]) -> list[str]:
+        """What became of each planned action, in order; views after the changes are answered where those went well."""
+        sent, lines, going_well = sent_of(weighed.sendings, outcomes), list[str](), True
+        for place, step in enumerate(weighed.steps):
+            found = tell_place(place, step.entry.name, step.built.summary, sent, self._registry)
+            if found is not None:
+                story.call_outcomes.append(found[0])
+                lines += found[1]
+                going_well = going_well and found[0].status == "final"
             if step.views and going_well:
                 written = await look(self._chain, [step])
                 story.call_outcomes += written.outcomes
                 lines += written.lines
             elif step.views:
                 story.call_outcomes.append(call_outcome(step.entry.name, NotDone("an earlier step did not succeed")))
-        return story.reply(status_of(outcomes), "\n".join(lines))
+        return lines
 
     async def _resolved(self, story: Story, card: PendingCard) -> Reply:
         """What a card that no longer waits came to."""
@@ -143,8 +185,11 @@ class Decider:
         expired = standing is None or standing.status == "expired"
         reason = "the approval expired; ask again for a new one" if expired else "it was cancelled"
         story.plan, story.calls_hash = card.plan, card.calls_hash
-        for place in card.call_steps:
-            story.add(card.plan.calls[place].action, Declined(reason))
+        story.outcomes += [Declined(reason) for _ in card.calls]
+        places = {place for places in card.call_steps for place in places}
+        story.call_outcomes += [
+            call_outcome(card.plan.calls[place].action, Declined(reason)) for place in sorted(places)
+        ]
         return story.reply("declined", f"Nothing was sent: {reason}.")
 
     async def told_again(self, story: Story, card: PendingCard) -> Reply:
@@ -158,9 +203,22 @@ class Decider:
         story.approval_of = story.repeats = card.request_id
         story.plan, story.calls, story.calls_hash = card.plan, card.calls, card.calls_hash
         outcomes = await self._executor.results(card.request_id, len(card.calls), settle=True)
-        lines = ["This was confirmed before; nothing is sent twice."]
-        for place, call, outcome in zip(card.call_steps, card.calls, outcomes, strict=True):
-            planned = card.plan.calls[place]
-            story.add(planned.action, outcome)
-            lines.append(step_text(self._catalogue[planned.action].slash(planned.args), outcome, self._registry, call))
+        lines = ["This was confirmed before; nothing is sent twice.", *tell_card(story, card, outcomes, self._registry)]
         return story.reply(status_of(outcomes), "\n".join(lines))
+
+
+def refuse_channel(approval: Approval, card: PendingCard, verdict: Verdict) -> str | None:
+    """Why this approval does not count; None where it does. Another identity's own channel is not the one that asked."""
+    if approval.channel not in CHAT or approval.identity != card.identity_key_id:
+        return None
+    if not verdict.chat_allowed:
+        return (
+            "This key is shared and nothing says which person writes, so it cannot approve. On the daemon's machine: "
+            f"near-agent approve {card.request_id}"
+        )
+    if verdict.elsewhere:
+        return (
+            "The policy wants this amount approved over another channel than the one that asked. On the daemon's "
+            f"machine: near-agent approve {card.request_id}"
+        )
+    return None

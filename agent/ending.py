@@ -1,19 +1,19 @@
 """The end of every request: one record, whatever the request ran into, and what the ledger knows of its transactions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import structlog
 
-from agent.answers import sentence, status_of, step_text
+from agent.answers import sentence, status_of
 from agent.errors import AgentError
 from agent.executor import Executor, card_of, outcome_of
 from agent.proposing import Proposer
 from agent.records import Reply, Status
 from agent.store.store import Store
 from agent.story import Settings, Story
-from contracts.catalogue.entry import AnyEntry
+from agent.told import tell_card
 from contracts.chain.outcome import NotDone
 from contracts.errors import ContractsError
 from contracts.knowledge.registry import Registry
@@ -34,7 +34,6 @@ class Ending:
         proposer: Proposer,
         executor: Executor,
         registry: Registry,
-        catalogue: Mapping[str, AnyEntry],
         clock: Callable[[], float],
         kill_point: Callable[[str], None],
     ) -> None:
@@ -43,7 +42,6 @@ class Ending:
         self._proposer = proposer
         self._executor = executor
         self._registry = registry
-        self._catalogue = catalogue
         self._clock = clock
         self._kill_point = kill_point
 
@@ -122,10 +120,4 @@ class Ending:
         story.outcomes, story.call_outcomes = [], []
         story.approval_of, story.plan, story.calls_hash = card.request_id, card.plan, card.calls_hash
         story.calls = tuple(intent.call for intent in intents)
-        lines: list[str] = []
-        for intent in intents:
-            planned, outcome = card.plan.calls[card.call_steps[intent.step]], outcome_of(intent)
-            story.add(planned.action, outcome)
-            summary = self._catalogue[planned.action].slash(planned.args)
-            lines.append(step_text(summary, outcome, self._registry, intent.call))
-        return lines
+        return tell_card(story, card, [outcome_of(intent) for intent in intents], self._registry)

@@ -9,6 +9,7 @@ import structlog
 
 from agent.errors import AgentError
 from contracts.calls import ChangeCall, Grant, ViewCall
+from contracts.chain.budget import Reservation
 from contracts.chain.ledger import OPEN, UNSETTLED, Intent, IntentState, Ledger
 from contracts.chain.outcome import Effect, Failed, Finalized, NotDone, Outcome, Unconfirmed, ViewReturned
 from contracts.errors import ContractsError, LedgerConflict
@@ -54,7 +55,10 @@ class Approved:
     expected: tuple[tuple[Effect, ...], ...]
     """Per call."""
     identity: str
+    """Who approved; several are joined by `+`."""
     channel: str
+    reservation: Reservation | None = None
+    """What it takes out of the budgets."""
 
     @property
     def calls_hash(self) -> str:
@@ -88,7 +92,11 @@ class Executor:
         self._step_timeout_s = step_timeout_s
 
     async def run(self, approved: Approved, tell: Tell) -> tuple[Outcome, ...]:
-        """One outcome per call, in order. LedgerConflict where the card was begun before: nothing is done then."""
+        """One outcome per call, in order.
+
+        LedgerConflict where the card was begun before, or `over_budget` where another request took what was left of a
+        budget: nothing is done then.
+        """
         now = self._clock()
         grant = Grant(
             grant_id=f"grant:{approved.card_id}",
@@ -117,7 +125,13 @@ class Executor:
             for step, (call, expected) in enumerate(zip(approved.calls, approved.expected, strict=True))
         ]
         await self._ledger.create(intents)
-        await self._ledger.approve(grant, [intent.intent_id for intent in intents], now)
+        try:
+            await self._ledger.approve(grant, [intent.intent_id for intent in intents], now, approved.reservation)
+        except LedgerConflict as error:
+            if error.code == "over_budget":
+                for intent in intents:
+                    await self._give_up(intent, error.message)
+            raise
         outcomes: list[Outcome] = []
         for intent in intents:
             if outcomes and not isinstance(outcomes[-1], Finalized):

@@ -22,7 +22,8 @@ from agent.planning.planner import Planned, Planner, question_or_refusal
 from agent.planning.prompts import MAX_TEXT_CHARACTERS, no_model_text
 from agent.planning.router import route_back, route_without_model, route_words
 from agent.planning.slash import is_slash
-from agent.proposing import Proposer, Turn
+from agent.policy_judge import PolicyJudge
+from agent.proposing import Preflight, Proposer
 from agent.records import (
     Answer,
     CallPlan,
@@ -40,6 +41,8 @@ from agent.telemetry import redact
 from agent.viewing import look
 from contracts.catalogue.entry import AnyEntry
 from contracts.catalogue.index import CATALOGUE
+from contracts.checks.policy_file import Policy, built_in_policy
+from contracts.checks.verdict import Channel
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.account_keys import NO_SIGNER, KeySource
 from contracts.knowledge.registry import Registry
@@ -58,6 +61,8 @@ class Pipeline:
         models: Serving,
         codes: Codes,
         clock: Callable[[], float],
+        policy: Policy | None = None,
+        preflight: Preflight | None = None,
         keys: KeySource = NO_SIGNER,
         catalogue: Mapping[str, AnyEntry] = CATALOGUE,
         new_id: Callable[[], str] = new_request_id,
@@ -81,7 +86,8 @@ class Pipeline:
             keys=keys,
             swap=settings.swap,
         )
-        self._proposer = Proposer(settings, store, reads, codes, clock)
+        self._judge = PolicyJudge(policy or built_in_policy(), settings, registry, store.budgets, clock)
+        self._proposer = Proposer(settings, store, reads, codes, self._judge, clock, preflight)
         self._executor = Executor(chain, store.ledger, clock=clock, step_timeout_s=settings.step_timeout_s)
         self._decider = Decider(
             settings,
@@ -91,7 +97,7 @@ class Pipeline:
             proposer=self._proposer,
             executor=self._executor,
             registry=registry,
-            catalogue=catalogue,
+            judge=self._judge,
             clock=clock,
         )
         self._ending = Ending(
@@ -100,7 +106,6 @@ class Pipeline:
             proposer=self._proposer,
             executor=self._executor,
             registry=registry,
-            catalogue=catalogue,
             clock=clock,
             kill_point=kill_point,
         )
@@ -116,11 +121,12 @@ class Pipeline:
         return await self._ending.recorded(Story.of(request, None, self._clock, text_only=True), self._only_plan)
 
     async def approve_by_request(
-        self, identity: Identity, request_id: str, channel: str, progress: Progress | None = None
+        self, identity: Identity, request_id: str, channel: Channel, progress: Progress | None = None
     ) -> Reply:
         """Confirm a card by its request's id, for a channel that models and chat clients cannot write to.
 
-        The approver's identity must be the card's, or act for the same account; others are told that there is no card.
+        The approver's identity must be the card's, act for the same account, or be named in the policy; others are told that
+        there is no card.
         """
         request = UserRequest(
             request_id=self._new_id(),
@@ -136,7 +142,7 @@ class Pipeline:
             story.route = Route(target="none", model=None, reason=f"an approval by request id ({channel})")
             record = await self._store.records.get(request_id)
             card = await self._store.cards.by_request(record.repeats if record and record.repeats else request_id)
-            if card is None or not _may_approve(identity, card):
+            if card is None or not self._judge.may_approve(identity, card):
                 text = f"There is no card for request {request_id}. near-agent approve --list shows those that wait."
                 return story.say(Refusal(text=text, why="no_such_card"))
             return await self._decider.confirm(story, card, channel)
@@ -185,7 +191,7 @@ class Pipeline:
         written = await look(self._chain, now)
         story.call_outcomes += written.outcomes
         if later:
-            return await self._proposer.propose(story, Turn.of(story.request), later, before=written.lines)
+            return await self._decider.begin(story, later, written.lines)
         failed = any(outcome.status == "failed" for outcome in written.outcomes)
         return story.reply("failed" if failed else "answered", "\n".join(written.lines))
 

@@ -1,21 +1,35 @@
-"""Cards: made from built steps, stored, shown with their code, and warned on where the same was done before."""
+"""Plans weighed, and cards: made from built steps, stored, shown with their code, warned on where the same was done."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from agent.answers import sentence
-from agent.approval import Codes, card_text, gas_bound, how_to_decide
-from agent.building import Reads, Step, changes_of, expected_of
+from agent.approval import Codes, GasBound, Waiting, card_text, gas_bound, gas_cost, how_to_decide
+from agent.building import Reads, Step
 from agent.errors import ApprovalError
 from agent.executor import SENT, card_of, intent_id
+from agent.merging import Sending, sendings_of
 from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
 from agent.planning.planner import call_plan
+from agent.policy_judge import PolicyJudge
 from agent.records import Refusal, Reply, UserRequest
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
+from contracts.calls import ChangeCall
+from contracts.chain.outcome import Effect
+from contracts.checks.report import PreflightReport, moved
+from contracts.checks.verdict import Verdict
 from contracts.signing.transaction import calls_hash
+from contracts.simulation.preflight import PreflightRequest
 from contracts.types import AccountId
+
+
+class Preflight(Protocol):
+    async def preflight(self, request: PreflightRequest) -> PreflightReport:
+        """What the plan would do; never raises."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,63 +51,141 @@ class Turn:
         return cls(card.identity_key_id, card.conversation_id, card.turn_hash, AccountId(card.signer_id))
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Steps as transactions, with everything that decides whether they may go."""
+
+    steps: Sequence[Step]
+    sendings: tuple[Sending, ...]
+    calls_hash: str
+    bound: GasBound
+    preflight: PreflightReport | None
+    verdict: Verdict
+
+    @property
+    def calls(self) -> tuple[ChangeCall, ...]:
+        return tuple(sending.call for sending in self.sendings)
+
+    @property
+    def expected(self) -> tuple[tuple[Effect, ...], ...]:
+        return tuple(sending.expected for sending in self.sendings)
+
+
 class Proposer:
-    """Makes and shows cards. Errors: RpcError where prices cannot be read, StoreError."""
+    """Weighs plans, makes and shows cards. Errors: RpcError where prices cannot be read, StoreError."""
 
     def __init__(
-        self, settings: Settings, store: Store, reads: Reads, codes: Codes, clock: Callable[[], float]
+        self,
+        settings: Settings,
+        store: Store,
+        reads: Reads,
+        codes: Codes,
+        judge: PolicyJudge,
+        clock: Callable[[], float],
+        preflight: Preflight | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._reads = reads
         self._codes = codes
+        self._judge = judge
         self._clock = clock
+        self._preflight = preflight
+
+    async def weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
+        """What the pre-flight finds and the policy says of these steps; a reply where one of them ends the plan."""
+        sendings = sendings_of(steps)
+        calls = tuple(sending.call for sending in sendings)
+        story.calls, story.calls_hash = calls, calls_hash(self._settings.chain_id, turn.signer_id, calls)
+        for step in steps:
+            self._store.budgets.latest.note(step.facts.block_time_ns)
+        config, price = await self._reads.protocol_config(), await self._reads.gas_price()
+        known = await self._judge.known(turn.signer_id, calls)
+        report = None
+        if self._preflight is not None:
+            expected = tuple(sending.expected for sending in sendings)
+            report = await self._preflight.preflight(
+                PreflightRequest(turn.signer_id, calls, expected, paid_before=known.__contains__)
+            )
+            story.preflight = report
+            if report.failure is not None:
+                text = f"It would fail, so nothing was sent: {report.failure.detail}"
+                return story.say(Refusal(text=sentence(text), why="preflight_failed"))
+        verdict = await self._judge.judge(
+            turn.key_id,
+            turn.signer_id,
+            calls,
+            gas_yocto=tuple(gas_cost([call], config, price) for call in calls),
+            known=known,
+            asks=() if report is None else report.asks,
+        )
+        story.verdict = verdict
+        if verdict.denial is not None:
+            text = f"The policy does not allow it ({verdict.denial.rule}): {verdict.denial.text}"
+            return story.say(Refusal(text=sentence(f"{text}. Nothing was sent"), why="policy_denied"))
+        return Weighed(steps, sendings, story.calls_hash, gas_bound(calls, config, price), report, verdict)
 
     async def propose(
-        self, story: Story, turn: Turn, steps: Sequence[Step], *, before: Sequence[str] = (), warning: str | None = None
+        self, story: Story, turn: Turn, weighed: Weighed, *, before: Sequence[str] = (), warning: str | None = None
     ) -> Reply:
-        """Store a card for these steps and show it below `before`; `refused` where too many cards wait already."""
+        """Store a card and show it below `before`; `refused` where too many cards wait already."""
+        warning = warning or await self.done_before(turn, weighed.calls_hash)
+        try:
+            standing = await self._store.cards.add(self._card(story, turn, weighed, warning))
+        except ApprovalError as error:
+            return story.say(Refusal(text=sentence(error.message), why=error.code))
+        return await self.show(story, standing, repeated=standing.request_id != story.request.request_id, before=before)
+
+    async def card_of_free(self, story: Story, turn: Turn, weighed: Weighed) -> PendingCard | None:
+        """A card that is confirmed by the free allowance; None where this turn, or the same calls, need a person's word.
+
+        Nothing that was done before is done again without asking, whatever the allowance.
+        """
+        if await self.done_before(turn, weighed.calls_hash) is not None:
+            return None
+        card = self._card(story, turn, weighed, None)
+        standing = await self._store.cards.add_confirmed(card)
+        return standing if standing.request_id == card.request_id else None
+
+    def _card(self, story: Story, turn: Turn, weighed: Weighed, warning: str | None) -> PendingCard:
         request_id, now = story.request.request_id, self._clock()
-        calls = changes_of(steps)
-        story.calls, story.calls_hash = calls, calls_hash(self._settings.chain_id, turn.signer_id, calls)
-        warning = warning or await self._done_before(turn, story.calls_hash)
+        steps, calls = weighed.steps, weighed.calls
         notes = [*([warning] if warning else []), *(note for step in steps for note in step.built.notes)]
-        card = PendingCard(
+        return PendingCard(
             request_id=request_id,
             identity_key_id=turn.key_id,
             conversation_id=turn.conversation_id,
             turn_hash=turn.turn_hash,
             code_hash=self._store.cards.hash_code(turn.key_id, self._codes.code_of(request_id)),
-            calls_hash=story.calls_hash,
+            calls_hash=weighed.calls_hash,
             chain_id=self._settings.chain_id,
             signer_id=turn.signer_id,
             plan=call_plan(tuple(step.planned for step in steps)),
             calls=calls,
-            call_steps=tuple(place for place, step in enumerate(steps) for _ in step.changes),
-            expected=expected_of(steps),
+            call_steps=tuple(sending.places for sending in weighed.sendings),
+            expected=weighed.expected,
+            verdict=weighed.verdict,
+            preflight=weighed.preflight,
             text=card_text(
                 request_id,
                 network=self._settings.network,
                 signer_id=turn.signer_id,
                 summaries=[step.built.summary for step in steps],
-                notes=notes,
+                notes=[*dict.fromkeys(notes)],
                 calls=calls,
-                bound=gas_bound(calls, await self._reads.protocol_config(), await self._reads.gas_price()),
+                bound=weighed.bound,
+                verdict=weighed.verdict,
             ),
             created_at=now,
             expires_at=now + self._settings.approval_ttl_s,
         )
-        try:
-            standing = await self._store.cards.add(card)
-        except ApprovalError as error:
-            return story.say(Refusal(text=sentence(error.message), why=error.code))
-        return await self.show(story, standing, repeated=standing.request_id != request_id, before=before)
 
     async def show(self, story: Story, card: PendingCard, *, repeated: bool, before: Sequence[str] = ()) -> Reply:
         """A pending card, with its code for its own identity where that may confirm by text."""
-        identity = story.request.identity
+        identity, verdict = story.request.identity, card.verdict
+        elsewhere = verdict is not None and (verdict.elsewhere or not verdict.chat_allowed)
         code = None
-        if identity.may_confirm and identity.key_id == card.identity_key_id:
+        if identity.may_confirm and identity.key_id == card.identity_key_id and not elsewhere:
             code = self._codes.code_of(card.request_id)
             stored = self._store.cards.hash_code(card.identity_key_id, code)
             if stored != card.code_hash:  # the code key is another one than the card was made with
@@ -101,7 +193,10 @@ class Proposer:
         if repeated:
             story.repeats, story.plan = card.request_id, card.plan
         story.calls, story.calls_hash = card.calls, card.calls_hash
-        end = how_to_decide(card.request_id, code, card.expires_at, repeated=repeated)
+        approvers = 1 if verdict is None else verdict.approvers
+        given = await self._store.approvals.of(card.request_id) if approvers > 1 else ()
+        waiting = Waiting(code, elsewhere, approvers, tuple(one.identity for one in given), repeated)
+        end = how_to_decide(card.request_id, card.expires_at, waiting)
         return story.reply("needs_approval", "\n".join((*before, card.text, end)), confirm_code=code)
 
     async def without_codes(self, request: UserRequest) -> UserRequest:
@@ -128,12 +223,18 @@ class Proposer:
         later = await self._store.cards.confirmed_same_turn(card.identity_key_id, card.conversation_id, card.turn_hash)
         return later if later and later.created_at >= card.created_at else card
 
-    async def done_since(self, card: PendingCard) -> str | None:
-        """A warning where a card's calls were executed by way of another card, which this one does not name."""
+    async def changed_since(self, card: PendingCard, weighed: Weighed) -> str | None:
+        """Why a card no longer stands: other calls, facts that moved too far, or the same done by way of another card."""
+        if weighed.calls_hash != card.calls_hash:
+            return "the chain has changed since the last card, which is void: this is what would be done now"
+        if card.preflight is not None and weighed.preflight is not None:
+            reason = moved(card.preflight, weighed.preflight)
+            if reason is not None:
+                return f"the last card is void, things have changed since: {reason}"
         found = await self._executed(card.calls_hash, AccountId(card.signer_id), card.created_at)
         return None if found is None or found in card.text else _again("the same", found)
 
-    async def _done_before(self, turn: Turn, digest: str) -> str | None:
+    async def done_before(self, turn: Turn, digest: str) -> str | None:
         """A warning that names the earlier request, where this turn or these calls were carried out already."""
         same = await self._store.cards.confirmed_same_turn(turn.key_id, turn.conversation_id, turn.turn_hash)
         if same:

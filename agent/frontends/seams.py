@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from agent.records import Identity, Reply, UserRequest
+from contracts.checks.verdict import Channel
 
 Progress: TypeAlias = Callable[[str], Awaitable[None]]
 """Told what a running request is doing, in words for people."""
@@ -21,7 +22,7 @@ class Approver(Protocol):
     """The pipeline as the operator sees it."""
 
     async def approve_by_request(
-        self, identity: Identity, request_id: str, channel: str, progress: Progress | None = None
+        self, identity: Identity, request_id: str, channel: Channel, progress: Progress | None = None
     ) -> Reply:
         """Confirm a card by its request's id, for an identity that acts for the card's account."""
         ...

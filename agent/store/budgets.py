@@ -64,10 +64,14 @@ class BudgetStore:
             lambda c: {budget.rule: _used(c, chain_id, signer_id, identity, budget, at) for budget in budgets}
         )
 
-    async def known(self, chain_id: str, signer_id: AccountId) -> frozenset[str]:
-        """Accounts that this signer has paid or called with a final outcome."""
+    async def known(self, chain_id: str, signer_id: AccountId, among: Sequence[str]) -> frozenset[str]:
+        """Those of these accounts that this signer has paid or called with a final outcome."""
         query = select(KNOWN_ACCOUNTS.c.account_id).where(
-            and_(KNOWN_ACCOUNTS.c.chain_id == chain_id, KNOWN_ACCOUNTS.c.signer_id == str(signer_id))
+            and_(
+                KNOWN_ACCOUNTS.c.chain_id == chain_id,
+                KNOWN_ACCOUNTS.c.signer_id == str(signer_id),
+                KNOWN_ACCOUNTS.c.account_id.in_(among),
+            )
         )
         return await self._database.read(lambda c: frozenset(c.execute(query).scalars()))
 

@@ -15,6 +15,8 @@ from agent.store.tables import CARDS, WRONG_CODES
 from agent.telemetry import redact
 from contracts.calls import ChangeCall
 from contracts.chain.outcome import Effect
+from contracts.checks.report import PreflightReport
+from contracts.checks.verdict import Verdict
 
 CardStatus: TypeAlias = Literal["pending", "confirmed", "cancelled", "expired"]
 Resolution: TypeAlias = Literal["confirmed", "cancelled", "expired"]
@@ -43,10 +45,14 @@ class PendingCard(Frozen):
     plan: CallPlan
     calls: tuple[ChangeCall, ...]
     """In order; one transaction each."""
-    call_steps: tuple[int, ...] = ()
-    """For each call, the index in `plan.calls` that it was built for."""
+    call_steps: tuple[tuple[int, ...], ...] = ()
+    """For each call, the places in `plan.calls` that it carries out."""
     expected: tuple[tuple[Effect, ...], ...] = ()
     """For each call, what it should change."""
+    verdict: Verdict | None = None
+    """What the policy said when the card was made; it is asked again at the confirmation."""
+    preflight: PreflightReport | None = None
+    """What was found out when the card was made."""
     text: str
     """The card in words, without its code."""
     created_at: float
@@ -74,6 +80,13 @@ class CardStore:
         """
         clean = card.model_copy(update={"text": redact(card.text)[0]})
         return await self._database.write(lambda c: _add(c, clean))
+
+    async def add_confirmed(self, card: PendingCard) -> PendingCard:
+        """Store a card that nobody has to confirm; returns the one that stands, as `add`: an earlier pending one is shown."""
+        confirmed = card.model_copy(
+            update={"text": redact(card.text)[0], "status": "confirmed", "resolved_at": card.created_at}
+        )
+        return await self._database.write(lambda c: _add(c, confirmed))
 
     async def by_code_hash(self, key_id: str, code_hash: str) -> PendingCard | None:
         """The identity's card with this code, whatever its status; a pending one first. Compared in constant time."""
@@ -185,7 +198,7 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
             and_(CARDS.c.key_id == card.identity_key_id, CARDS.c.status == "pending")
         )
     ).one()
-    if pending >= MAX_PENDING:
+    if card.status == "pending" and pending >= MAX_PENDING:
         raise ApprovalError(
             "too_many_cards",
             f"{pending} approvals are waiting already; confirm or cancel one of them, or wait: "
@@ -203,7 +216,8 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
             "calls_hash": card.calls_hash,
             "created_at": card.created_at,
             "expires_at": card.expires_at,
-            "status": "pending",
+            "status": card.status,
+            "resolved_at": card.resolved_at,
             "card": card.model_dump_json(exclude=_COLUMNS),
         },
     )

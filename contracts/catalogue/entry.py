@@ -203,10 +203,13 @@ _ABOUT_KINDS: Final[Mapping[ArgumentKind, str]] = {
 def merge_effects(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """One effect per account and token, in order of first mention; those that cancel out are left away."""
     sums: dict[tuple[AccountId, str], int] = {}
+    least: set[tuple[AccountId, str]] = set()
     for effect in effects:
         place = (effect.account_id, effect.token)
         sums[place] = sums.get(place, 0) + effect.change
-    return tuple(Effect(account_id, token, change) for (account_id, token), change in sums.items() if change)
+        if effect.at_least:
+            least.add(place)
+    return tuple(Effect(*place, change, place in least) for place, change in sums.items() if change)
 
 
 def _property(parameter: Parameter) -> JsonObject:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.approval import Codes, card_text, gas_bound, how_to_decide, open_code_key, read_decision
+from agent.approval import Codes, Waiting, card_text, gas_bound, how_to_decide, open_code_key, read_decision
 from agent.planning.conversations import mask_cards
 from contracts.calls import ChangeCall, FunctionCall, Transfer
 from contracts.types import TGAS, AccountId, Gas, Yocto
@@ -68,7 +68,7 @@ def test_a_card_says_what_is_done_and_its_history_can_be_masked() -> None:
         calls=[CALL],
         bound=bound,
     )
-    end = how_to_decide("request-1", "ABCDEFGH", 1_800_000_000)
+    end = how_to_decide("request-1", 1_800_000_000, Waiting("ABCDEFGH"))
     for part in (
         "12.5 USDC",
         "carol.localnet",
@@ -78,7 +78,7 @@ def test_a_card_says_what_is_done_and_its_history_can_be_masked() -> None:
     ):
         assert part in f"{text}\n{end}"
     assert mask_cards(f"{text}\n{end}") == "[approval card of request request-1]"
-    assert "near-agent approve request-1" in how_to_decide("request-1", None, 1_800_000_000)
+    assert "near-agent approve request-1" in how_to_decide("request-1", 1_800_000_000, Waiting(None))
 
 
 def test_the_gas_bound_covers_what_is_attached_at_the_price_of_today() -> None:

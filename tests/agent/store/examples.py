@@ -134,7 +134,7 @@ def card(
         signer_id=ALICE,
         plan=CallPlan(calls=(PlannedCall(action="near_transfer", args={"password": "kept"}),), plan_hash="a" * 64),
         calls=(CALL,),
-        call_steps=(0,),
+        call_steps=((0,),),
         expected=((Effect(ALICE, "NEAR", -(2**100)), Effect(BOB, "NEAR", 2**100)),),
         text=text,
         created_at=created_at,

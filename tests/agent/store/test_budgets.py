@@ -147,10 +147,10 @@ async def test_scopes_and_the_free_allowance_count_their_own(store: Store) -> No
 
 async def test_final_transactions_make_accounts_known(store: Store) -> None:
     await approve(store, "a", reservation(1))
-    assert await store.budgets.known("localnet", ALICE) == frozenset()
+    assert await store.budgets.known("localnet", ALICE, [BOB, "x"]) == frozenset()
     await end(store, "a", "final", None)
-    assert await store.budgets.known("localnet", ALICE) == {"bob.localnet"}
-    assert await store.budgets.known("localnet", BOB) == frozenset()
+    assert await store.budgets.known("localnet", ALICE, [BOB, "x"]) == {"bob.localnet"}
+    assert await store.budgets.known("localnet", BOB, [BOB]) == frozenset()
 
 
 async def test_parallel_requests_cannot_spend_the_same_allowance(store: Store) -> None:

@@ -1,0 +1,79 @@
+"""The policy as the daemon asks it: with what the database knows of earlier spending and of whom an account has dealt with."""
+
+from collections.abc import Callable, Sequence
+
+from agent.records import Identity
+from agent.store.budgets import BudgetStore
+from agent.store.cards import PendingCard
+from agent.story import Settings
+from contracts.calls import ChangeCall
+from contracts.chain.budget import Reservation
+from contracts.checks.judging import read_call, recipients_of
+from contracts.checks.policy import Subject, judge, within
+from contracts.checks.policy_file import Policy
+from contracts.checks.verdict import Verdict
+from contracts.knowledge.registry import Registry
+from contracts.types import AccountId
+
+
+class PolicyJudge:
+    """Judges for one daemon. StoreError where the database cannot be read."""
+
+    def __init__(
+        self, policy: Policy, settings: Settings, registry: Registry, budgets: BudgetStore, clock: Callable[[], float]
+    ) -> None:
+        self._policy = policy
+        self._settings = settings
+        self._contracts = frozenset(token.contract_id for token in registry.tokens)
+        self._budgets = budgets
+        self._clock = clock
+
+    async def known(self, signer_id: AccountId, calls: Sequence[ChangeCall]) -> frozenset[str]:
+        """Of the accounts that the calls name, those that this signer has paid or called before."""
+        named = {str(call.receiver_id) for call in calls}
+        for call in calls:
+            named.update(account_id for account_id, _ in recipients_of(read_call(call), signer_id))
+        return await self._budgets.known(self._settings.chain_id, signer_id, sorted(named))
+
+    async def judge(
+        self,
+        key_id: str,
+        signer_id: AccountId,
+        calls: tuple[ChangeCall, ...],
+        *,
+        gas_yocto: tuple[int, ...],
+        known: frozenset[str],
+        asks: tuple[str, ...] = (),
+    ) -> Verdict:
+        """The verdict on calls that an identity asks for, by everything that is known at this moment."""
+        subject = Subject(
+            network=self._settings.network,
+            identity=key_id,
+            signer_id=signer_id,
+            calls=calls,
+            gas_yocto=gas_yocto,
+            known=known,
+            contracts=self._contracts,
+            asks=asks,
+        )
+        verdict = judge(self._policy, subject)
+        used = await self._budgets.used(
+            self._settings.chain_id, signer_id, _key(key_id), verdict.budgets, self._budgets.latest.at(self._clock())
+        )
+        return within(verdict, used)
+
+    def reservation(self, verdict: Verdict, key_id: str, *, free: bool) -> Reservation:
+        """What a grant for this verdict takes out of the budgets."""
+        budgets = tuple(budget for budget in verdict.budgets if free or not budget.free)
+        return Reservation(_key(key_id), verdict.spends, budgets, self._budgets.latest.at(self._clock()), free)
+
+    def may_approve(self, identity: Identity, card: PendingCard) -> bool:
+        """Whether this identity's approval counts for the card: its own, of the same account, or named in the policy."""
+        if identity.key_id == card.identity_key_id or identity.account_id == card.signer_id:
+            return True
+        return identity.key_id in self._policy.rules_of(card.identity_key_id).approvers
+
+
+def _key(identity: str) -> str:
+    """The API key of an identity; the persons of a shared one draw on the same budget."""
+    return identity.partition("/")[0]

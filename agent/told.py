@@ -1,0 +1,77 @@
+"""The account of a plan's changes: one outcome for each action that was planned, whatever transactions carried it out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agent.answers import call_outcome, step_text
+from agent.merging import Sending
+from agent.records import CallOutcome
+from agent.store.cards import PendingCard
+from agent.story import Story
+from contracts.calls import ChangeCall
+from contracts.catalogue.index import CATALOGUE
+from contracts.chain.outcome import Finalized, Outcome
+from contracts.knowledge.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A transaction and what became of it."""
+
+    call: ChangeCall
+    places: tuple[int, ...]
+    """The planned calls that it carries out."""
+    outcome: Outcome
+
+
+def sent_of(sendings: Sequence[Sending], outcomes: Sequence[Outcome]) -> list[Sent]:
+    """Transactions with their outcomes."""
+    return [Sent(one.call, one.places, outcome) for one, outcome in zip(sendings, outcomes, strict=True)]
+
+
+def sent_of_card(card: PendingCard, outcomes: Sequence[Outcome]) -> list[Sent]:
+    """The transactions of a card with their outcomes; fewer outcomes than calls where the rest was never begun."""
+    return [Sent(*one) for one in zip(card.calls, card.call_steps, outcomes, strict=False)]
+
+
+def tell_place(
+    place: int, action: str, summary: str, sent: Sequence[Sent], registry: Registry
+) -> tuple[CallOutcome, list[str]] | None:
+    """What became of one planned call, for front ends and in words; None where it had no transaction.
+
+    Of several transactions the first that did not succeed counts. What a transaction returned is told where its last
+    action was planned.
+    """
+    own = [
+        (one, one.outcome if one.places[-1] == place else _without_value(one.outcome))
+        for one in sent
+        if place in one.places
+    ]
+    if not own:
+        return None
+    lines = [
+        step_text(summary, outcome, registry, one.call if one.places[-1] == place else None) for one, outcome in own
+    ]
+    outcomes = [outcome for _, outcome in own]
+    counts = next((outcome for outcome in outcomes if not isinstance(outcome, Finalized)), outcomes[-1])
+    return call_outcome(action, counts), lines
+
+
+def tell_card(story: Story, card: PendingCard, outcomes: Sequence[Outcome], registry: Registry) -> list[str]:
+    """Put what the ledger knows of a card's transactions into the story; in words, each action as its command."""
+    story.outcomes += outcomes
+    sent, lines = sent_of_card(card, outcomes), list[str]()
+    for place, planned in enumerate(card.plan.calls):
+        entry = CATALOGUE.get(planned.action)
+        summary = planned.action if entry is None else entry.slash(planned.args)
+        found = tell_place(place, planned.action, summary, sent, registry)
+        if found is not None:
+            story.call_outcomes.append(found[0])
+            lines += found[1]
+    return lines
+
+
+def _without_value(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, Finalized):
+        return replace(outcome, execution=replace(outcome.execution, value=None))
+    return outcome
