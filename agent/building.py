@@ -141,16 +141,6 @@ def _check_balance(changes: Sequence[ChangeCall], signer_id: AccountId, signer: 
         )
 
 
-def changes_of(steps: Sequence[Step]) -> tuple[ChangeCall, ...]:
-    """All transactions of a plan, in order."""
-    return tuple(change for step in steps for change in step.changes)
-
-
-def expected_of(steps: Sequence[Step]) -> tuple[tuple[Effect, ...], ...]:
-    """Expected effects of `changes_of`, one entry per transaction."""
-    return tuple(effects for step in steps for effects in step.expected)
-
-
 def split_at_change(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     """The views that can be answered at once, and everything from the first change on."""
     first = next((place for place, step in enumerate(steps) if step.changes), len(steps))

@@ -34,7 +34,6 @@ from agent.records import (
     Unsupported,
     UserRequest,
 )
-from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Progress, Settings, Story
 from agent.telemetry import redact
@@ -298,7 +297,3 @@ def _why_not_taken(planned: Planned) -> str | None:
     if not isinstance(planned.plan, CallPlan):
         return f"it answered with {planned.plan.kind if planned.plan else 'nothing'}"
     return None if len(planned.plan.calls) == 1 else f"it named {len(planned.plan.calls)} actions"
-
-
-def _may_approve(identity: Identity, card: PendingCard) -> bool:
-    return identity.key_id == card.identity_key_id or identity.account_id == card.signer_id
