@@ -7,16 +7,14 @@ among them.
 
 import difflib
 import json
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias, cast
+from typing import Annotated, Final, Literal, TypeAlias, cast, get_origin
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     PrivateAttr,
@@ -27,8 +25,11 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from agent.config_nodes import RpcNode, nodes
+from agent.config_sections import Address, Section, VariableName
 from agent.errors import ConfigError
 from agent.records import DATABASE_NAME
+from contracts.chain.endpoints import Endpoint
 from contracts.errors import InvalidInput
 from contracts.knowledge.exchange import SwapSettings, parse_percent
 from contracts.types import AccountId, JsonObject
@@ -40,9 +41,8 @@ EMBEDDED_ACCOUNT: Final = AccountId("alice.localnet")
 
 Network: TypeAlias = Literal["localnet", "testnet", "mainnet"]
 
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_KEY_PREFIXES: Final = ("sk-", "sk_", "na_", "gsk_", "hf_", "key-", "ed25519:", "secp256k1:", "Bearer ")
-_ADDRESS = re.compile(r"https?://[^\s/]+\S*")
+
+_MAY_BE_SECRET: Final = frozenset({"api_key_env", "base_url", "url"})
 
 
 def split_listen(text: str) -> tuple[str, int]:
@@ -58,24 +58,6 @@ def split_listen(text: str) -> tuple[str, int]:
 
 def _listen(text: str) -> str:
     split_listen(text)
-    return text
-
-
-def _address(text: str) -> str:
-    if not _ADDRESS.fullmatch(text):
-        raise ValueError("is not an http:// or https:// address")
-    return text.rstrip("/")
-
-
-def _variable(text: str) -> str:
-    """Refuse what looks like the key itself; the message never repeats it."""
-    long_and_mixed = len(text) >= 32 and any(c.islower() for c in text) and any(c.isdigit() for c in text)
-    if text.startswith(_KEY_PREFIXES) or long_and_mixed:
-        raise ValueError(
-            "looks like a key; put the key into an environment variable and write that variable's name here"
-        )
-    if not _VARIABLE_NAME.fullmatch(text):
-        raise ValueError("is not the name of an environment variable (letters, digits and _)")
     return text
 
 
@@ -98,14 +80,8 @@ def _home(environ: Mapping[str, str] | None) -> Path:
 
 Folder: TypeAlias = Annotated[Path, AfterValidator(_expand)]
 Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
-Address: TypeAlias = Annotated[str, AfterValidator(_address)]
-VariableName: TypeAlias = Annotated[str, AfterValidator(_variable)]
 Percent: TypeAlias = Annotated[str, AfterValidator(_percent)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DaemonConfig(Section):
@@ -130,29 +106,31 @@ class LocalnetConfig(Section):
 
 
 class NetworkConfig(Section):
-    rpc: tuple[Address, ...]
+    rpc: tuple[RpcNode, ...]
+    """Addresses, or tables `{url, operator, archival, requests_per_s, api_key_env}`, in order of preference."""
     proof_operators: Annotated[int, Field(ge=1, le=16)]
-    """How many RPC operators must agree that a transaction is dead before it may be signed again."""
+    """How many RPC operators must agree on the signer's state before a signature, and that a transaction is dead."""
 
 
 class LocalnetNetwork(NetworkConfig):
-    rpc: tuple[Address, ...] = ()
+    rpc: tuple[RpcNode, ...] = ()
     """Empty: the embedded chain."""
     proof_operators: Annotated[int, Field(ge=1, le=16)] = 1
 
 
 class TestnetNetwork(NetworkConfig):
-    rpc: Annotated[tuple[Address, ...], Field(min_length=1)] = (
+    rpc: Annotated[tuple[RpcNode, ...], Field(min_length=1)] = nodes(
         "https://rpc.testnet.fastnear.com",
         "https://test.rpc.fastnear.com",
         "https://near-testnet.drpc.org",
         "https://neart.lava.build",
+        archival="https://archival-rpc.testnet.fastnear.com",
     )
     proof_operators: Annotated[int, Field(ge=1, le=16)] = 2
 
 
 class MainnetNetwork(NetworkConfig):
-    rpc: Annotated[tuple[Address, ...], Field(min_length=1)] = (
+    rpc: Annotated[tuple[RpcNode, ...], Field(min_length=1)] = nodes(
         "https://free.rpc.fastnear.com",
         "https://rpc.mainnet.fastnear.com",
         "https://near.drpc.org",
@@ -160,6 +138,7 @@ class MainnetNetwork(NetworkConfig):
         "https://1rpc.io/near",
         "https://near.blockpi.network/v1/rpc/public",
         "https://rpc.intea.rs",
+        archival="https://archival-rpc.mainnet.fastnear.com",
     )
     proof_operators: Annotated[int, Field(ge=1, le=16)] = 2
 
@@ -189,6 +168,14 @@ class RpcConfig(Section):
     """Pause between two looks at a transaction that is not final."""
     resend_s: Seconds = 3.0
     """Pause between two sends of the same bytes."""
+    watch_interval_s: Seconds = 30.0
+    """Pause between two looks at the nodes' chain, height and clock."""
+    max_clock_skew_s: Seconds = 120.0
+    """A node of a public network whose newest block is further from this machine's clock is not asked."""
+    max_lag_blocks: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    """A node that is further behind the others is not asked."""
+    hedge_ms: Annotated[float, Field(ge=1, le=60_000, allow_inf_nan=False)] = 250.0
+    """A read that takes longer is asked of a second node as well."""
     settle_interval_s: Seconds = 30.0
     """Pause between two looks at everything that was sent and has no end yet."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 8
@@ -283,7 +270,12 @@ class Config(Section):
     @property
     def rpc_urls(self) -> tuple[str, ...]:
         """Addresses of the chosen network; empty means the embedded chain, or on another network that none is left."""
-        return self.chosen_network.rpc
+        return tuple(node.url for node in self.chosen_network.rpc)
+
+    @property
+    def rpc_endpoints(self) -> tuple[Endpoint, ...]:
+        """The same, with their operators and keys."""
+        return tuple(node.endpoint for node in self.chosen_network.rpc)
 
     @property
     def chosen_network(self) -> NetworkConfig:
@@ -374,7 +366,9 @@ def _keys(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
 
 
 def _section_of(annotation: object) -> type[Section] | None:
-    """The section class that a field holds, looking through `| None`."""
+    """The section class that a field holds, looking through `| None`, not into lists."""
+    if get_origin(annotation) is tuple:
+        return None
     for choice in (annotation, *cast("tuple[object, ...]", getattr(annotation, "__args__", ()))):
         if isinstance(choice, type) and issubclass(choice, Section):
             return choice
@@ -454,7 +448,8 @@ def _explain(detail: ErrorDetails, origins: Mapping[str, str], file_name: str) -
     if not key:
         return f"{origin}: {message}"
     shown = detail["input"]
-    harmless = isinstance(shown, int | float) or (isinstance(shown, str) and location[-1] != "api_key_env")
+    # A key's place, or an address that can hold one.
+    harmless = isinstance(shown, int | float) or (isinstance(shown, str) and location[-1] not in _MAY_BE_SECRET)
     got = f" (got {str(shown)[:80]!r})" if harmless and detail["type"] != "missing" else ""
     return f"{origin}: {key}: {message}{got}"
 

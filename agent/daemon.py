@@ -45,7 +45,10 @@ from agent.settling import settle_forever
 from agent.store.store import Store, open_store
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.delivery import SendSettings
+from contracts.chain.endpoints import Endpoint
 from contracts.chain.rpc import RpcClient, RpcConfig, open_rpc
+from contracts.chain.verifying import Expected, Verifier
+from contracts.errors import RpcError
 from contracts.knowledge.registry import Registry
 from contracts.localnet.server import open_localnet
 from contracts.signing.signer_client import open_signer
@@ -67,6 +70,7 @@ class Runtime:
     pipeline: Pipeline
     store: Store
     chain: ChainClient
+    verifier: Verifier
     models: Models
     operator: Operator
     first: Identity
@@ -102,7 +106,7 @@ async def open_runtime(
         stack.enter_context(lock_folder(config.data_dir, wait_s=lock_wait_s))
         # First, so that its process starts while the chain and the store are opened.
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
-        urls = config.rpc_urls
+        nodes = config.rpc_endpoints
         if config.embedded:
             localnet = await stack.enter_async_context(
                 open_localnet(
@@ -113,9 +117,10 @@ async def open_runtime(
                     epoch_length_blocks=config.localnet.epoch_length_blocks,
                 )
             )
-            urls = (localnet.rpc_url,)
-        rpc = await stack.enter_async_context(open_rpc(urls, config=_rpc_config(config)))
-        chain_id = await _chain_id(config, rpc)
+            nodes = (Endpoint.of(localnet.rpc_url),)
+        rpc = await stack.enter_async_context(open_rpc(nodes, config=_rpc_config(config)))
+        verifier = Verifier(rpc, Expected(config.network, config.rpc.max_clock_skew_s), clock=clock)
+        chain_id = await _chain_id(config, rpc, verifier)
         store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
         held = await signer.held()
         chain = ChainClient(
@@ -152,7 +157,9 @@ async def open_runtime(
             models=models,
             operator=Operator(pipeline, store.cards, store.api_keys, first, clock, lanes=canceller),
             first=first,
-            rpc_url=urls[0],
+            verifier=verifier,
+            # Without what may hold a provider's key: it goes into a file and into the log.
+            rpc_url=nodes[0].url if config.network == "localnet" else nodes[0].shown,
             clock=clock,
         )
 
@@ -191,10 +198,11 @@ async def run_daemon(
             write_address(config.data_dir, address)
             stack.callback(remove_address, config.data_dir)
             _keep_pauses_short()
-            settling = tasks.create_task(
-                settle_forever(runtime.chain, interval_s=config.rpc.settle_interval_s), name="settle"
-            )
-            stack.callback(settling.cancel)
+            for work in (
+                settle_forever(runtime.chain, interval_s=config.rpc.settle_interval_s),
+                runtime.verifier.watch(config.rpc.watch_interval_s),
+            ):
+                stack.callback(tasks.create_task(work).cancel)
             ready.set()
             log.info("daemon_ready", url=url, rpc_url=runtime.rpc_url, network=config.network)
             announce(f"ready {url}")
@@ -328,17 +336,27 @@ def _first_account(config: Config, accounts: tuple[AccountId, ...]) -> AccountId
     )
 
 
-async def _chain_id(config: Config, rpc: RpcClient) -> str:
-    """The chain's own name. ConfigError where the node belongs to another network; a localnet may be called anything else."""
-    chain_id = (await rpc.status()).chain_id
-    public = {"mainnet", "testnet"}
-    if chain_id != config.network and (config.network in public or chain_id in public):
+async def _chain_id(config: Config, rpc: RpcClient, verifier: Verifier) -> str:
+    """The chain's own name. ConfigError where every node that answers is wrong: another network, genesis block or clock."""
+    try:
+        found = await verifier.start()
+    except RpcError as error:
+        if error.code != "WRONG_NODES":
+            raise
         raise ConfigError(
             "config_invalid",
-            f"the RPC node serves {chain_id}, configured is {config.network}; "
-            f"correct [networks.{config.network}] rpc or network",
+            f"no RPC node can be used: {error.message}; correct [networks.{config.network}] rpc, network, or this clock",
+        ) from error
+    operators, needed = len(rpc.operators()), config.chosen_network.proof_operators
+    if operators < needed:
+        log.warning(
+            "rpc_operators_too_few",
+            operators=operators,
+            needed=needed,
+            todo=f"add an address of another operator to [networks.{config.network}] rpc: "
+            "until then one operator's word counts, and no transaction can be proven dead",
         )
-    return chain_id
+    return found.chain_id or config.network
 
 
 async def _tell_of_lanes(chain: ChainClient, chain_id: str) -> None:
@@ -372,6 +390,8 @@ def _rpc_config(config: Config) -> RpcConfig:
         max_body_bytes=rpc.max_body_bytes,
         attempts=rpc.attempts,
         read_timeout_s=rpc.read_timeout_s,
+        max_lag_blocks=rpc.max_lag_blocks,
+        hedge_floor_s=rpc.hedge_ms / 1000,
     )
 
 

@@ -189,7 +189,7 @@ def test_mainnet_is_taken_only_on_purpose() -> None:
 def test_testnet_ships_with_addresses_and_keeps_them_when_another_key_is_set(empty_folder: Path) -> None:
     written(empty_folder, 'network = "testnet"\n[networks.testnet]\nproof_operators = 1')
     config = load_config(None, {"HOME": "/home/ann"})
-    assert len(config.rpc_urls) == 4
+    assert [endpoint.archival for endpoint in config.rpc_endpoints] == [False] * 4 + [True]
     assert not any("near.org" in url for url in (*config.rpc_urls, *config.networks.mainnet.rpc))
     assert config.chosen_network.proof_operators == 1
     assert config.credentials_dir == Path("/home/ann/.near-credentials")
@@ -287,3 +287,45 @@ def test_importing_the_configuration_pulls_in_no_database_and_no_http() -> None:
     )
     assert not {"sqlalchemy", "alembic", "aiohttp", "openai"} & set(json.loads(done.stdout))
     assert Config().network == "localnet"
+
+
+NODES = """
+network = "testnet"
+[networks.testnet]
+rpc = [
+    "https://user:PASSWORD@rpc.example.org/path?apiKey=SECRET",
+    {url = "https://archive.example.net", operator = "Example", archival = true, requests_per_s = 5, api_key_env = "RPC_KEY"},
+]
+"""
+
+
+def test_nodes_are_addresses_or_tables_and_show_no_key(empty_folder: Path) -> None:
+    written(empty_folder, NODES)
+    config = load_config(None, {"RPC_KEY": "KEY-OF-THE-PROVIDER"})
+    first, second = config.rpc_endpoints
+    assert (first.operator, first.archival, first.shown) == ("example.org", False, "https://rpc.example.org")
+    assert (second.operator, second.archival, second.requests_per_s) == ("Example", True, 5.0)
+    assert first.authorization is not None
+    assert first.authorization.startswith("Basic ")
+    assert "PASSWORD" not in first.url
+    assert second.authorization == "Bearer KEY-OF-THE-PROVIDER"
+    shown = f"{config!r} {config} {config.rpc_endpoints!r}"
+    assert not any(secret in shown for secret in ("SECRET", "PASSWORD", "KEY-OF-THE-PROVIDER", first.authorization))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '"htps://rpc.example.org/?apiKey=SECRET"',
+        '{url = "rpc.example.org/SECRET"}',
+        '{url = "https://a.example.org/SECRET", colour = "red"}',
+        '{url = "https://a.example.org", api_key_env = "sk-SECRET-SECRET"}',
+        '{url = "https://a.example.org", requests_per_s = 0}',
+    ],
+)
+def test_a_wrong_node_is_told_without_its_key(wrong: str, empty_folder: Path) -> None:
+    written(empty_folder, f"[networks.localnet]\nrpc = [{wrong}]")
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {})
+    assert "networks.localnet.rpc.0" in caught.value.message
+    assert "SECRET" not in f"{caught.value.message} {caught.value.details}"
