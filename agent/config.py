@@ -215,6 +215,11 @@ class KeysConfig(Section):
     """False: a signer runs alone (`near-agent signer`), and none is started where it is missing."""
 
 
+class PolicyConfig(Section):
+    file: Folder | None = None
+    """Absent: DATA_DIR/policy.toml where it exists."""
+
+
 class ModelConfig(Section):
     """An OpenAI-compatible endpoint."""
 
@@ -253,6 +258,7 @@ class Config(Section):
     rpc: RpcConfig = RpcConfig()
     swap: SwapConfig = SwapConfig()
     keys: KeysConfig = KeysConfig()
+    policy: PolicyConfig = PolicyConfig()
     models: ModelsConfig = ModelsConfig()
     training: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
     """Parsed by training alone."""

@@ -39,6 +39,7 @@ from agent.frontends.replies import completion
 from agent.frontends.running import RunningRequests
 from agent.models.serving import Models, open_models
 from agent.pipeline import Pipeline, Settings
+from agent.policy_loading import load_policy
 from agent.records import Identity, ModelName
 from agent.signing import signer_spec
 from agent.settling import settle_forever
@@ -104,6 +105,7 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         stack.enter_context(_one_error())
         stack.enter_context(lock_folder(config.data_dir, wait_s=lock_wait_s))
+        policy = load_policy(config.policy.file, config.data_dir, Registry.for_network(config.network))
         # First, so that its process starts while the chain and the store are opened.
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
         nodes = config.rpc_endpoints
@@ -135,6 +137,7 @@ async def open_runtime(
             registry=Registry.for_network(config.network),
             models=models,
             codes=Codes(open_code_key(config.data_dir)),
+            policy=policy,
             clock=clock,
             kill_point=kill_point,
         )
