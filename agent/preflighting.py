@@ -1,0 +1,94 @@
+"""The pre-flight of a daemon: opened with what its network is known to hold, and told in three lines of a card."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from contracts.chain.effects import NEAR
+from contracts.checks.preflight import KnownThings
+from contracts.checks.report import Balance, PreflightReport
+from contracts.knowledge.inert import inert
+from contracts.knowledge.registry import Registry
+from contracts.localnet.genesis import read_wasm
+from contracts.simulation.preflight import Keys, PreflightService
+from contracts.simulation.remote_state import StateRpc
+from contracts.simulation.sandbox import open_sandbox
+from contracts.types import NEAR_DECIMALS, AccountId, CryptoHash, format_units
+
+SIMULATION: Final = "simulation"
+"""The folder of compiled contracts in the data folder; only the simulating process writes there."""
+
+_SHOWN_BALANCES: Final = 6
+_SHOWN_UNKNOWNS: Final = 3
+_SHOWN: Final = 160
+
+
+@asynccontextmanager
+async def open_preflight(
+    data_dir: Path, registry: Registry, rpc: StateRpc, keys: Keys, clock: Callable[[], float]
+) -> AsyncGenerator[PreflightService]:
+    """The service; its process starts at the first plan and ends with the context."""
+    known = KnownThings(
+        accounts={
+            **{entry.account_id: inert(entry.about, 60) for entry in registry.accounts},
+            **{token.contract_id: f"the {token.name} token" for token in registry.tokens},
+        },
+        codes=frozenset(CryptoHash.of(code) for code in read_wasm().values())
+        if registry.network == "localnet"
+        else frozenset(),
+    )
+    async with open_sandbox(data_dir / SIMULATION) as sandbox:
+        yield PreflightService(rpc, sandbox, keys, known=known, clock=clock)
+
+
+def card_lines(report: PreflightReport, signer_id: AccountId, registry: Registry) -> tuple[str, str, str]:
+    """What was checked, what it does, and what that is worth; text from outside in it is inert."""
+    return _checked(report), _simulated(report, signer_id, registry), _worth(report)
+
+
+def _checked(report: PreflightReport) -> str:
+    passed = sum(check.result == "pass" for check in report.checks)
+    line = f"Checked at block {report.block_height}: {passed} of {len(report.checks)} checks passed"
+    unknown = [f"{check.name} ({inert(check.detail, _SHOWN)})" for check in report.unknowns[:_SHOWN_UNKNOWNS]]
+    more = len(report.unknowns) - len(unknown)
+    if not unknown:
+        return line
+    return f"{line}; not known: {'; '.join(unknown)}" + (f"; and {more} more" if more > 0 else "")
+
+
+def _simulated(report: PreflightReport, signer_id: AccountId, registry: Registry) -> str:
+    results = [simulated.result for simulated in report.simulated]
+    if not results or "unknown" in results:
+        return "Simulated: not known what it does"
+    word = "it succeeds" if set(results) == {"success"} else f"it ends {results[-1]}"
+    changes = sorted(
+        (balance for balance in report.balances if balance.change), key=lambda balance: balance.account_id != signer_id
+    )
+    shown = [_change(balance, registry) for balance in changes[:_SHOWN_BALANCES]]
+    more = len(changes) - len(shown)
+    told = ", ".join(shown) + (f" and {more} more" if more > 0 else "") if shown else "no balance changes"
+    return f"Simulated: {word}; {told}"
+
+
+def _change(balance: Balance, registry: Registry) -> str:
+    token = registry.of_contract(balance.token)
+    if balance.token == NEAR:
+        decimals, name = NEAR_DECIMALS, NEAR
+    elif token is not None and token.decimals is not None:
+        decimals, name = token.decimals, token.name
+    else:
+        decimals, name = 0, f"base units of {balance.token}"
+    before, after = format_units(balance.before, decimals), format_units(balance.after, decimals)
+    return f"{balance.account_id} from {before} to {after} {name}"
+
+
+def _worth(report: PreflightReport) -> str:
+    reason = next((simulated.reason for simulated in report.simulated if simulated.result != "success"), None)
+    bound = sum(simulated.gas_bound for simulated in report.simulated)
+    gas = (
+        f"Gas by simulation: about {format_units(bound // 10**10, 2)} Tgas with a margin"
+        if bound
+        else "Gas: not measured"
+    )
+    return f"{gas}; {inert(reason, _SHOWN)}" if reason else gas
