@@ -12,16 +12,15 @@ from typing import Final, Protocol
 from agent.answers import status_of, step_text
 from agent.executor import intent_id
 from agent.frontends.request_id import new_request_id
+from agent.operator_calls import operator_call
 from agent.records import Identity, Refusal, Reply, Route, UserRequest
 from agent.story import Progress, Story
 from contracts.calls import ChangeCall, Grant, Transfer
 from contracts.chain.ledger import OPEN, UNSETTLED, Intent, Lane, LaneRecord, Ledger
 from contracts.chain.outcome import ExecutionFailed, Finalized, Outcome, PartiallyExecuted
 from contracts.knowledge.registry import Registry
-from contracts.signing.transaction import call_digest, calls_hash
 from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
 
-CHANNEL: Final = "operator"
 _MAX_STEPS: Final = 100
 
 Recorded = Callable[[UserRequest, Callable[[Story], Awaitable[Reply]], Progress | None], Awaitable[Reply]]
@@ -131,35 +130,23 @@ class Canceller:
         return found
 
     async def _fence(self, story: Story, target: Intent, number: int) -> tuple[Outcome, Outcome]:
-        now, request_id = self._clock(), story.request.request_id
+        request_id = story.request.request_id
         call = ChangeCall(target.signer_id, (Transfer(Yocto(0)),))
-        digest = calls_hash(target.chain_id, target.signer_id, [call])
-        grant = Grant(
-            grant_id=f"grant:{intent_id(request_id, number)}",
-            calls_hash=digest,
-            call_digests=(call_digest(call),),
+        fence, grant = operator_call(
+            intent_id(request_id, number),
+            request_id,
+            number,
+            call,
             chain_id=target.chain_id,
             signer_id=target.signer_id,
-            identity=story.request.identity.key_id,
-            channel=CHANNEL,
-            expires_at=now + self._grant_ttl_s,
-        )
-        fence = Intent(
-            intent_id=intent_id(request_id, number),
-            request_id=request_id,
-            step=number,
-            chain_id=target.chain_id,
-            signer_id=target.signer_id,
-            call=call,
-            calls_hash=digest,
-            state="planned",
-            created_at=now,
-            updated_at=now,
+            key_id=story.request.identity.key_id,
+            ttl_s=self._grant_ttl_s,
+            clock=self._clock,
             fences=target.intent_id,
         )
-        story.calls, story.calls_hash = (*story.calls, call), digest
+        story.calls, story.calls_hash = (*story.calls, call), fence.calls_hash
         await self._ledger.create([fence])
-        await self._ledger.approve(grant, [fence.intent_id], now)
+        await self._ledger.approve(grant, [fence.intent_id], fence.created_at)
         return await self._chain.fence(target, fence, grant)
 
     def _told(self, target: Intent, fenced: Outcome, outcome: Outcome) -> str:

@@ -12,6 +12,7 @@ from agent.commands.keys import keys_app
 from agent.commands.lanes import acknowledge, cancel_tx
 from agent.commands.log import log
 from agent.commands.running import run
+from agent.commands.signer import signer
 
 app = typer.Typer(
     name="near-agent",
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Carries out what you write on NEAR: plans, asks for approval, signs and sends once, records.",
 )
-for command in (run, ask, chat, approve, log, doctor, backup, restore):
+for command in (run, ask, chat, approve, log, doctor, signer, backup, restore):
     app.command()(command)
 app.command("cancel-tx")(cancel_tx)
 keys_app.command("acknowledge")(acknowledge)

@@ -41,6 +41,7 @@ from agent.models.serving import Models, open_models
 from agent.pipeline import Pipeline, Settings
 from agent.policy_loading import load_policy
 from agent.records import Identity, ModelName
+from agent.rotating import Rotator
 from agent.signing import signer_spec
 from agent.settling import settle_forever
 from agent.store.store import Store, open_store
@@ -151,6 +152,19 @@ async def open_runtime(
             clock=clock,
             grant_ttl_s=_pipeline_settings(config, chain_id).step_timeout_s,
         )
+        rotator = Rotator(
+            pipeline.recorded,
+            store.ledger,
+            chain,
+            signer,
+            Registry.for_network(config.network),
+            data_dir=config.data_dir,
+            chain_id=chain_id,
+            clock=clock,
+            grant_ttl_s=_pipeline_settings(config, chain_id).step_timeout_s,
+            drain_s=config.rpc.confirm_timeout_s,
+            kill_point=kill_point,
+        )
         await _tell_of_lanes(chain, chain_id)
         yield Runtime(
             config=config,
@@ -158,7 +172,7 @@ async def open_runtime(
             store=store,
             chain=chain,
             models=models,
-            operator=Operator(pipeline, store.cards, store.api_keys, first, clock, lanes=canceller),
+            operator=Operator(pipeline, store.cards, store.api_keys, first, clock, lanes=canceller, rotation=rotator),
             first=first,
             verifier=verifier,
             # Without what may hold a provider's key: it goes into a file and into the log.

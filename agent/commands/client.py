@@ -41,6 +41,10 @@ class DaemonSession:
         body = {"account_id": account_id, "public_key": public_key}
         return self._call("POST", "/v1/near/lanes/acknowledge", OPERATOR_KEY, body, {})
 
+    def rotate_key(self, account_id: str, public_key: str | None) -> dict[str, Any]:
+        body = {"account_id": account_id, "public_key": public_key}
+        return self._call("POST", "/v1/near/keys/rotate", OPERATOR_KEY, body, {})
+
     def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:
         body = {"account_id": account_id, "may_confirm": may_confirm}
         return self._call("POST", "/v1/near/api-keys", OPERATOR_KEY, body, {})

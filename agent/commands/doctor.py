@@ -77,6 +77,8 @@ async def _checks(config: Path | None, data_dir: Path | None) -> AsyncGenerator[
     yield _daemon(address, settings.data_dir)
     async for check in _chain(settings, address):
         yield check
+    async for check in _ledger(settings):
+        yield check
     for name, section in (("standard", settings.models.standard), ("specialist", settings.models.specialist)):
         yield await _model(name, section)
 
@@ -114,32 +116,33 @@ def _daemon(address: DaemonAddress | None, folder: Path) -> Check:
 
 
 async def _chain(settings: "Config", address: DaemonAddress | None) -> AsyncGenerator[Check]:
+    from contracts.chain.endpoints import Endpoint
     from contracts.chain.rpc import RpcConfig, open_rpc
     from contracts.errors import RpcError
 
     once = RpcConfig(request_timeout_s=_ANSWER_TIMEOUT_S, attempts=1)
-    urls = settings.rpc_urls
+    nodes = settings.rpc_endpoints
     if settings.embedded:
         if address is None:
             yield Check("rpc", "skip", "the embedded chain starts with the daemon")
             async for check in _keys(settings, None):
                 yield check
             return
-        urls = (address.rpc_url,)
-    answered: str | None = None
-    for url in urls:
+        nodes = (Endpoint.of(address.rpc_url),)
+    answered: Endpoint | None = None
+    for node in nodes:
         try:
-            async with open_rpc((url,), config=once) as rpc:
+            async with open_rpc((node,), config=once) as rpc:
                 begun = time.perf_counter()
                 status = await rpc.status()
                 took_ms = (time.perf_counter() - begun) * 1000
         except RpcError as error:
-            verdict: Verdict = "warn" if len(urls) > 1 else "fail"
+            verdict: Verdict = "warn" if len(nodes) > 1 else "fail"
             yield Check("rpc", verdict, error.message, "check the address and the network", UNREACHABLE)
             continue
-        answered = answered or url
+        answered = answered or node
         syncing = ", still syncing" if status.syncing else ""
-        yield Check("rpc", "ok", f"{_shown(url)} answered in {took_ms:.0f} ms, block {status.latest_height}{syncing}")
+        yield Check("rpc", "ok", f"{node.shown} answered in {took_ms:.0f} ms, block {status.latest_height}{syncing}")
         yield _clock(status.latest_time.timestamp(), time.time())
         yield _chain_id(settings.network, status.chain_id)
     if answered is None:
@@ -151,6 +154,34 @@ async def _chain(settings: "Config", address: DaemonAddress | None) -> AsyncGene
     async with open_rpc((answered,), config=once) as rpc:
         async for check in _keys(settings, rpc):
             yield check
+
+
+async def _ledger(settings: "Config") -> AsyncGenerator[Check]:
+    """What a person has to decide: keys that something else used, transactions without an end, a restored database."""
+    if not settings.database_path.is_file():
+        return
+    from agent.errors import StoreError
+    from agent.store.store import open_store
+    from contracts.chain.ledger import UNSETTLED
+
+    try:
+        async with open_store(settings.database_path) as store:
+            open_intents = await store.ledger.in_states(UNSETTLED)
+            blocked = await store.ledger.blocked()
+    except StoreError as error:
+        yield Check("ledger", "fail", error.message, "look at the disk, or restore a backup", FAILED)
+        return
+    for lane, foreign in blocked:
+        found = f"{lane.name} of {lane.signer_id}: nonce {foreign.chain_nonce} on chain, ours {foreign.known_nonce}"
+        todo = f"find out what used it, then: near-agent keys acknowledge {lane.signer_id} {lane.public_key}"
+        yield Check("key blocked", "warn", found, todo)
+    review = [intent for intent in open_intents if intent.review is not None]
+    for intent in open_intents:
+        tx_hash = intent.signed.tx_hash if intent.signed else "?"
+        why = "open in a restored ledger, for review" if intent.review else intent.state
+        todo = f"/tx_status {tx_hash} says what became of it; near-agent cancel-tx {tx_hash} fences it"
+        yield Check("transaction", "warn", f"{tx_hash} of request {intent.request_id}: {why}", todo)
+    yield Check("ledger", "ok", f"{len(open_intents)} transactions without an end, {len(review)} of them for review")
 
 
 def _shown(url: str) -> str:
@@ -177,13 +208,22 @@ def _chain_id(network: str, chain_id: str) -> Check:
 
 
 async def _keys(settings: "Config", rpc: "RpcClient | None") -> AsyncGenerator[Check]:
-    from contracts.signing.keystore import KeyStore
+    from agent.signing import signer_spec
+    from contracts.errors import SigningError
+    from contracts.signing.signer_client import open_signer
 
     folder = settings.credentials_dir
-    store = KeyStore.load(folder, settings.network)
-    for problem in store.problems:
+    try:
+        async with open_signer(signer_spec(settings)) as signer:
+            held = await signer.held()
+    except SigningError as error:
+        yield Check("keys", "fail", error.message, "correct what it names, then run doctor again", USAGE)
+        return
+    for problem in held.problems:
         yield Check("keys", "warn", f"{problem.path}: {problem.reason}", "correct the file or move it away")
-    accounts = store.accounts()
+    for account_id in held.locked:
+        yield Check("keys", "warn", f"the key of {account_id} is sealed", "open it with: near-agent keys unlock")
+    accounts = tuple(held.accounts)
     if not accounts and settings.embedded:
         yield Check("keys", "skip", "made with the embedded chain at its first start")
         return
@@ -205,9 +245,9 @@ async def _keys(settings: "Config", rpc: "RpcClient | None") -> AsyncGenerator[C
         todo = f"near-agent keys generate {chosen}, or another account_id"
         yield Check("keys", "fail", f"no key of {chosen} in {folder}", todo, USAGE)
         return
-    yield Check("keys", "ok", f"{chosen} has {len(store.public_keys(chosen))} in {folder}")
+    yield Check("keys", "ok", f"{chosen} has {len(held.accounts[chosen])} in {folder}")
     if rpc is not None:
-        yield await _key_on_chain(rpc, chosen, store.public_keys(chosen))
+        yield await _key_on_chain(rpc, chosen, held.accounts[chosen])
 
 
 async def _key_on_chain(rpc: "RpcClient", account_id: "AccountId", public_keys: tuple[str, ...]) -> Check:
@@ -234,15 +274,17 @@ async def _model(name: str, section: "ModelConfig | None") -> Check:
         return Check(label, "fail", f"the variable {section.api_key_env} is not set", "set it to the key", USAGE)
     import aiohttp
 
+    from contracts.outgoing import Guard, open_session
+
     headers = {"Authorization": f"Bearer {section.api_key.get_secret_value()}"} if section.api_key else {}
     try:
         timeout = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
         async with (
-            aiohttp.ClientSession(timeout=timeout) as http,
-            http.get(f"{section.base_url}/models", headers=headers) as answer,
+            open_session(Guard([section.base_url]), timeout=timeout) as http,
+            http.get(f"{section.base_url}/models", headers=headers, allow_redirects=False) as answer,
         ):
             status = answer.status
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
         found = f"{_shown(section.base_url)} does not answer: {error or 'time-out'}"
         return Check(label, "fail", found, f"check [models.{name}] base_url", FAILED)
     if status in {401, 403}:

@@ -51,6 +51,10 @@ class InProcessSession:
     def acknowledge_key(self, account_id: str, public_key: str) -> dict[str, Any]:
         return self._run(self._runtime.operator.acknowledge_key(account_id, public_key))
 
+    def rotate_key(self, account_id: str, public_key: str | None) -> dict[str, Any]:
+        operator = self._runtime.operator
+        return self._run(self._work(lambda progress: operator.rotate_key(account_id, public_key, progress), MODEL))
+
     def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:
         return self._run(self._runtime.operator.create_key(account_id, may_confirm))
 

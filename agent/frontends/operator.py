@@ -54,6 +54,14 @@ class Lanes(Protocol):
         ...
 
 
+class KeyRotation(Protocol):
+    async def rotate(
+        self, identity: Identity, account_id: AccountId, old: PublicKey | None, progress: Progress | None = None
+    ) -> Reply:
+        """Replace a key of an account by a new one (`agent.rotating`)."""
+        ...
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -70,6 +78,12 @@ class _Cancel(_Strict):
 class _Acknowledge(_Strict):
     account_id: str
     public_key: str
+
+
+class _Rotate(_Strict):
+    account_id: str
+    public_key: str | None = None
+    """Which key is replaced; None: the only one."""
 
 
 class _NewKey(_Strict):
@@ -94,8 +108,10 @@ class Operator:
         clock: Callable[[], float],
         *,
         lanes: Lanes,
+        rotation: KeyRotation,
     ) -> None:
         self._first = first
+        self._rotation = rotation
         self._lanes = lanes
         self._pipeline = pipeline
         self._cards = cards
@@ -105,18 +121,7 @@ class Operator:
     async def list_cards(self) -> JsonObject:
         """All cards that wait, oldest first; never their codes."""
         cards = await self._cards.pending(self._clock())
-        return {
-            "cards": [
-                {
-                    "request_id": card.request_id,
-                    "account_id": card.signer_id,
-                    "key_id": card.identity_key_id,
-                    "expires_at": datetime.fromtimestamp(card.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-                    "text": card.text,
-                }
-                for card in cards
-            ]
-        }
+        return {"cards": [shown_card(card) for card in cards]}
 
     async def approve(self, request_id: str, progress: Progress | None = None) -> Reply:
         """Carry out what a card says; a card that was carried out gets its stored result told."""
@@ -145,6 +150,15 @@ class Operator:
             "account_id": account,
             "lanes": [{"lane": lane.name, "nonce": str(record.nonce)} for lane, record in lanes],
         }
+
+    async def rotate_key(self, account_id: str, public_key: str | None, progress: Progress | None = None) -> Reply:
+        """Replace a key of an account; goes on with a rotation that was begun."""
+        try:
+            account, old = AccountId(account_id), None if public_key is None else PublicKey(public_key)
+        except ValueError as error:
+            raise RequestError("invalid_value", str(error), param="account_id") from None
+        identity = Identity(key_id=KEY_ID, account_id=account, may_confirm=True)
+        return await self._rotation.rotate(identity, account, old, progress)
 
     async def create_key(self, account_id: str | None, may_confirm: bool | None) -> JsonObject:  # noqa: FBT001 -- two
         """A new key with its plain text, which is shown this once; what is None is as the first key has it."""
@@ -197,6 +211,7 @@ class OperatorApi:
             web.get("/v1/near/cards", self._cards),
             web.post("/v1/near/cards/approve", self._approve),
             web.post("/v1/near/transactions/cancel", self._cancel_tx),
+            web.post("/v1/near/keys/rotate", self._rotate_key),
             web.post("/v1/near/lanes/acknowledge", self._acknowledge_key),
             web.get("/v1/near/api-keys", self._list_keys),
             web.post("/v1/near/api-keys", self._create_key),
@@ -227,6 +242,14 @@ class OperatorApi:
         except RpcError as error:
             raise DaemonError(error.code, error.message) from error
 
+    async def _rotate_key(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        asked = _parse(_Rotate, await http.read())
+        running = self._running.start(
+            lambda progress: self._operator.rotate_key(asked.account_id, asked.public_key, progress)
+        )
+        return _json(self._answer(await running.reply()))
+
     async def _list_keys(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
         return _json(await self._operator.list_keys())
@@ -244,6 +267,17 @@ class OperatorApi:
         given = http.headers.get("Authorization", "").encode(errors="replace")
         if not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
             raise no_key(given=bool(given))
+
+
+def shown_card(card: PendingCard) -> JsonObject:
+    """A card as lists show it, without its code."""
+    return {
+        "request_id": card.request_id,
+        "account_id": card.signer_id,
+        "key_id": card.identity_key_id,
+        "expires_at": datetime.fromtimestamp(card.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "text": card.text,
+    }
 
 
 def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:

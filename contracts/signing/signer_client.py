@@ -124,6 +124,10 @@ class SignerClient:
         asked: JsonObject = {"op": "generate", "account_id": account_id, "more": more, "passphrase": passphrase}
         return KeptKey.model_validate(await self._ask(asked, repeat=False))
 
+    async def new_key_beside(self, account_id: AccountId) -> PublicKey:
+        """A further key of an account, on disk when this returns."""
+        return (await self.generate(account_id, more=True)).public_key
+
     async def import_secret(self, account_id: AccountId, secret: str, *, passphrase: str | None = None) -> KeptKey:
         """Hand a secret key to the signer, which keeps it. SigningError `bad_key`, `key_exists`."""
         asked: JsonObject = {"op": "import", "account_id": account_id, "secret": secret, "passphrase": passphrase}
@@ -133,6 +137,10 @@ class SignerClient:
         """Open sealed keys; which. SigningError `wrong_passphrase`."""
         opened: Any = (await self._ask({"op": "unlock", "passphrase": passphrase}))["opened"]
         return opened
+
+    async def leave(self, account_id: AccountId, public_key: PublicKey) -> None:
+        """Offer this key no more in `public_keys`, as long as the signer runs; it still signs."""
+        await self._ask({"op": "leave", "account_id": account_id, "public_key": public_key})
 
     async def retire(self, account_id: AccountId, public_key: PublicKey) -> list[str]:
         """Sign with this key no more; what its files are called now."""
@@ -186,9 +194,7 @@ class SignerClient:
             raise self._down() from None
 
     def _down(self) -> "_Lost":
-        return _Lost(
-            "signer_down", f"the signer is not there: {self._trouble}; nothing was signed", retryable=True
-        )
+        return _Lost("signer_down", f"the signer is not there: {self._trouble}; nothing was signed", retryable=True)
 
     async def keep(self) -> None:
         """Connect, read answers, and when the connection ends begin again; until cancelled."""

@@ -38,6 +38,7 @@ from contracts.signing.wire import (
     HeldKeys,
     Import,
     KeptKey,
+    Leave,
     NewKey,
     Problem,
     PublicKeys,
@@ -188,7 +189,7 @@ class SignerServer:
             case _:
                 return self._kept(ask)
 
-    def _kept(self, ask: NewKey | Generate | Import | Unlock | Retire) -> JsonObject:
+    def _kept(self, ask: NewKey | Generate | Import | Unlock | Leave | Retire) -> JsonObject:
         """What changes the keys themselves."""
         vault = self._vault
         match ask:
@@ -200,6 +201,9 @@ class SignerServer:
                 return _key(*vault.import_secret(ask.account_id, ask.secret, ask.passphrase))
             case Unlock():
                 return {"opened": {account: list(keys) for account, keys in vault.unlock(ask.passphrase).items()}}
+            case Leave():
+                vault.leave(ask.account_id, ask.public_key)
+                return {"leaving": ask.public_key}
             case Retire():
                 return {"retired": [str(path) for path in vault.retire(ask.account_id, ask.public_key)]}
             case _:

@@ -74,6 +74,7 @@ class Vault:
         self._cost = cost
         self._keys = KeyStore({})
         self._unsealed: dict[PublicKey, tuple[AccountId, SecretKey]] = {}
+        self._leaving: set[tuple[AccountId, PublicKey]] = set()
 
     def reload(self) -> None:
         """Read the key files again; sealed keys that were opened stay open."""
@@ -86,10 +87,13 @@ class Vault:
         return {account_id: self._keys.public_keys(account_id) for account_id in self._keys.accounts()}
 
     def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
-        """An account's keys. SigningError `bad_key_file`; `key_locked` where only sealed ones are there."""
+        """An account's keys, those left out that are on their way out.
+
+        SigningError `bad_key_file`; `key_locked` where only sealed ones are there.
+        """
         if not self.held().get(account_id):
             self.reload()
-        keys = self._keys.public_keys(account_id)
+        keys = tuple(key for key in self._keys.public_keys(account_id) if (account_id, key) not in self._leaving)
         if not keys and account_id in self.locked():
             raise SigningError("key_locked", f"the key of {account_id} is sealed; open it with: near-agent keys unlock")
         return keys
@@ -172,6 +176,10 @@ class Vault:
         self.reload()
         return opened
 
+    def leave(self, account_id: AccountId, public_key: PublicKey) -> None:
+        """Offer this key no more until the process ends; what was promised with it can still be signed."""
+        self._leaving.add((account_id, public_key))
+
     def retire(self, account_id: AccountId, public_key: PublicKey) -> list[Path]:
         """Sign with a key no more: its files are renamed, its sealed file too."""
         folders = self._folders
@@ -180,6 +188,7 @@ class Vault:
         if path.exists():
             retired.append(path.replace(path.with_suffix(".retired")))
         self._unsealed.pop(public_key, None)
+        self._leaving.discard((account_id, public_key))
         self.reload()
         return retired
 

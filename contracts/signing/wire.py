@@ -92,6 +92,12 @@ class Unlock(_Ask):
     passphrase: Annotated[str, Field(repr=False)]
 
 
+class Leave(_Ask):
+    op: Literal["leave"] = "leave"
+    account_id: AccountId
+    public_key: PublicKey
+
+
 class Retire(_Ask):
     op: Literal["retire"] = "retire"
     account_id: AccountId
@@ -99,7 +105,7 @@ class Retire(_Ask):
 
 
 Ask: TypeAlias = Annotated[
-    Sign | SignMessage | SignDelegate | Held | PublicKeys | NewKey | Generate | Import | Unlock | Retire,
+    Sign | SignMessage | SignDelegate | Held | PublicKeys | NewKey | Generate | Import | Unlock | Leave | Retire,
     Field(discriminator="op"),
 ]
 ASK: Final[TypeAdapter[Ask]] = TypeAdapter(Ask)
