@@ -390,7 +390,7 @@ async def _pools(reader: ChainReader, request: PoolFacts, at: CryptoHash) -> Poo
     """All pools, page by page: which of them hold a token, only the contract's whole list says."""
     exchange_id = request.exchange_id
     count = _json((await reader.call_function(exchange_id, "get_number_of_pools", b"{}", at)).result)
-    if not isinstance(count, int) or not 0 <= count <= MAX_POOLS:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_POOLS:
         return Absent("unreadable", f"{exchange_id} says it has {str(count)[:40]} pools; at most {MAX_POOLS} are read")
     found: list[Pool] = []
     # one page after the other: nodes refuse whoever asks for twenty at once
