@@ -45,6 +45,8 @@ _NESTING: Final = frozenset({"FunctionCallError", "HostError", "CompilationError
 _SHOWN: Final = 2000
 """Characters of a node's own text that are kept."""
 
+_CODE: Final = re.compile(r"[A-Za-z0-9_]{1,80}")
+"""What a node may name an error: it becomes the error's code."""
 _GUEST_PANIC: Final = re.compile(r'GuestPanic \{ panic_msg: "((?:[^"\\]|\\.)*)" \}', re.DOTALL)
 _VM_KIND: Final = re.compile(r"wasm execution failed with error: (\w+)(?:\((\w+))?")
 _NO_KEY: Final = re.compile(r"access key (\S+) does not exist")
@@ -130,13 +132,13 @@ def _error(error: JsonValue, http_status: int) -> RpcError:
     name = cause.get("name") if isinstance(cause, dict) else None
     info = cause.get("info") if isinstance(cause, dict) else None
     details = dict(info) if isinstance(info, dict) else {}
-    code = name if isinstance(name, str) and name.isascii() else _code_of(error, http_status)
+    code = name if isinstance(name, str) and _CODE.fullmatch(name) else _code_of(error, http_status)
     if code == "UNKNOWN_ERROR" and isinstance(data, str):
         return _legacy_error(data, {})
     text = data if isinstance(data, str) else error.get("message")
     if code == "CONTRACT_EXECUTION_ERROR":
         return _contract_error(_vm_error(details), details)
-    return _node_error(code[:80], _shown(text), details)
+    return _node_error(code, _shown(text), details)
 
 
 def _code_of(error: JsonObject, http_status: int) -> str:

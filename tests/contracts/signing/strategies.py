@@ -75,10 +75,12 @@ def classic_actions(
     )
 
 
+PUBLISHING = st.builds(DeployGlobalContract, st.binary(max_size=64), st.sampled_from(["code_hash", "account_id"]))
+USING = st.builds(UseGlobalContract, GLOBALS)
 PLAIN_ACTIONS: st.SearchStrategy[PlainAction] = st.one_of(
     classic_actions(),
-    st.builds(DeployGlobalContract, st.binary(max_size=64), st.sampled_from(["code_hash", "account_id"])),
-    st.builds(UseGlobalContract, GLOBALS),
+    PUBLISHING,
+    USING,
     st.builds(DeterministicStateInit, STATE_INITS, U128),
     st.builds(TransferToGasKey, ANY_KEYS, U128),
     st.builds(WithdrawFromGasKey, ANY_KEYS, U128),
