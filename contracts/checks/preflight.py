@@ -38,6 +38,8 @@ class SeenAccount:
     """Of its own code or of the global contract that it uses."""
     full_access_keys: int | None = None
     """None: not asked."""
+    keys_height: int | None = None
+    """The block at which these were counted, where it is an earlier one."""
 
 
 Seen: TypeAlias = SeenAccount | NotRead | None
@@ -333,6 +335,7 @@ def _code_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Che
         upgradable = f"whoever holds one of its {keys} full-access keys can replace it"
     else:
         upgradable = "nobody has a full-access key to replace it"
+    upgradable += f" (as of block {account.keys_height})" if account.keys_height is not None else ""
     receiver_id, pinned = call.receiver_id, facts.known.pinned.get(call.receiver_id)
     if pinned is not None and pinned != account.code_hash:
         yield Check("code", "unknown", f"the code of {receiver_id} is not the one that was known; {upgradable}", place)

@@ -12,11 +12,11 @@ from typing import Final, Protocol
 
 import structlog
 
-from contracts.calls import ChangeCall, FunctionCall, FunctionCallAccess
+from contracts.calls import ChangeCall, FunctionCall
 from contracts.chain.effects import NEAR
 from contracts.chain.outcome import Effect
 from contracts.chain.prechecks import check_key
-from contracts.chain.rpc_types import AccessKeyList, AccessKeyView, AccountView, BlockView, ProtocolConfig
+from contracts.chain.rpc_types import AccessKeyView, AccountView, BlockView, ProtocolConfig
 from contracts.checks.moves import Question, moves_of, questions_of
 from contracts.checks.preflight import KnownThings, NotRead, PlanFacts, Seen, SeenAccount, judge_plan
 from contracts.checks.report import Balance, Check, ContractSeen, PreflightReport, unknown_report
@@ -25,7 +25,7 @@ from contracts.knowledge.inert import inert
 from contracts.simulation.messages import Done, Given, Ground, Job, JobStep, Measure, Need, Probe, TokenOf
 from contracts.simulation.prices import bought_gas, config_of, highest_gas_price, prices_of
 from contracts.simulation.reading import Reading, read_step, unknown_step
-from contracts.simulation.remote_state import Codes, RemoteState, StateRpc, Unread
+from contracts.simulation.remote_state import Codes, FullKeys, Pinned, RemoteState, StateRpc, Unread
 from contracts.simulation.sandbox import Sandbox, SimulationRun, Unsimulated
 from contracts.types import AccountId, PublicKey
 from contracts.vm.fees import execution_gas
@@ -52,6 +52,8 @@ class PreflightRequest:
     paid_before: Callable[[AccountId], bool] = _nobody
     price_impacts: Mapping[int, int] = field(default_factory=dict[int, int])
     """Of swaps, by place, in hundredths of a percent."""
+    block: Pinned | None = None
+    """The final block that the plan was built at; None: the latest is asked for."""
 
 
 class Keys(Protocol):
@@ -107,9 +109,12 @@ class PreflightService:
         log.warning("preflight_unknown", signer_id=request.signer_id, problem=reason)
         return unknown_report(reason, own_ms=round((time.perf_counter() - began) * 1000, 3))
 
+    async def _pinned(self, request: PreflightRequest) -> Pinned:
+        return request.block or Pinned.of(await self._rpc.block("final"))
+
     async def _report(self, request: PreflightRequest, began: float) -> PreflightReport:
         async with asyncio.TaskGroup() as group:
-            pinned = group.create_task(self._rpc.block("final"))
+            pinned = group.create_task(self._pinned(request))
             stated = group.create_task(self._rpc.protocol_config())
             held = group.create_task(self._keys.public_keys(request.signer_id))
             group.create_task(self._sandbox.warm())
@@ -125,7 +130,7 @@ class PreflightService:
             waited_ms += flight.waited_ms
             report = await flight.report()
         spent_ms = (time.perf_counter() - began) * 1000 - waited_ms - report.compile_ms
-        return _timed(report, state.calls + 1, spent_ms)
+        return _timed(report, state.calls + (request.block is None), spent_ms)
 
 
 def _timed(report: PreflightReport, rpc_calls: int, own_ms: float) -> PreflightReport:
@@ -157,7 +162,7 @@ class _Flight:
     ) -> None:
         self._request = request
         self._state = state
-        self._block: BlockView = state.block
+        self._block = state.block
         self._stated = stated
         self._keys = keys
         self._known = known
@@ -195,7 +200,7 @@ class _Flight:
             for key in self._keys:
                 group.create_task(state.access_key(request.signer_id, key))
             for contract_id in self._contracts:
-                group.create_task(state.access_keys(contract_id))
+                group.create_task(state.full_keys(contract_id))
         return [given for contract in contracts for given in contract.result()]
 
     async def simulate(self, sandbox: Sandbox, given: list[Given]) -> None:
@@ -280,11 +285,12 @@ class _Flight:
     def _read(self, job: Job, done: Done) -> Measure | None:
         """Read what was run, and name the balances to measure."""
         request = self._request
+        block = BlockView.model_construct(height=self._block.height, hash=self._block.hash)
         for place, step in enumerate(done.steps):
             expected = request.expected[place] if place < len(request.expected) else ()
             call = request.calls[place]
             bought = execution_gas(self._config, call.actions, call.receiver_id)
-            self._readings.append(read_step(step, place, call, job, self._block, expected, bought))
+            self._readings.append(read_step(step, place, call, job, block, expected, bought))
             self._answers.update(
                 ((place, question), answer)
                 for question, answer in zip(self._questions[place], step.probes, strict=False)
@@ -356,8 +362,8 @@ class _Flight:
         wanted += [move.recipient_id for call in request.calls for move in moves_of(call)]
         seen: dict[AccountId, Seen] = {}
         for account_id in dict.fromkeys(wanted):
-            keys = await self._state.access_keys(account_id) if account_id in self._contracts else None
-            seen[account_id] = _seen(await self._state.account(account_id), keys)
+            keys = await self._state.full_keys(account_id) if account_id in self._contracts else None
+            seen[account_id] = _seen(await self._state.account(account_id), keys, self._block.height)
         return seen
 
     def _contract(self, contract_id: AccountId, seen: Seen) -> ContractSeen:
@@ -366,18 +372,17 @@ class _Flight:
         return ContractSeen(contract_id, None, None)
 
 
-def _seen(view: AccountView | Unread | None, keys: AccessKeyList | Unread | None) -> Seen:
+def _seen(view: AccountView | Unread | None, keys: FullKeys | Unread | None, height: int) -> Seen:
     match view:
         case None:
             return None
         case Unread(reason):
             return NotRead(reason)
         case AccountView():
-            full = None
-            if isinstance(keys, AccessKeyList):
-                full = sum(not isinstance(item.permission, FunctionCallAccess) for item in keys.keys)
+            full = keys.count if isinstance(keys, FullKeys) else None
+            earlier = keys.height if isinstance(keys, FullKeys) and keys.height != height else None
             code_hash = view.code_hash or view.global_contract_hash
-            return SeenAccount(view.amount, view.locked, view.storage_usage, code_hash, full)
+            return SeenAccount(view.amount, view.locked, view.storage_usage, code_hash, full, earlier)
 
 
 def _key_fact(view: AccessKeyView | Unread | None) -> AccessKeyView | NotRead | None:

@@ -45,7 +45,24 @@ _RECORD_BYTES: Final = 40
 """What every record counts for beside its key and value."""
 _MAX_CODE_BYTES: Final = 64 * 1024 * 1024
 _KNOWN_CODES: Final = 4096
+_KEYS_BLOCKS: Final = 1000
 _NO_KEY: Final = ("UNKNOWN_ACCESS_KEY", "UNKNOWN_ACCOUNT")
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The final block that everything is read at."""
+
+    height: int
+    hash: CryptoHash
+    timestamp_ns: int
+    gas_price: int
+    """yoctoNEAR per gas."""
+    epoch_id: CryptoHash | None = None
+
+    @classmethod
+    def of(cls, block: BlockView) -> "Pinned":
+        return cls(block.height, block.hash, block.timestamp_ns, block.gas_price, block.epoch_id)
 
 
 class StateRpc(Protocol):
@@ -65,16 +82,25 @@ class StateRpc(Protocol):
     async def validators(self) -> ValidatorsView: ...
 
 
+@dataclass(frozen=True, slots=True)
+class FullKeys:
+    """How many full-access keys an account had at a block."""
+
+    count: int
+    height: int
+
+
 class Codes:
     """What never changes, kept between pre-flights: code by its hash, and the height of an epoch by its id.
 
-    Also which code an account had when last seen, which is only used to ask for it early.
+    Also which code an account had when last seen, which is only used to ask for it early, and who could replace it.
     """
 
     def __init__(self) -> None:
         self._codes: OrderedDict[CryptoHash, bytes] = OrderedDict()
         self.last_seen: OrderedDict[AccountId, CryptoHash] = OrderedDict()
         self.epochs: dict[CryptoHash, int] = {}
+        self.full_keys: OrderedDict[tuple[AccountId, CryptoHash], FullKeys] = OrderedDict()
 
     def get(self, code_hash: CryptoHash) -> bytes | None:
         code = self._codes.get(code_hash)
@@ -110,7 +136,7 @@ AnswerT = TypeVar("AnswerT", AccountView, AccessKeyView, AccessKeyList, CodeView
 class RemoteState:
     """Reads at one block. `group` runs what is read in advance and is the caller's to end."""
 
-    def __init__(self, rpc: StateRpc, block: BlockView, codes: Codes, group: asyncio.TaskGroup, max_calls: int) -> None:
+    def __init__(self, rpc: StateRpc, block: Pinned, codes: Codes, group: asyncio.TaskGroup, max_calls: int) -> None:
         self._rpc = rpc
         self.block = block
         self._codes = codes
@@ -135,6 +161,25 @@ class RemoteState:
 
     async def access_keys(self, account_id: AccountId) -> AccessKeyList | Unread:
         return await self._once(self._lists, account_id, lambda: self._read_keys(account_id))
+
+    async def full_keys(self, account_id: AccountId) -> FullKeys | Unread:
+        """Who can replace a contract's code. Read at this block, or known from one of the last ten minutes or so."""
+        likely = self.likely_code(account_id)
+        kept = self._codes.full_keys.get((account_id, likely)) if likely is not None else None
+        if kept is not None and 0 <= self.block.height - kept.height <= _KEYS_BLOCKS:
+            return kept
+        listed = await self.access_keys(account_id)
+        if isinstance(listed, Unread):
+            return listed
+        count = sum(not isinstance(item.permission, FunctionCallAccess) for item in listed.keys)
+        account = await self.account(account_id)
+        found = FullKeys(count, self.block.height)
+        code_hash = (account.code_hash or account.global_contract_hash) if isinstance(account, AccountView) else None
+        if code_hash is not None:
+            self._codes.full_keys[account_id, code_hash] = found
+            if len(self._codes.full_keys) > _KNOWN_CODES:
+                self._codes.full_keys.popitem(last=False)
+        return found
 
     async def first_page(self, account_id: AccountId) -> RecordsGiven | Unread:
         """All records of a contract, or as many as the node gives at once."""
