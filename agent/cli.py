@@ -11,6 +11,7 @@ from agent.commands.doctor import doctor
 from agent.commands.keys import keys_app
 from agent.commands.lanes import acknowledge, cancel_tx
 from agent.commands.log import log
+from agent.commands.policy import policy_app
 from agent.commands.running import run
 from agent.commands.signer import signer
 
@@ -28,6 +29,7 @@ app.command("cancel-tx")(cancel_tx)
 keys_app.command("acknowledge")(acknowledge)
 app.add_typer(api_keys_app, name="api-keys")
 app.add_typer(keys_app, name="keys")
+app.add_typer(policy_app, name="policy")
 app.add_typer(localnet_app, name="localnet")
 
 

@@ -33,6 +33,7 @@ from agent.data_folder import (
     write_key,
 )
 from agent.errors import ConfigError, DaemonError
+from agent.frontends.approvals import ApprovalApi
 from agent.frontends.openai_api import ApiSettings, make_app
 from agent.frontends.operator import Operator, OperatorApi
 from agent.frontends.replies import completion
@@ -40,7 +41,7 @@ from agent.frontends.running import RunningRequests
 from agent.models.serving import Models, open_models
 from agent.pipeline import Pipeline, Settings
 from agent.policy_loading import load_policy
-from agent.records import Identity, ModelName
+from agent.records import Identity, ModelName, Reply
 from agent.rotating import Rotator
 from agent.signing import signer_spec
 from agent.settling import settle_forever
@@ -54,7 +55,7 @@ from contracts.errors import RpcError
 from contracts.knowledge.registry import Registry
 from contracts.localnet.server import open_localnet
 from contracts.signing.signer_client import open_signer
-from contracts.types import AccountId
+from contracts.types import AccountId, JsonObject
 
 log = structlog.get_logger()
 
@@ -300,12 +301,17 @@ async def _serving(runtime: Runtime, running: RunningRequests, ready: asyncio.Ev
         ready=ready.is_set,
         started_at=runtime.clock(),
         clock=runtime.clock,
+        user_header=runtime.pipeline.user_header,
     )
     operator_key = secrets.token_urlsafe(32)
-    operator = OperatorApi(
-        runtime.operator, running, operator_key, lambda reply: completion(reply, "near-agent", int(runtime.clock()))
-    )
-    app = make_app(runtime.pipeline, runtime.store.api_keys, running, settings, *operator.routes())
+
+    def answer(reply: Reply) -> JsonObject:
+        return completion(reply, "near-agent", int(runtime.clock()))
+
+    operator = OperatorApi(runtime.operator, running, operator_key, answer)
+    keys = runtime.store.api_keys
+    approvals = ApprovalApi(runtime.pipeline, runtime.store.cards, keys, running, answer, runtime.clock)
+    app = make_app(runtime.pipeline, keys, running, settings, *operator.routes(), *approvals.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FLUSH_S)
     await runner.setup()
     host, port = split_listen(config.daemon.listen)

@@ -34,6 +34,7 @@ from agent.records import (
     Unsupported,
     UserRequest,
 )
+from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Progress, Settings, Story
 from agent.telemetry import redact
@@ -141,7 +142,7 @@ class Pipeline:
             story.route = Route(target="none", model=None, reason=f"an approval by request id ({channel})")
             record = await self._store.records.get(request_id)
             card = await self._store.cards.by_request(record.repeats if record and record.repeats else request_id)
-            if card is None or not self._judge.may_approve(identity, card):
+            if card is None or not self._judge.may_approve(identity, card, channel):
                 text = f"There is no card for request {request_id}. near-agent approve --list shows those that wait."
                 return story.say(Refusal(text=text, why="no_such_card"))
             return await self._decider.confirm(story, card, channel)
@@ -151,6 +152,14 @@ class Pipeline:
     async def recorded(self, request: UserRequest, work: Work, progress: Progress | None = None) -> Reply:
         """Other work of the daemon, with the same deadline and one record."""
         return await self._ending.recorded(Story.of(request, progress, self._clock), work)
+
+    def may_approve(self, identity: Identity, card: PendingCard, channel: Channel) -> bool:
+        """Whether an approval by this identity can count for the card."""
+        return self._judge.may_approve(identity, card, channel)
+
+    def user_header(self, key_id: str) -> str | None:
+        """The HTTP header that names the person of a shared key, where the policy trusts one."""
+        return self._judge.user_header(key_id)
 
     async def recover(self) -> None:
         """After a start, before any request: settle what is on chain, then close what an earlier process left open."""

@@ -11,7 +11,7 @@ from contracts.chain.budget import Reservation
 from contracts.checks.judging import read_call, recipients_of
 from contracts.checks.policy import Subject, judge, within
 from contracts.checks.policy_file import Policy
-from contracts.checks.verdict import Verdict
+from contracts.checks.verdict import Channel, Verdict
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
 
@@ -67,11 +67,19 @@ class PolicyJudge:
         budgets = tuple(budget for budget in verdict.budgets if free or not budget.free)
         return Reservation(_key(key_id), verdict.spends, budgets, self._budgets.latest.at(self._clock()), free)
 
-    def may_approve(self, identity: Identity, card: PendingCard) -> bool:
-        """Whether this identity's approval counts for the card: its own, of the same account, or named in the policy."""
-        if identity.key_id == card.identity_key_id or identity.account_id == card.signer_id:
+    def may_approve(self, identity: Identity, card: PendingCard, channel: Channel) -> bool:
+        """Whether this identity may approve the card: its own, one of the same account, or where the policy names it.
+
+        With an API key, that key may confirm, or is named.
+        """
+        if identity.key_id in self._policy.rules_of(card.identity_key_id).approvers:
             return True
-        return identity.key_id in self._policy.rules_of(card.identity_key_id).approvers
+        mine = identity.key_id == card.identity_key_id or identity.account_id == card.signer_id
+        return mine and (identity.may_confirm or channel != "key")
+
+    def user_header(self, key_id: str) -> str | None:
+        """The header in which this key's front end names the person."""
+        return self._policy.rules_of(key_id).user_header
 
 
 def _key(identity: str) -> str:

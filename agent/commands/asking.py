@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -43,19 +44,24 @@ def approve(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
     list_cards: Annotated[bool, typer.Option("--list", help="Show the cards that wait")] = False,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="Approve as the holder of the API key in this file, not as operator"),
+    ] = None,
 ) -> None:
     """Approve a card.
 
-    By its code, or as the operator by its request id.
+    By its code, or by its request id: as the operator, or with an API key of one's own.
     """
     with told(as_json=as_json):
         if (what is None) != list_cards:
             raise CommandError("give a CODE or a REQUEST_ID, or --list to see the cards that wait", USAGE, "usage")
         with open_session(config, data_dir) as session:
+            key = None if key_file is None else _key_in(key_file)
             if what is None:
-                _list_cards(session, as_json=as_json)
+                _list_cards(session.cards() if key is None else session.cards_as(key), as_json=as_json)
                 return
-            answer = _approve(session, what.strip())
+            answer = _approve(session, what.strip(), key)
         finish(answer, as_json=as_json)
 
 
@@ -90,14 +96,23 @@ def finish(answer: Mapping[str, Any], *, as_json: bool) -> None:
     raise typer.Exit(exit_code_of(answer["near_agent"]))
 
 
-def _approve(session: Session, what: str) -> dict[str, Any]:
+def _approve(session: Session, what: str, key: str | None) -> dict[str, Any]:
+    if key is not None:
+        return session.approve_as(key, what)
     if len(what) == _CODE_LENGTH:
         return session.complete([{"role": "user", "content": f"confirm {what}"}], None, MODEL)
     return session.approve(what)
 
 
-def _list_cards(session: Session, *, as_json: bool) -> None:
-    cards: list[dict[str, Any]] = session.cards()["cards"]
+def _key_in(path: Path) -> str:
+    key = path.read_text(encoding="utf-8", errors="replace").strip()
+    if not key.isascii() or not key.isprintable() or not key:
+        raise CommandError(f"{path} holds no API key; near-agent api-keys create makes one", USAGE, "no_key")
+    return key
+
+
+def _list_cards(found: Mapping[str, Any], *, as_json: bool) -> None:
+    cards: list[dict[str, Any]] = found["cards"]
     if as_json:
         print_json({"cards": cards})
     elif not cards:

@@ -31,6 +31,12 @@ class DaemonSession:
     def approve(self, request_id: str) -> dict[str, Any]:
         return self._call("POST", "/v1/near/cards/approve", OPERATOR_KEY, {"request_id": request_id}, {})
 
+    def approve_as(self, key: str, request_id: str) -> dict[str, Any]:
+        return self._send("POST", "/v1/near/approvals", key, {"request_id": request_id}, {})
+
+    def cards_as(self, key: str) -> dict[str, Any]:
+        return self._send("GET", "/v1/near/approvals", key, None, {})
+
     def cards(self) -> dict[str, Any]:
         return self._call("GET", "/v1/near/cards", OPERATOR_KEY, None, {})
 
@@ -63,6 +69,11 @@ class DaemonSession:
             raise CommandError(
                 f"{self._folder / key_file} is missing or empty; restart the daemon, which writes it", USAGE, "no_key"
             )
+        return self._send(method, path, key, body, headers)
+
+    def _send(
+        self, method: str, path: str, key: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> dict[str, Any]:
         where = urlsplit(self._address.url)
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_ANSWER_LIMIT_S)
         try:

@@ -12,11 +12,13 @@ from typing import Any, Final, TypeVar
 from agent.commands.settings import MODEL, domain_errors
 from agent.config import Config
 from agent.daemon import Runtime, open_runtime
+from agent.frontends.approvals import cards_for
+from agent.frontends.errors import no_key
 from agent.frontends.replies import completion
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import RunningRequests, Work
 from agent.frontends.wire import conversation_id, model_not_found, parse_chat
-from agent.records import UserRequest
+from agent.records import Identity, UserRequest
 from agent.telemetry import set_up_logging
 
 T = TypeVar("T")
@@ -41,6 +43,12 @@ class InProcessSession:
 
     def approve(self, request_id: str) -> dict[str, Any]:
         return self._run(self._approve(request_id))
+
+    def approve_as(self, key: str, request_id: str) -> dict[str, Any]:
+        return self._run(self._approve_as(key, request_id))
+
+    def cards_as(self, key: str) -> dict[str, Any]:
+        return self._run(self._cards_as(key))
 
     def cards(self) -> dict[str, Any]:
         return self._run(self._runtime.operator.list_cards())
@@ -90,6 +98,22 @@ class InProcessSession:
 
     async def _approve(self, request_id: str) -> dict[str, Any]:
         return await self._work(lambda progress: self._runtime.operator.approve(request_id, progress), MODEL)
+
+    async def _approve_as(self, key: str, request_id: str) -> dict[str, Any]:
+        identity, pipeline = await self._holder(key), self._runtime.pipeline
+        return await self._work(
+            lambda progress: pipeline.approve_by_request(identity, request_id, "key", progress), MODEL
+        )
+
+    async def _cards_as(self, key: str) -> dict[str, Any]:
+        runtime = self._runtime
+        return await cards_for(await self._holder(key), runtime.pipeline, runtime.store.cards, runtime.clock())
+
+    async def _holder(self, key: str) -> Identity:
+        identity = await self._runtime.store.api_keys.authenticate(key)
+        if identity is None:
+            raise no_key(given=True)
+        return identity
 
     async def _work(self, work: Work, model: str) -> dict[str, Any]:
         reply = await self._running.start(work).reply()

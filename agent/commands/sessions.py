@@ -30,6 +30,14 @@ class Session(Protocol):
         """`{"cards": [...]}`, all that wait."""
         ...
 
+    def approve_as(self, key: str, request_id: str) -> dict[str, Any]:
+        """`approve` by the holder of an API key, instead of the operator."""
+        ...
+
+    def cards_as(self, key: str) -> dict[str, Any]:
+        """`cards` that the holder of an API key may approve."""
+        ...
+
     def cancel_tx(self, what: str) -> dict[str, Any]:
         """Fence what is open of a request or of a transaction hash; the form of `complete`."""
         ...

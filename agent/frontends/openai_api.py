@@ -6,6 +6,7 @@ its request: the work runs on in the daemon's task group and is recorded.
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -66,8 +67,14 @@ class ApiSettings:
     ping_interval_s: float = 3.0
     """Silence after which a stream gets a comment, so that no client or proxy gives up."""
     max_body_bytes: int = MAX_BODY_BYTES
+    user_header: Callable[[str], str | None] = lambda _key_id: None
+    """The header in which a key's front end names the person, where the policy trusts it with that."""
     body_timeout_s: float = 30.0
     """How long a client may take to send its body."""
+
+
+_USER: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
+"""A person of a shared key, as a trusted front end names them."""
 
 
 class OpenAiApi:
@@ -181,7 +188,9 @@ class OpenAiApi:
         identity = await self._keys.authenticate(key) if scheme.lower() == "bearer" and key else None
         if identity is None:
             raise no_key(given=bool(key))
-        return identity
+        header = self._settings.user_header(identity.key_id)
+        user = http.headers.get(header, "") if header else ""
+        return identity.model_copy(update={"key_id": f"{identity.key_id}/{user}"}) if _USER.fullmatch(user) else identity
 
     async def _body(self, http: web.Request) -> bytes:
         if (http.content_length or 0) > self._settings.max_body_bytes:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from agent.records import Identity, Reply, UserRequest
+from agent.store.cards import PendingCard
 from contracts.checks.verdict import Channel
 
 Progress: TypeAlias = Callable[[str], Awaitable[None]]
@@ -24,7 +25,11 @@ class Approver(Protocol):
     async def approve_by_request(
         self, identity: Identity, request_id: str, channel: Channel, progress: Progress | None = None
     ) -> Reply:
-        """Confirm a card by its request's id, for an identity that acts for the card's account."""
+        """Confirm a card by its request's id, for an identity that may approve it."""
+        ...
+
+    def may_approve(self, identity: Identity, card: PendingCard, channel: Channel) -> bool:
+        """Whether this identity's approval can count for the card."""
         ...
 
 

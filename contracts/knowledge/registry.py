@@ -18,6 +18,8 @@ from contracts.types import AccountId, CryptoHash
 
 Network: TypeAlias = Literal["localnet", "testnet", "mainnet"]
 
+NETWORKS: Final[Mapping[str, Network]] = {"localnet": "localnet", "testnet": "testnet", "mainnet": "mainnet"}
+"""By the word that a person writes."""
 NEAR_SYMBOL: Final = "NEAR"
 
 
