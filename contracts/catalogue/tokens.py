@@ -56,7 +56,8 @@ class FtTransferArgs(Args):
 def token_fact(token: TokenEntry, facts: ChainFacts, context: BuildContext) -> TokenFact:
     """The token's metadata on chain.
 
-    InvalidInput `not_a_token`, `account_missing`, `decimals_differ` (chain against registry), `too_many_decimals`.
+    InvalidInput `not_a_token`, `account_missing`, `decimals_differ` and `symbol_differs` (chain against registry),
+    `too_many_decimals`.
     """
     fact = facts.of(TokenFacts(token.contract_id), TokenFact)
     if isinstance(fact, Absent):
@@ -74,6 +75,14 @@ def token_fact(token: TokenEntry, facts: ChainFacts, context: BuildContext) -> T
             f"{token.name} ({token.contract_id}) has {token.decimals} decimals in the registry and says "
             f"{fact.decimals} on chain; its amounts cannot be trusted, so nothing is built",
             details={"contract_id": token.contract_id, "registry": token.decimals, "chain": fact.decimals},
+        )
+    expected = token.chain_symbol or token.symbol
+    if expected is not None and expected.casefold() != fact.symbol.casefold():
+        raise InvalidInput(
+            "symbol_differs",
+            f"{token.name} ({token.contract_id}) calls itself {inert(fact.symbol, 40)!r} on chain, and the registry knows "
+            f"it as {expected!r}; it may be another token now, so nothing is built",
+            details={"contract_id": token.contract_id, "registry": expected, "chain": inert(fact.symbol, 40)},
         )
     if fact.decimals > MAX_DECIMALS:
         raise InvalidInput(

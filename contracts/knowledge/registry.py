@@ -5,14 +5,17 @@ what a contract calls itself is never used to find it.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.errors import InvalidInput
+from contracts.knowledge.inert import inert
+from contracts.knowledge.lookalikes import lookalikes
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.types import AccountId, CryptoHash
 
@@ -32,6 +35,8 @@ class TokenEntry(_Data):
 
     contract_id: AccountId
     symbol: str | None = None
+    chain_symbol: str | None = None
+    """What the contract calls itself on chain, where that is not the registry's symbol."""
     decimals: Annotated[int, Field(ge=0, le=38)] | None = None
     wraps_near: bool = False
     source: str
@@ -105,8 +110,18 @@ class Registry:
 
     @property
     def by_symbol(self) -> Mapping[str, TokenEntry]:
-        """Tokens by their symbol in lower case."""
-        return {token.symbol.casefold(): token for token in self.tokens if token.symbol}
+        """Tokens by their symbol in lower case; one that several contracts claim is left out."""
+        claimed = Counter(token.symbol.casefold() for token in self.tokens if token.symbol)
+        return {
+            token.symbol.casefold(): token
+            for token in self.tokens
+            if token.symbol and claimed[token.symbol.casefold()] == 1
+        }
+
+    def with_tokens(self, tokens: Iterable[TokenEntry]) -> Self:
+        """The registry with further tokens; a contract that it knows already stays as it is."""
+        more = {token.contract_id: token for token in tokens if self.of_contract(token.contract_id) is None}
+        return replace(self, tokens=(*self.tokens, *more.values())) if more else self
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -139,7 +154,9 @@ class Registry:
     def token(self, text: str) -> TokenEntry:
         """The token of a symbol (any case) or of a contract id; a contract that is not known here has no decimals.
 
-        InvalidInput `native_token` for NEAR, `unknown_token` (with the nearest symbol) for what is neither.
+        InvalidInput `native_token` for NEAR, `ambiguous_token` for a symbol that several contracts claim, `token_not_ascii`,
+        `token_looks_alike` for a contract id that can be taken for a known one, `unknown_token` (with the nearest symbol)
+        for what is neither.
         """
         if text.casefold() == NEAR_SYMBOL.casefold():
             raise InvalidInput(
@@ -151,6 +168,7 @@ class Registry:
         known = self.by_symbol.get(text.casefold()) or self.of_contract(text)
         if known:
             return known
+        self._check_claims(text)
         suggestion = nearest(text, self.symbols)
         contract = _account(text)
         # A bare word close to a symbol is a misspelt symbol, although it would be a well-formed account id.
@@ -161,7 +179,42 @@ class Registry:
                 f"Known: {', '.join(self.symbols)}; any other by its contract's account id",
                 details={"token": text[:80], "nearest": suggestion},
             )
+        for like in lookalikes(contract, (token.contract_id for token in self.tokens)):
+            if like.likeness == "same_shape":
+                raise InvalidInput(
+                    "token_looks_alike",
+                    f"{contract} {like.words}, which is the token {self._name(like.known)}; "
+                    f"if you mean that one, write {like.known}",
+                    details={"token": contract, "nearest": like.known},
+                )
         return TokenEntry(contract_id=contract, source="as written by the requester")
+
+    def _name(self, contract_id: str) -> str:
+        token = self.of_contract(contract_id)
+        return token.name if token else contract_id
+
+    def _check_claims(self, text: str) -> None:
+        """Refuse a symbol that is not one token's alone, or that only looks like letters."""
+        claims = [token for token in self.tokens if token.symbol and token.symbol.casefold() == text.casefold()]
+        if claims:
+            named = [f"{token.symbol} of {token.contract_id} ({token.source})" for token in claims]
+            raise InvalidInput(
+                "ambiguous_token",
+                f"{text} is what {len(claims)} contracts are called: {'; '.join(named)}. Write the one you mean by its id",
+                details={
+                    "argument": "token",
+                    "token": text[:80],
+                    "readings": [str(token.contract_id) for token in claims],
+                },
+            )
+        strange = next((character for character in text if not character.isascii()), None)
+        if strange is not None:
+            raise InvalidInput(
+                "token_not_ascii",
+                f"token {inert(text, 80)!r} contains {inert(strange, 12)!r} (U+{ord(strange):04X}), which is no Latin "
+                "letter although it may look like one; symbols and ids are plain ASCII",
+                details={"token": text[:80], "code_point": f"U+{ord(strange):04X}"},
+            )
 
     def explorer_tx(self, tx_hash: CryptoHash) -> str | None:
         """Where people can look at a transaction; None where the network has no explorer."""

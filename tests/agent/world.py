@@ -101,8 +101,8 @@ class FakeReads:
             case "ft_metadata":
                 entry = REGISTRY.of_contract(contract_id)
                 decimals = entry.decimals if entry else 18
-                name = self.names.get(contract_id, "A token")
-                return {"spec": "ft-1.0.0", "name": name, "symbol": "TKN", "decimals": decimals}
+                name, symbol = self.names.get(contract_id, "A token"), (entry and entry.symbol) or "TKN"
+                return {"spec": "ft-1.0.0", "name": name, "symbol": symbol, "decimals": decimals}
             case "storage_balance_of":
                 account = json.loads(args)["account_id"]
                 known = (contract_id, account) in self.registered

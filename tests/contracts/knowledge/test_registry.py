@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import InvalidInput
-from contracts.knowledge.registry import Network, Registry
+from contracts.knowledge.registry import Network, Registry, TokenEntry
 from contracts.types import AccountId, CryptoHash
 
 HASH = CryptoHash.of(b"x")
@@ -69,6 +69,34 @@ def test_an_unknown_symbol_is_refused_with_the_nearest(text: str, nearest: str |
 def test_another_contract_is_taken_by_its_id_without_decimals(contract: str) -> None:
     token = Registry.for_network("localnet").token(contract)
     assert (token.contract_id, token.symbol, token.decimals, token.name) == (contract, None, None, contract)
+
+
+def test_a_symbol_that_several_contracts_claim_is_asked_about() -> None:
+    other = TokenEntry(contract_id=AccountId("usd.localnet"), symbol="usdc", decimals=6, source="added by the admin")
+    registry = Registry.for_network("localnet").with_tokens([other, other])
+    assert len(registry.tokens) == len(Registry.for_network("localnet").tokens) + 1
+    with refused("ambiguous_token") as error:
+        registry.token("USDC")
+    assert error.value.details["readings"] == ["usdc.localnet", "usd.localnet"]
+    assert "USDC of usdc.localnet (genesis of the embedded chain); usdc of usd.localnet (added by the admin)" in (
+        error.value.message
+    )
+    assert registry.token("usdc.localnet").symbol == "USDC"
+    assert registry.token("USDT").contract_id == "usdt.localnet"
+    assert registry.with_tokens([other]) is registry
+
+
+def test_letters_that_only_look_latin_are_named() -> None:
+    with refused("token_not_ascii") as error:
+        Registry.for_network("localnet").token("USD\u0421")
+    assert "U+0421" in error.value.message
+
+
+def test_a_contract_that_looks_like_a_known_token_is_refused() -> None:
+    with refused("token_looks_alike") as error:
+        Registry.for_network("localnet").token("usdc.1ocalnet")
+    assert error.value.details["nearest"] == "usdc.localnet"
+    assert "the token USDC" in error.value.message
 
 
 def test_links_exist_where_there_is_an_explorer() -> None:
