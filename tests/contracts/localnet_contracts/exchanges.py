@@ -33,8 +33,8 @@ class Exchange:
         self.world.add_account(WRAP, wasm("wnear"))
         self.world.add_account(EXCHANGE, code or wasm("exchange"))
         self.done(WRAP, WRAP, "new")
-        for token_id in (USDC, USDT):
-            metadata = {"spec": "ft-1.0.0", "name": "Test USD", "symbol": "TUSD", "decimals": 6}
+        for token_id, symbol in ((USDC, "USDC"), (USDT, "USDT")):
+            metadata = {"spec": "ft-1.0.0", "name": "Test USD", "symbol": symbol, "decimals": 6}
             new = {"owner_id": token_id, "total_supply": str(SUPPLY), "metadata": metadata}
             self.done(token_id, token_id, "new", new)
             for account_id in (ALICE, EXCHANGE):
