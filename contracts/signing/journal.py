@@ -137,16 +137,17 @@ class Journal:
     def batch(self) -> Generator[None]:
         """One durable write for all that is recorded inside. SigningError `journal_failed`: then nothing was kept."""
         self._added = []
+        kept = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
+            kept = True
         except sqlite3.Error as error:
-            self._undo()
             raise _failed(error) from error
-        except BaseException:
-            self._undo()
-            raise
+        finally:
+            if not kept:
+                self._undo()
 
     def _undo(self) -> None:
         if self._connection.in_transaction:
