@@ -141,7 +141,7 @@ def test_commands_and_arguments_complete() -> None:
     assert "confirm " in completions("con", "con")
     assert completions("rec", "/near_transfer rec") == ["receiver_id="]
     assert completions("", "/near_transfer receiver_id=bob ") == ["amount="]
-    assert completions("ft_t", "/help ft_t") == ["ft_total_supply ", "ft_transfer "]
+    assert completions("ft_t", "/help ft_t") == ["ft_total_supply ", "ft_transfer ", "ft_transfer_call "]
     assert completions("x", "hello x") == []
 
 
