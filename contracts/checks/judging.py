@@ -66,7 +66,8 @@ _ACCOUNT_KEY: Final = re.compile(
 _OWNER_LIKE: Final = re.compile(
     r"(set|change|update|transfer|propose|accept|claim|add|remove|grant|revoke|extend|renounce|assign)"
     r"\w*(owner|admin|operator|guardian|manager|minter|role|governance|council|whitelist|key|contract|code|permission"
-    r"|policy)|^(owner|upgrade|migrate|deploy|init|new|selfdestruct|upstagecode|updeploycode|setcode|acl|pa|unsafe)\w*"
+    r"|policy)|^(owner|upgrade|migrate|deploy|init|selfdestruct|upstagecode|updeploycode|setcode|acl|unsafe)\w*"
+    r"|^pa(un)?pause\w*|^new(default\w*)?$"
 )
 
 
@@ -206,7 +207,7 @@ class _Named:
                     if depth == 0 and name in self._skip:
                         continue
                     place = f"{where}.{name}" if where else name
-                    if not name.isalpha() and _is_account(name, ""):
+                    if (len(name) > 40 or not name.isalpha()) and _is_account(name, ""):
                         self._note(name, place)
                     self.read(inner, place, depth + 1, name)
             case list() if depth < _MAX_DEPTH:

@@ -406,7 +406,7 @@ _KEY: Final = re.compile(r"""\s*([A-Za-z0-9_."':-]+)\s*=""")
 
 
 def _places(text: str) -> dict[str, int]:
-    """The line of every table and every key that stands at the beginning of a line."""
+    """The line of every table and every key that stands at the beginning of a line, and of the parts of dotted ones."""
     places: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), start=1):
@@ -414,7 +414,10 @@ def _places(text: str) -> dict[str, int]:
             table = _plain(header[1])
             places.setdefault(table, number)
         elif key := _KEY.match(line):
-            places.setdefault(f"{table}.{_plain(key[1])}" if table else _plain(key[1]), number)
+            full = f"{table}.{_plain(key[1])}" if table else _plain(key[1])
+            while full and full != table:
+                places.setdefault(full, number)
+                full = full.rpartition(".")[0]
     return places
 
 

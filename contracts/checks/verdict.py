@@ -17,6 +17,7 @@ Channel: TypeAlias = Literal["text", "elicitation", "key", "operator", "console"
 CHAT: Final[frozenset[Channel]] = frozenset({"text", "elicitation", "key"})
 """Ways that belong to the front end which asked: whoever holds its key can use them."""
 
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One rule that spoke."""
