@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from agent.data_folder import read_key, write_key
 from agent.planning.conversations import CARD_BEGIN, CARD_END, mask_text
-from contracts.calls import Action, ChangeCall, FunctionCall, Transfer
+from contracts.calls import Action, ChangeCall, Delegate, FunctionCall, Transfer, TransferToGasKey, WithdrawFromGasKey
 from contracts.chain.rpc_types import Fee, ProtocolConfig
 from contracts.checks.verdict import Verdict
 from contracts.knowledge.inert import inert
@@ -194,6 +194,12 @@ def _action_text(action: Action) -> str:
         case FunctionCall(method_name, _, gas, deposit):
             attached = format_units(gas, len(str(TGAS)) - 1)
             return f"call {method_name} (deposit {format_near(deposit)} NEAR, gas {attached} Tgas)"
+        case Delegate(inner):
+            return f"act for {inner.sender_id} {_call_line(ChangeCall(inner.receiver_id, inner.actions))}"
+        case TransferToGasKey(public_key, deposit):
+            return f"put {format_near(deposit)} NEAR into the gas key {public_key.listed}"
+        case WithdrawFromGasKey(public_key, amount):
+            return f"take {format_near(amount)} NEAR out of the gas key {public_key.listed}"
         case _:
             return action.kind.replace("_", " ")
 
@@ -208,6 +214,8 @@ def _call_gas(call: ChangeCall, config: ProtocolConfig) -> int:
                 gas += _fee(config.transfer_fee)
                 # A transfer brings an implicit account to life.
                 gas += 0 if call.receiver_id.kind == "named" else _fee(config.create_account_fee)
+            case Delegate(inner):
+                gas += _fee(config.create_account_fee) + _call_gas(ChangeCall(inner.receiver_id, inner.actions), config)
             case _:
                 gas += _fee(config.create_account_fee)
     gas += len(encode_actions(call.actions)) * _ARGUMENT_BYTE_GAS

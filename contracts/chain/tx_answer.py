@@ -73,7 +73,7 @@ class ActionView:
 
     kind: str
     deposit: int = 0
-    """Yocto that goes from the receipt's predecessor to its receiver."""
+    """Yocto that goes from the receipt's predecessor to its receiver; in a delegate action, what its relayer pays in."""
     method_name: str | None = None
     args: bytes = b""
 
@@ -88,11 +88,22 @@ def _action(value: JsonValue) -> ActionView:
             )
         case dict() if len(value) == 1:
             kind, body = next(iter(value.items()))
+            if kind == "Delegate":
+                return ActionView(kind, _delegated(body))
             if kind in {"Transfer", "DeterministicStateInit"} and isinstance(body, dict):
                 return ActionView(kind, _AMOUNT.validate_python(body.get("deposit")))
             return ActionView(kind[:80])
         case _:
             raise ValueError("not an action")
+
+
+def _delegated(body: JsonValue) -> int:
+    """The deposits of what a delegate action holds: its sender gets them from the relayer and passes them on."""
+    match body:
+        case {"delegate_action": {"actions": list() as actions}}:
+            return sum(_action(action).deposit for action in actions)
+        case _:
+            raise ValueError("not a delegate action")
 
 
 Action: TypeAlias = Annotated[ActionView, PlainValidator(_action)]

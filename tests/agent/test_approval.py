@@ -8,15 +8,21 @@ from hypothesis import strategies as st
 
 from agent.approval import Codes, Waiting, card_text, gas_bound, how_to_decide, open_code_key, read_decision
 from agent.planning.conversations import mask_cards
-from contracts.calls import ChangeCall, FunctionCall, Transfer
-from contracts.types import TGAS, AccountId, Gas, Yocto
+from contracts.calls import (
+    ChangeCall,
+    Delegate,
+    DelegateAction,
+    FunctionCall,
+    Transfer,
+    TransferToGasKey,
+    WithdrawFromGasKey,
+)
+from contracts.types import TGAS, AccountId, Gas, PublicKey, Yocto
 from tests.agent.world import protocol_config
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-CALL = ChangeCall(
-    AccountId("usdc.localnet"),
-    (FunctionCall("ft_transfer", b'{"amount":"12500000"}', Gas(30 * TGAS), Yocto(1)),),
-)
+TOKENS = FunctionCall("ft_transfer", b'{"amount":"12500000"}', Gas(30 * TGAS), Yocto(1))
+CALL = ChangeCall(AccountId("usdc.localnet"), (TOKENS,))
 
 
 @given(st.text(ALPHABET, min_size=8, max_size=8), st.sampled_from(["confirm", "Confirm", "CANCEL", "cancel"]))
@@ -90,3 +96,24 @@ def test_the_gas_bound_covers_what_is_attached_at_the_price_of_today() -> None:
     implicit = ChangeCall(AccountId("a" * 64), (Transfer(Yocto(1)),))
     named = ChangeCall(AccountId("bob.near"), (Transfer(Yocto(1)),))
     assert gas_bound([implicit], config, 1).gas > gas_bound([named], config, 1).gas
+
+
+def test_a_card_says_what_newer_actions_move() -> None:
+    alice, key = AccountId("alice.localnet"), PublicKey.from_bytes("ed25519", bytes(32))
+    inner = DelegateAction(alice, CALL.receiver_id, (TOKENS,), 1, 2, key)
+    purse = ChangeCall(alice, (TransferToGasKey(key, Yocto(10**24)), WithdrawFromGasKey(key, Yocto(5))))
+    carried = ChangeCall(alice, (Delegate(inner, bytes(64)),))
+    config = protocol_config()
+    text = card_text(
+        "request-1",
+        network="localnet",
+        signer_id=alice,
+        summaries=["two"],
+        notes=[],
+        calls=[purse, carried],
+        bound=gas_bound([purse, carried], config, 1),
+    )
+    assert f"put 1 NEAR into the gas key {key}" in text
+    assert f"take 0.000000000000000000000005 NEAR out of the gas key {key}" in text
+    assert "act for alice.localnet to usdc.localnet: call ft_transfer" in text
+    assert gas_bound([carried], config, 1).gas > gas_bound([CALL], config, 1).gas

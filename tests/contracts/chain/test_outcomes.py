@@ -226,6 +226,20 @@ def test_a_transfer_to_oneself_moves_nothing() -> None:
     assert story.effects() == Effects((), complete=True)
 
 
+def test_a_relayer_pays_in_what_a_delegate_action_moves() -> None:
+    relayer = "relayer.testnet"
+    inner: JsonValue = {"sender_id": ALICE, "receiver_id": BOB, "actions": [{"CreateAccount": {}}, transfer(5)]}
+    delegate: JsonValue = {"Delegate": {"delegate_action": inner, "signature": "ed25519:x"}}
+
+    def story(*, fails: bool) -> set[tuple[str, str, int]]:
+        told = Story(delegate, signer=relayer, receiver=ALICE).receipt("first", ALICE, children=("inner",))
+        told.receipt("inner", BOB, predecessor=ALICE, actions=[transfer(5)], signer=relayer, fails=fails)
+        return told.moved()
+
+    assert story(fails=False) == {(relayer, "NEAR", -5), (BOB, "NEAR", 5)}
+    assert story(fails=True) == {(relayer, "NEAR", -5), (ALICE, "NEAR", 5)}, "the refund goes to the sender"
+
+
 def test_a_deleted_accounts_balance_goes_to_its_beneficiary() -> None:
     story = (
         Story({"DeleteAccount": {"beneficiary_id": BOB}}, receiver=ALICE)
