@@ -14,11 +14,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from contracts.errors import ChainError
+from contracts.groups import one_error
 from contracts.localnet.chain import Chain, ChainSettings
 from contracts.localnet.genesis import genesis_block, read_genesis, read_wasm
+from contracts.localnet.genesis_contracts import genesis_contracts
 from contracts.localnet.init import EPOCH_LENGTH, chain_path, genesis_path, localnet_folder
 from contracts.localnet.rpc_reads import ChainReads
 from contracts.localnet.rpc_sends import ChainSends
@@ -34,6 +37,7 @@ WAIT_TIMEOUT_S: Final = 10.0
 INIT_TIMEOUT_S: Final = 60.0
 SHUTDOWN_TIMEOUT_S: Final = 1.0
 """What requests get to finish when the chain is closed."""
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ async def open_localnet(
         runtime = Runtime(config, open_engine())
         with _opened_store(chain_path(data_dir)) as store:
             loaded = _load(data_dir, store, runtime, config)
+            _tell_of_age(loaded)
             chain = Chain(store, runtime, config, loaded, clock_ns=time.time_ns, settings=settings)
             views = ViewRunner(config, open_engine)
             try:
@@ -116,17 +121,13 @@ async def run_localnet(
 @asynccontextmanager
 async def _producing(chain: Chain) -> AsyncGenerator[None]:
     """Blocks are made until the end; what the body raises comes out as it is, not as a group."""
-    try:
+    with one_error():
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(chain.run(), name="localnet_blocks")
             try:
                 yield
             finally:
                 chain.stop()
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
-        raise
 
 
 @contextmanager
@@ -175,6 +176,21 @@ def _load(data_dir: Path, store: ChainStore, runtime: Runtime, config: RuntimeCo
         return store.load() or _begin(data_dir, store, runtime, config)
     except sqlite3.Error as error:
         raise _unreadable(chain_path(data_dir), error) from error
+
+
+def _tell_of_age(loaded: Loaded) -> None:
+    """A chain that was begun by an earlier program goes on as it is; what it lacks is said once, at each start."""
+    lacking: list[str] = []
+    for contract in genesis_contracts():
+        account = loaded.state.account(contract.account_id)
+        if account is None or (contract.wasm is not None and account.code_hash is None):
+            lacking.append(contract.account_id)
+    if lacking:
+        _log.warning(
+            "chain_lacks_contracts",
+            contracts=lacking,
+            todo="this chain was begun by an earlier version; move the localnet folder away to begin one that has them",
+        )
 
 
 def _begin(data_dir: Path, store: ChainStore, runtime: Runtime, config: RuntimeConfig) -> Loaded:

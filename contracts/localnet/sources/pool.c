@@ -45,8 +45,6 @@ static void load_pool(void) {
   memcpy(&pool, bytes.ptr, sizeof(Pool));
 }
 
-static void save_pool(void) { store(STATE, (Slice){(const u8 *)&pool, sizeof(Pool)}); }
-
 static u128 total_balance(void) {
   u128 liquid = 0, locked = 0;
   host_account_balance(PTR(&liquid));
@@ -56,19 +54,15 @@ static u128 total_balance(void) {
 
 /* ---- accounts, and a list of their names for get_accounts ---- */
 
-static Slice account_key(Slice id) {
-  u8 *key = take(1 + id.len);
-  key[0] = 'a';
-  memcpy(key + 1, id.ptr, id.len);
-  return (Slice){key, 1 + id.len};
+static Slice key_of(u8 kind, Slice name) {
+  u8 *key = take(1 + name.len);
+  key[0] = kind;
+  memcpy(key + 1, name.ptr, name.len);
+  return (Slice){key, 1 + name.len};
 }
 
-static Slice place_key(u64 place) {
-  u8 *key = take(9);
-  key[0] = 'i';
-  memcpy(key + 1, &place, 8);
-  return (Slice){key, 9};
-}
+static Slice account_key(Slice id) { return key_of('a', id); }
+static Slice place_key(u64 place) { return key_of('i', (Slice){(const u8 *)&place, 8}); }
 
 static Account account_of(Slice id) {
   Account account = {0};
@@ -129,10 +123,7 @@ static u128 amount_of(u128 shares, bool up) {
 
 /* ---- log lines: texts and numbers in turn ---- */
 
-static void put_number(Text *out, const char *before, u128 number) {
-  put_literal(out, before);
-  put_u128(out, number);
-}
+static void put_number(Text *out, const char *before, u128 number) { put_literal(out, before), put_u128(out, number); }
 
 static Text line_of(Slice id, const char *verb, u128 amount) {
   Text out = {0};
@@ -271,7 +262,7 @@ static void withdraw_amount(u128 amount) {
 }
 
 static void finish(bool stakes) {
-  save_pool();
+  store(STATE, (Slice){(const u8 *)&pool, sizeof(Pool)});
   if (stakes) restake();
 }
 
@@ -407,11 +398,6 @@ static Slice account_argument(void) {
   return args[0].text;
 }
 
-static void return_literal(const char *text) {
-  Slice answer = literal(text);
-  host_value_return(answer.len, PTR(answer.ptr));
-}
-
 static bool can_withdraw(const Account *account) { return account->available <= host_epoch_height(); }
 
 static void put_account(Text *out, Slice id) {
@@ -445,9 +431,11 @@ EXPORT(get_account_total_balance) void get_account_total_balance(void) {
   return_u128(account.unstaked + amount_of(account.shares, false));
 }
 
+static void return_bool(bool answer) { host_value_return(answer ? 4 : 5, PTR(answer ? "true" : "false")); }
+
 EXPORT(is_account_unstaked_balance_available) void is_available(void) {
   Account account = account_of(account_argument());
-  return_literal(can_withdraw(&account) ? "true" : "false");
+  return_bool(can_withdraw(&account));
 }
 
 EXPORT(get_total_staked_balance) void get_total_staked_balance(void) {
@@ -482,7 +470,7 @@ EXPORT(get_staking_key) void get_staking_key(void) {
 
 EXPORT(is_staking_paused) void is_staking_paused(void) {
   load_pool();
-  return_literal("false");
+  return_bool(false);
 }
 
 EXPORT(get_number_of_accounts) void get_number_of_accounts(void) {

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.calls import Action
 from contracts.localnet.genesis import read_genesis
@@ -136,3 +139,18 @@ async def test_nobody_outside_can_bend_time(data_dir: Path) -> None:
         probe = Probe(http, localnet.rpc_url.replace("0.0.0.0", "127.0.0.1"))
         refused = (await ask(probe, "sandbox_fast_forward", {"delta_height": 1}))["error"]
         assert (refused["code"], refused["cause"]["name"]) == (-32601, "METHOD_NOT_FOUND")
+
+
+async def test_a_chain_without_the_newer_contracts_goes_on_and_says_what_it_lacks(opened: Open, data_dir: Path) -> None:
+    async with opened() as (_, localnet):
+        height = localnet.chain.head.height
+    with closing(sqlite3.connect(data_dir / "localnet" / "chain.sqlite")) as database:
+        database.execute("DELETE FROM accounts WHERE account_id = ?", (POOL,))
+        database.execute("UPDATE accounts SET code_hash = NULL WHERE account_id = 'localnet'")
+        database.commit()
+    with capture_logs() as logs:
+        async with opened() as (_, localnet):
+            assert localnet.chain.head.height >= height
+    (said,) = [line for line in logs if line["event"] == "chain_lacks_contracts"]
+    assert said["contracts"] == ["localnet", "pool.localnet"]
+    assert "begin one that has them" in said["todo"]
