@@ -34,10 +34,10 @@ from agent.records import (
     Unsupported,
     UserRequest,
 )
+from agent.redaction import redact
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Progress, Settings, Story
-from agent.telemetry import redact
 from agent.viewing import look
 from contracts.catalogue.entry import AnyEntry
 from contracts.catalogue.index import CATALOGUE
@@ -87,7 +87,7 @@ class Pipeline:
             swap=settings.swap,
         )
         self._judge = PolicyJudge(policy or built_in_policy(), settings, registry, store.budgets, clock)
-        self._proposer = Proposer(settings, store, reads, codes, self._judge, clock, preflight)
+        self._proposer = Proposer(settings, store, reads, codes, self._judge, clock, registry, preflight)
         self._executor = Executor(chain, store.ledger, clock=clock, step_timeout_s=settings.step_timeout_s)
         self._decider = Decider(
             settings,

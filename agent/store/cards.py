@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, fun
 
 from agent.errors import ApprovalError
 from agent.records import CallPlan, Frozen
+from agent.redaction import redact
 from agent.store.database import Database
 from agent.store.tables import CARDS, WRONG_CODES
-from agent.telemetry import redact
 from contracts.calls import ChangeCall
 from contracts.chain.outcome import Effect
 from contracts.checks.report import PreflightReport

@@ -12,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 
 from agent.errors import StoreError
 from agent.records import Frozen, InteractionRecord, UserRequest
+from agent.redaction import may_hold_secret, redact, redact_json
 from agent.store.database import Database
 from agent.store.tables import INTENTS, RECORDS, RUNNING
-from agent.telemetry import may_hold_secret, redact, redact_json
 
 _ONCE = upsert(RECORDS).on_conflict_do_nothing(index_elements=[RECORDS.c.request_id])
 _OPEN = insert(RUNNING).from_select(
