@@ -7,6 +7,7 @@ connected to. A name in the configuration may lead into a private network, but n
 
 import ipaddress
 import socket
+import ssl
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
@@ -103,11 +104,16 @@ def open_session(
     connections: int = 32,
     headers: dict[str, str] | None = None,
     resolver: AbstractResolver | None = None,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> aiohttp.ClientSession:
-    """A guarded HTTP session: no cookies, and no redirect is followed unless a request asks for it."""
+    """A guarded HTTP session without cookies. Redirects that a request follows are checked too, and lose its key where they
+    lead to another host.
+    """
     inner = resolver or aiohttp.ThreadedResolver()
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections, resolver=GuardedResolver(guard, inner)),
+        connector=aiohttp.TCPConnector(
+            limit=connections, resolver=GuardedResolver(guard, inner), ssl=ssl_context or True
+        ),
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,

@@ -10,16 +10,19 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
+import aiohttp
 import structlog
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
+from agent.errors import ModelError
 from agent.models.provider import ModelAnswer, Target, ToolCall
 from agent.records import ModelExchange
 from contracts.chain.strict_json import too_deep
 from contracts.knowledge.inert import inert
+from contracts.outgoing import Guard, open_session
 from contracts.types import JsonObject
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 MAX_DEPTH: Final = 64
 MAX_ANSWER_CHARACTERS: Final = 262_144
 """Of an answer as JSON. It becomes part of the record."""
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _Function(BaseModel):
@@ -77,10 +80,12 @@ class OpenAIChat:
         base_url: str,
         api_key: SecretStr | None,
         *,
+        guard: Guard,
         timeout_s: float,
         monotonic: Callable[[], float],
         closing: AsyncExitStack,
     ) -> None:
+        self._guard = guard
         self._target: Target = target
         self._model = model
         self._base_url = base_url
@@ -164,17 +169,29 @@ class OpenAIChat:
         openai = importlib.import_module("openai")
         timeout = openai.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
         # A proxy of the environment would also catch addresses of this machine.
-        loopback = urlsplit(self._base_url).hostname in _LOOPBACK
+        loopback = urlsplit(self._base_url).hostname in LOOPBACK
         client: AsyncOpenAI = openai.AsyncOpenAI(
             api_key=self._api_key.get_secret_value() if self._api_key else "none",
             base_url=self._base_url,
             timeout=timeout,
             max_retries=RETRIES,
-            http_client=openai.DefaultAioHttpClient(timeout=timeout, trust_env=not loopback),
+            http_client=self._guarded(openai.DefaultAioHttpClient, timeout, trust_env=not loopback),
         )
         # The library fills these from the environment and would send them to any base_url.
         client.organization = client.project = client.admin_api_key = None
         return client
+
+    def _guarded(self, make: Callable[..., Any], timeout: object, *, trust_env: bool) -> Any:
+        """The library's client over a session that asks the guard; a redirect is an answer, and is not followed."""
+        http_client = make(timeout=timeout, trust_env=trust_env, follow_redirects=False)
+        transport = http_client._transport  # noqa: SLF001 -- its session has no other place to be set
+        if not hasattr(transport, "client"):
+            raise ModelError(
+                "model_library", "this version of the openai package has another transport; install the pinned one"
+            )
+        limits = aiohttp.ClientTimeout(total=self._timeout_s)
+        transport.client = lambda: open_session(self._guard, timeout=limits, ssl_context=transport.ssl_context)
+        return http_client
 
 
 def _connection_failure(error: Exception, timeout_s: float) -> str:

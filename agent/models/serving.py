@@ -8,13 +8,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.config import ModelConfig, ModelsConfig
-from agent.models.openai_chat import OpenAIChat
+from agent.models.openai_chat import LOOPBACK, OpenAIChat
 from agent.models.provider import ModelProvider, Target
+from contracts.outgoing import Guard
 
 log = structlog.get_logger()
 
@@ -100,11 +102,19 @@ class Models:
                 model,
                 base_url,
                 section.api_key if section else None,
+                guard=self._guard(base_url),
                 timeout_s=section.timeout_s if section else DEFAULT_TIMEOUT_S,
                 monotonic=self._monotonic,
                 closing=self._closing,
             )
         return made
+
+    def _guard(self, base_url: str) -> Guard:
+        """Addresses in the configuration are named there. One in `specialist.json` may be this machine's, where training
+        serves an adapter, and otherwise has to be public.
+        """
+        named = [section.base_url for section in (self._config.standard, self._config.specialist) if section]
+        return Guard([*named, base_url] if urlsplit(base_url).hostname in LOOPBACK else named)
 
     def _section_of(self, target: Target, base_url: str) -> ModelConfig | None:
         """Whose key and time limit count: a key goes only to the address it was configured for, never to another one."""

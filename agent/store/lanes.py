@@ -40,6 +40,20 @@ def read_lanes(connection: Connection, chain_id: str) -> list[tuple[Lane, LaneRe
     return [(lane, read_lane(connection, lane)) for lane in lanes]
 
 
+def read_blocked(connection: Connection) -> list[tuple[Lane, ForeignUse]]:
+    """Lanes of every chain that wait for a person, oldest first."""
+    rows = connection.execute(
+        select(FOREIGN_USES).where(FOREIGN_USES.c.acknowledged_at.is_(None)).order_by(FOREIGN_USES.c.seq)
+    )
+    return [
+        (
+            _lane(row.chain_id, row.signer_id, row.public_key),
+            ForeignUse(int(row.known_nonce), int(row.chain_nonce), row.found_at),
+        )
+        for row in rows
+    ]
+
+
 def take_nonce(connection: Connection, lane: Lane, nonce: int) -> None:
     """Raise a lane's nonce. LedgerConflict `nonce_taken` where it is not above the last, `key_blocked`."""
     known = read_lane(connection, lane)

@@ -14,7 +14,16 @@ from agent.store.database import Database
 from agent.store.tables import GRANT_STEPS, GRANTS, INTENTS
 from contracts.calls import ChangeCall, Grant
 from contracts.chain.budget import Reservation
-from contracts.chain.ledger import UNSETTLED, Intent, IntentState, Lane, LaneRecord, Signed, check_transition
+from contracts.chain.ledger import (
+    UNSETTLED,
+    ForeignUse,
+    Intent,
+    IntentState,
+    Lane,
+    LaneRecord,
+    Signed,
+    check_transition,
+)
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey
@@ -97,6 +106,10 @@ class SqlLedger:
 
     async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
         return await self._database.read(lambda c: lanes.read_lanes(c, chain_id))
+
+    async def blocked(self) -> list[tuple[Lane, ForeignUse]]:
+        """Lanes that something else has used and nobody acknowledged, oldest first."""
+        return await self._database.read(lanes.read_blocked)
 
     async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
         """Store the nonce of a lane that was never seen; block one that something else has used."""
