@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 
 from agent.commands.settings import MODEL, domain_errors
 from agent.config import Config
-from agent.daemon import Runtime, open_runtime
 from agent.frontends.approvals import cards_for
 from agent.frontends.errors import no_key
 from agent.frontends.replies import completion
@@ -19,6 +18,7 @@ from agent.frontends.request_id import new_request_id
 from agent.frontends.running import RunningRequests, Work
 from agent.frontends.wire import conversation_id, model_not_found, parse_chat
 from agent.records import Identity, UserRequest
+from agent.runtime import Runtime, open_runtime
 from agent.telemetry import set_up_logging
 
 T = TypeVar("T")

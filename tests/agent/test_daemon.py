@@ -15,10 +15,11 @@ import aiohttp
 import pytest
 
 from agent.config import Config, load_config
-from agent.daemon import open_runtime, run_daemon
+from agent.daemon import run_daemon
 from agent.data_folder import FolderInUse, read_address, running_daemon
 from agent.errors import ConfigError, DaemonError
 from agent.records import read_records
+from agent.runtime import open_runtime
 from contracts.signing.keystore import generate_key_file
 from contracts.types import AccountId
 
