@@ -13,6 +13,7 @@ from agent.merging import Sending, sendings_of
 from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge
+from agent.preflighting import card_lines
 from agent.records import Refusal, Reply, UserRequest
 from agent.store.cards import PendingCard
 from agent.store.store import Store
@@ -21,8 +22,10 @@ from contracts.calls import ChangeCall
 from contracts.chain.outcome import Effect
 from contracts.checks.report import PreflightReport, moved
 from contracts.checks.verdict import Verdict
+from contracts.knowledge.registry import Registry
 from contracts.signing.transaction import calls_hash
 from contracts.simulation.preflight import PreflightRequest
+from contracts.simulation.remote_state import Pinned
 from contracts.types import AccountId
 
 
@@ -82,6 +85,7 @@ class Proposer:
         codes: Codes,
         judge: PolicyJudge,
         clock: Callable[[], float],
+        registry: Registry,
         preflight: Preflight | None = None,
     ) -> None:
         self._settings = settings
@@ -90,6 +94,7 @@ class Proposer:
         self._codes = codes
         self._judge = judge
         self._clock = clock
+        self._registry = registry
         self._preflight = preflight
 
     async def weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
@@ -104,12 +109,13 @@ class Proposer:
         report = None
         if self._preflight is not None:
             expected = tuple(sending.expected for sending in sendings)
-            report = await self._preflight.preflight(
-                PreflightRequest(turn.signer_id, calls, expected, paid_before=known.__contains__)
+            request = PreflightRequest(
+                turn.signer_id, calls, expected, paid_before=known.__contains__, block=_built_at(steps, price)
             )
+            report = await self._preflight.preflight(request)
             story.preflight = report
             if report.failure is not None:
-                text = f"It would fail, so nothing was sent: {report.failure.detail}"
+                text = f"It would fail, so nothing was sent: {report.refusal}"
                 return story.say(Refusal(text=sentence(text), why="preflight_failed"))
         verdict = await self._judge.judge(
             turn.key_id,
@@ -174,6 +180,9 @@ class Proposer:
                 notes=[*dict.fromkeys(notes)],
                 calls=calls,
                 bound=weighed.bound,
+                checks=()
+                if weighed.preflight is None
+                else card_lines(weighed.preflight, turn.signer_id, self._registry),
                 verdict=weighed.verdict,
             ),
             created_at=now,
@@ -249,6 +258,14 @@ class Proposer:
         """The request whose card led to these calls being executed, or sent, at or after `since`."""
         found = await self._store.records.find_executed(digest, signer_id, since)
         return None if found is None else card_of((await self._store.ledger.of_request(found))[0])
+
+
+def _built_at(steps: Sequence[Step], gas_price: int) -> Pinned | None:
+    """The block whose facts the plan was built from, so that the pre-flight looks at the same one."""
+    facts = steps[0].facts
+    if facts.block_height is None or facts.block_hash is None or facts.block_time_ns is None:
+        return None
+    return Pinned(facts.block_height, facts.block_hash, facts.block_time_ns, gas_price)
 
 
 def _again(what: str, request_id: str) -> str:

@@ -8,6 +8,7 @@ from contracts.types import AccountId, CryptoHash
 
 CheckResult: TypeAlias = Literal["pass", "fail", "unknown"]
 
+_TOLD_FAILURES: Final = 3
 _BALANCE_PARTS: Final = 10
 """A signer's balance may fall by one part in so many between card and confirmation."""
 _CHANGE_PARTS: Final = 100
@@ -88,6 +89,12 @@ class PreflightReport:
     def failure(self) -> Check | None:
         """The first check that failed; a plan with one is not shown for approval."""
         return next((check for check in self.checks if check.result == "fail"), None)
+
+    @property
+    def refusal(self) -> str | None:
+        """What the first failed checks say: facts first, then the contract's own words with the correction."""
+        failed = [check.detail for check in self.checks if check.result == "fail"]
+        return "; ".join(failed[:_TOLD_FAILURES]) if failed else None
 
     @property
     def unknowns(self) -> tuple[Check, ...]:

@@ -77,16 +77,13 @@ def test_any_contract(running: RunningDaemon) -> None:
     assert "héllo 🚀" in view(running, "/contract_view guestbook.localnet get_messages")
 
 
-def test_a_contract_that_refuses_is_quoted_and_nothing_moved(running: RunningDaemon) -> None:
-    card = running.say("/ft_transfer USDC bob.localnet 999999")
-    assert card.facts["status"] == "needs_approval"
-    failed = running.say(f"confirm {card.facts['confirm_code']}")
-    assert failed.facts["status"] == "failed"
-    (outcome,) = failed.facts["outcomes"]
-    assert outcome["status"] == "failed"
-    assert outcome["tx_hash"]
-    assert "enough balance" in outcome["error"]["message"]
-    assert "enough balance" in failed.text
+def test_a_contract_that_would_refuse_is_quoted_before_anyone_signs(running: RunningDaemon) -> None:
+    refused = running.say("/ft_transfer USDC bob.localnet 999999")
+    assert refused.facts["status"] == "refused"
+    assert "confirm_code" not in refused.facts
+    assert "It would fail, so nothing was sent" in refused.text
+    assert "less than is sent" in refused.text
+    assert "The account doesn't have enough balance. To correct it: send less" in refused.text
 
 
 def test_that_no_action_was_left_out() -> None:
