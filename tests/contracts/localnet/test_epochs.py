@@ -12,11 +12,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.calls import Action
+from contracts.errors import ChainError
+from contracts.localnet.chain import ChainSettings
 from contracts.localnet.genesis import read_genesis
 from contracts.localnet.init import genesis_path, init_localnet
 from contracts.localnet.server import open_localnet
+from contracts.localnet.store import ChainStore
 from contracts.types import AccountId
 from tests.contracts.localnet.conftest import Open
+from tests.contracts.localnet.rig import opened_chain
+from tests.contracts.localnet.test_durability import RefusingStore
 from tests.contracts.localnet.wallet import ALICE, BOB, NEAR, Probe, Wallet, call, transfer
 
 POOL = AccountId("pool.localnet")
@@ -154,3 +159,25 @@ async def test_a_chain_without_the_newer_contracts_goes_on_and_says_what_it_lack
     (said,) = [line for line in logs if line["event"] == "chain_lacks_contracts"]
     assert said["contracts"] == ["localnet", "pool.localnet"]
     assert "begin one that has them" in said["todo"]
+
+
+async def test_a_full_disk_stops_the_way_forward_and_it_can_be_asked_again(data_dir: Path) -> None:
+    stores: list[RefusingStore] = []
+
+    def wrapped(store: ChainStore) -> RefusingStore:
+        stores.append(RefusingStore(store))
+        return stores[0]
+
+    settings = ChainSettings(heartbeat_s=0.02)
+    async with opened_chain(data_dir, wrap=wrapped, settings=settings) as chain, asyncio.TaskGroup() as tasks:
+        height = chain.head.height
+        running = tasks.create_task(chain.run())
+        stores[0].full = True
+        with pytest.raises(ChainError, match="could not be written"):
+            await chain.fast_forward(100_000)
+        assert chain.head.height == height
+        stores[0].full = False
+        await chain.fast_forward(100_000)
+        assert chain.head.height >= height + 100_000
+        chain.stop()
+        await running
