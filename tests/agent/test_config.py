@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from agent.config import Config, known_keys, load_config, split_listen
 from agent.errors import ConfigError
+from contracts.knowledge.exchange import SwapSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -329,3 +330,22 @@ def test_a_wrong_node_is_told_without_its_key(wrong: str, empty_folder: Path) ->
         load_config(None, {})
     assert "networks.localnet.rpc.0" in caught.value.message
     assert "SECRET" not in f"{caught.value.message} {caught.value.details}"
+
+
+def test_what_a_swap_may_cost_is_exact_text(empty_folder: Path) -> None:
+    assert load_config(None, {}).swap.settings == SwapSettings(5_000, 50_000, 100_000)
+    written(
+        empty_folder,
+        '[swap]\nslippage_percent = "0.0001"\nmax_slippage_percent = "1"\nmax_price_impact_percent = "100"',
+    )
+    assert load_config(None, {}).swap.settings == SwapSettings(1, 10_000, 1_000_000)
+    for text, said in (
+        ('slippage_percent = "0.00001"', "at most 4 decimals"),
+        ('slippage_percent = "-1"', "is not a percentage"),
+        ('max_price_impact_percent = "101"', "from 0 to 100"),
+        ("slippage_percent = 0.5", "swap.slippage_percent"),
+        ('slippage_percent = "6"', "above max_slippage_percent"),
+    ):
+        written(empty_folder, f"[swap]\n{text}")
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            load_config(None, {})
