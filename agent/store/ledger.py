@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from agent.store import budgets, lanes
+from agent.store import budgets, lanes, messages
 from agent.store.budgets import LatestTime
 from agent.store.database import Database
 from agent.store.tables import GRANT_STEPS, GRANTS, INTENTS
@@ -24,6 +24,7 @@ from contracts.chain.ledger import (
     Signed,
     check_transition,
 )
+from contracts.chain.messages import SignedMessage
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey
@@ -106,6 +107,17 @@ class SqlLedger:
 
     async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
         return await self._database.read(lambda c: lanes.read_lanes(c, chain_id))
+
+    async def store_message(self, message: SignedMessage, grant: Grant, now: float) -> None:
+        """Store the grant as used by this message, take a delegate's nonce, keep the signature; all or nothing.
+
+        LedgerConflict `grant_used`, `grant_expired`, `message_exists`, `nonce_taken` or `key_blocked`.
+        """
+        await self._database.write(lambda c: _store_message(c, message, grant, now))
+
+    async def messages_of(self, request_id: str) -> list[SignedMessage]:
+        """What was signed for a request beside transactions."""
+        return await self._database.read(lambda c: messages.read_messages(c, request_id))
 
     async def blocked(self) -> list[tuple[Lane, ForeignUse]]:
         """Lanes that something else has used and nobody acknowledged, oldest first."""
@@ -260,6 +272,16 @@ def _move(connection: Connection, intent_id: str, to: IntentState, now: float, o
     connection.execute(
         update(INTENTS).where(INTENTS.c.intent_id == intent_id).values(state=to, updated_at=now, outcome=outcome)
     )
+
+
+def _store_message(connection: Connection, message: SignedMessage, grant: Grant, now: float) -> None:
+    if now >= grant.expires_at:
+        raise LedgerConflict("grant_expired", f"grant {grant.grant_id} has expired; ask for a new approval")
+    try:
+        connection.execute(insert(GRANTS), _grant_row(grant, now))
+    except IntegrityError as error:
+        raise _used(grant.grant_id, "is stored already; an approval counts once") from error
+    messages.store_message(connection, message, grant.grant_id, now)
 
 
 def _state(connection: Connection, intent_id: str) -> str | None:
