@@ -51,7 +51,7 @@ class KnownThings:
     """What this installation knows, by which the unknown is told."""
 
     accounts: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Contracts by id, with what they are."""
+    """Accounts by id, with what they are; those that have code are contracts."""
     codes: Collection[str] = frozenset()
     """Hashes of code whose behaviour is known."""
     pinned: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -79,7 +79,7 @@ class PlanFacts:
     """Gas that the simulated transactions burnt; shorter than `calls` where the simulation ended early."""
     known: KnownThings
     paid_before: Callable[[AccountId], bool]
-    """Whether the signer sent something to this account earlier."""
+    """Whether the signer sent something to this account earlier; what follows from it is the policy's to say."""
     price_impacts: Mapping[int, int] = field(default_factory=dict[int, int])
     """Of swaps, by place, in hundredths of a percent."""
 
@@ -232,6 +232,9 @@ def _receiver_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator
     for move in moves_of(call):
         if move.recipient_id not in (receiver_id, facts.signer_id):
             yield from _recipient_check(facts, place, move)
+        if move.recipient_id != facts.signer_id and move.kind != "account":
+            known = "something was sent" if facts.paid_before(move.recipient_id) else "nothing was sent"
+            yield Check("history", "pass", f"{known} to {move.recipient_id} before", place)
 
 
 def _recipient_check(facts: PlanFacts, place: int, move: Move) -> Iterator[Check]:
@@ -360,6 +363,11 @@ def _price_checks(facts: PlanFacts, place: int) -> Iterator[Check]:
 # ---- what a person must see
 
 
+def _has_code(facts: PlanFacts, account_id: AccountId) -> bool:
+    account = facts.accounts.get(account_id)
+    return isinstance(account, SeenAccount) and account.code_hash is not None
+
+
 def _asks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[str]:
     for move in moves_of(call):
         recipient_id = move.recipient_id
@@ -368,12 +376,10 @@ def _asks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[str]:
         known = facts.known.accounts.get(recipient_id)
         if facts.accounts.get(recipient_id, NotRead("")) is None and recipient_id.kind != "named":
             yield f"{recipient_id} does not exist yet: a wrong character in it loses what is sent"
-        elif known is not None and not move.calls_recipient:
+        elif known is not None and _has_code(facts, recipient_id) and not move.calls_recipient:
             yield f"{recipient_id} is a contract ({known}): what is sent to it may be lost"
         elif recipient_id == move.what:
             yield f"{recipient_id} is the token's own contract: tokens sent to it are lost"
-        if not facts.paid_before(recipient_id):
-            yield f"nothing was sent to {recipient_id} before"
     if facts.price_impacts.get(place, 0) > ASK_PRICE_IMPACT_BPS:
         yield f"the swap moves its pool's price by {format_units(facts.price_impacts[place], 2)} %"
     pinned, account = facts.known.pinned.get(call.receiver_id), facts.accounts.get(call.receiver_id)

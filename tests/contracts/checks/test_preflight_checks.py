@@ -299,16 +299,19 @@ class TestAsks:
         )
 
     def test_a_known_contract_and_a_token_to_itself(self) -> None:
-        known = KnownThings(accounts={USDC: "the USDC token"})
+        known = KnownThings(accounts={USDC: "the USDC token", BOB: "a friend"})
+        assert self.asks(BOB, known=known) == ()
         assert self.asks(USDC, known=known) == (
             "usdc.test is a contract (the USDC token): what is sent to it may be lost",
         )
         itself = call("ft_transfer", {"receiver_id": USDC, "amount": "1"})
         assert self.asks(USDC, itself) == ("usdc.test is the token's own contract: tokens sent to it are lost",)
 
-    def test_the_first_time(self) -> None:
-        assert self.asks(BOB, paid_before=never_paid) == ("nothing was sent to bob.test before",)
-        assert self.asks(USDC, PAY, paid_before=never_paid) == ("nothing was sent to bob.test before",)
+    def test_the_first_time_is_told_and_is_the_policys_affair(self) -> None:
+        facts = plan(USDC, PAY, paid_before=never_paid)
+        assert result(facts, "history") == ("pass", "nothing was sent to bob.test before")
+        assert result(plan(BOB, SEND), "history") == ("pass", "something was sent to bob.test before")
+        assert judge_plan(facts).asks == ()
 
 
 class TestMoves:
