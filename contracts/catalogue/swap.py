@@ -35,8 +35,8 @@ from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
 from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units
 
-SWAP_GAS: Final = Gas(180 * TGAS)
-"""ref-exchange attaches what it sends out with fixed amounts; all that is not used comes back."""
+SWAP_GAS: Final = Gas(150 * TGAS)
+"""ref-exchange 1.9.17 needs less than 60 for two pools; tokens may need more. What is not used comes back."""
 WARN_PRICE_IMPACT_PPM: Final = 10_000
 
 

@@ -1,69 +1,16 @@
 """A DAO of three people, each with a key of their own, through the daemon; and tokens sent with a message."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.programs import Answer, RunningDaemon, daemon, near_agent_here
-
-
-@dataclass(frozen=True)
-class Person:
-    """Writes to the daemon with a key of their own."""
-
-    running: RunningDaemon
-    key: str
-
-    def say(self, text: str) -> Answer:
-        return self.running.say(text, Authorization=f"Bearer {self.key}")
-
-    def card(self, command: str) -> Answer:
-        card = self.say(command)
-        assert card.facts["status"] == "needs_approval", card.text
-        return card
-
-    def does(self, command: str) -> tuple[str, Answer]:
-        """The card's text and the answer to its confirmation."""
-        card = self.card(command)
-        return card.text, self.say(f"confirm {card.facts['confirm_code']}")
-
-    def done(self, command: str) -> tuple[str, Answer]:
-        card, done = self.does(command)
-        assert done.facts["status"] == "executed", done.text
-        return card, done
-
-    def refused(self, command: str) -> str:
-        answer = self.say(command)
-        assert answer.facts["status"] == "refused", answer.text
-        return answer.text
-
-    def told(self, command: str) -> str:
-        answer = self.say(command)
-        assert answer.facts["status"] == "answered", answer.text
-        return answer.text
-
-
-@dataclass(frozen=True)
-class People:
-    alice: Person
-    bob: Person
-    carol: Person
-    running: RunningDaemon
+from tests.e2e.people import People, daemon_of_three
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Generator[People]:
-    folder = tmp_path_factory.mktemp("dao") / "data"
-    with daemon(folder) as running:
-
-        def person(account_id: str) -> Person:
-            made = near_agent_here(folder, "api-keys", "create", "--account", account_id)
-            assert made.exit_code == 0, made.output
-            return Person(running, made.stdout.strip())
-
-        alice, bob, carol = (person(f"{name}.localnet") for name in ("alice", "bob", "carol"))
-        yield People(alice, bob, carol, running)
+    with daemon_of_three(tmp_path_factory.mktemp("dao") / "data") as three:
+        yield three
 
 
 PAY = "dao_id=dao.localnet receiver_id=carol.localnet"
