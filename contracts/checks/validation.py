@@ -49,8 +49,9 @@ from contracts.types import TGAS, U64_MAX, U128_MAX, AccountId, format_units
 MAX_GAS_KEY_NONCES: Final = 1_024
 _SEAL: Final = object()
 _METHOD = re.compile(r"[!-~]+", re.ASCII)
-_ENVELOPE_BYTES: Final = 64 + 64 + 4 * 2 + 65 + 8 + 32 + 66
-"""The largest signed transaction around its actions: two account ids with lengths, key, nonce, block hash, signature."""
+_ENVELOPE_BYTES: Final = 64 + 64 + 4 * 2 + 65 + 8 + 32 + 66 + 5
+"""The largest signed transaction around its actions: two account ids with lengths, key, nonce, block hash, signature, and
+what version 1 adds: its mark, the nonce's kind and index, and its mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def _check_change(call: ChangeCall, context: ValidationContext) -> None:
         _check_action(call.receiver_id, action, context)
     if any(isinstance(action, DeleteAccount) for action in call.actions[:-1]):
         _refuse("delete_not_last", "deleting an account must be the last action of its transaction")
+    if sum(isinstance(action, Delegate) for action in call.actions) > 1:
+        _refuse("several_delegates", "a transaction carries at most one delegate action")
     _check_amount("the deposits together", call.deposit)
     if call.gas > limits.max_total_prepaid_gas:
         _refuse(

@@ -11,23 +11,36 @@ from contracts.calls import (
     AddKey,
     ChangeCall,
     CreateAccount,
+    Delegate,
+    DelegateAction,
     DeleteAccount,
     DeleteKey,
     DeployContract,
+    DeployGlobalContract,
+    DeterministicStateInit,
     FullAccess,
     FunctionCall,
     FunctionCallAccess,
+    GasKeyFullAccess,
+    GasKeyFunctionCallAccess,
+    GlobalAccountId,
+    PlainAction,
     Stake,
+    StateInit,
     Transfer,
+    TransferToGasKey,
+    UseGlobalContract,
     ViewAccessKeys,
     ViewAccount,
     ViewCall,
     ViewFunction,
     ViewMethods,
     ViewTransaction,
+    WithdrawFromGasKey,
 )
 from contracts.checks.validation import ValidatedCall, ValidationContext, validate
 from contracts.errors import InvalidInput
+from contracts.signing.action_bytes import deterministic_account_id
 from contracts.signing.transaction import Transaction, encode_transaction
 from contracts.types import U64_MAX, U128_MAX, AccountId, CryptoHash, Gas, PublicKey, Yocto
 from tests.contracts.catalogue.world import ALICE, BOB, LIMITS, USDC, build, transfer_facts
@@ -43,6 +56,14 @@ def call(method: str = "get_num", args: bytes = b"{}", gas: int = 30 * TGAS, dep
 
 def transaction(*actions: Any) -> ChangeCall:
     return ChangeCall(BOB, tuple(actions))
+
+
+def delegated(*actions: PlainAction, sender: AccountId = BOB) -> Delegate:
+    return Delegate(DelegateAction(sender, USDC, actions, 1, 2, KEY), bytes(64))
+
+
+PUBLISHED = GlobalAccountId(ALICE)
+MADE = StateInit(PUBLISHED, ())
 
 
 def refused(code: str) -> Any:
@@ -62,6 +83,12 @@ def refused(code: str) -> Any:
         transaction(AddKey(KEY, FunctionCallAccess(USDC, ("ft_transfer",), None))),
         transaction(Transfer(Yocto(1)), DeleteAccount(ALICE)),
         transaction(*[Transfer(Yocto(1))] * 100),
+        transaction(delegated(call("ft_transfer", deposit=1))),
+        transaction(AddKey(KEY, GasKeyFullAccess(Yocto(0), 1024)), TransferToGasKey(KEY, Yocto(1))),
+        transaction(AddKey(KEY, GasKeyFunctionCallAccess(Yocto(0), 1, USDC, ("ft_transfer",)))),
+        transaction(WithdrawFromGasKey(KEY, Yocto(1)), UseGlobalContract(PUBLISHED)),
+        transaction(DeployGlobalContract(b"x", "code_hash")),
+        ChangeCall(deterministic_account_id(MADE), (DeterministicStateInit(MADE, Yocto(1)),)),
         ViewFunction(USDC, "ft_metadata", b"{}"),
         ViewAccount(ALICE),
         ViewAccessKeys(ALICE),
@@ -105,6 +132,16 @@ def test_what_keeps_the_rules_is_validated(good: ViewCall | ChangeCall) -> None:
         ("amount_out_of_range", transaction(AddKey(KEY, FunctionCallAccess(USDC, (), Yocto(-1))))),
         ("method_name_length", transaction(AddKey(KEY, FunctionCallAccess(USDC, ("",), None)))),
         ("contract_too_large", transaction(DeployContract(b"x" * 4_194_305))),
+        ("contract_too_large", transaction(DeployGlobalContract(b"x" * 4_194_305, "account_id"))),
+        ("delegate_receiver", transaction(delegated(sender=ALICE))),
+        ("several_delegates", transaction(delegated(), delegated())),
+        ("gas_out_of_range", transaction(delegated(call(gas=0)))),
+        ("too_much_gas", transaction(delegated(call(gas=600 * TGAS)), call(gas=600 * TGAS))),
+        ("state_init_receiver", transaction(DeterministicStateInit(MADE, Yocto(0)))),
+        ("gas_key_nonces", transaction(AddKey(KEY, GasKeyFullAccess(Yocto(0), 0)))),
+        ("gas_key_balance", transaction(AddKey(KEY, GasKeyFullAccess(Yocto(1), 1)))),
+        ("gas_key_allowance", transaction(AddKey(KEY, GasKeyFunctionCallAccess(Yocto(0), 1, USDC, (), Yocto(1))))),
+        ("amount_out_of_range", transaction(TransferToGasKey(KEY, Yocto(-1)))),
         ("account_malformed", ChangeCall(cast("AccountId", "Bob.near"), (Transfer(Yocto(1)),))),
         ("account_malformed", transaction(DeleteAccount(cast("AccountId", "x")))),
         ("account_malformed", ViewAccount(cast("AccountId", "@me"))),
@@ -153,7 +190,9 @@ def test_the_envelope_is_never_larger_than_assumed() -> None:
     longest = AccountId("a" * 64)
     biggest = PublicKey.from_bytes("secp256k1", b"\x01" * 64)
     actions = (Transfer(Yocto(1)),)
-    data = encode_transaction(Transaction(longest, biggest, U64_MAX, longest, CryptoHash.of(b""), actions))
+    data = encode_transaction(
+        Transaction(longest, biggest, U64_MAX, longest, CryptoHash.of(b""), actions, 1, "strict", 65_535)
+    )
     room = len(data) + 66
     exact = ValidationContext(dataclasses.replace(LIMITS, max_transaction_size=room))
     assert validate(ChangeCall(longest, actions), exact)
