@@ -32,7 +32,12 @@ class FakeChain:
         self.finality_lag = finality_lag
         self.public_keys = dict(public_keys)
         self.balances = dict.fromkeys(public_keys, balance)
-        self.nonces = dict.fromkeys(public_keys, FIRST_NONCE)
+        self.nonces: dict[str, int] = dict.fromkeys(public_keys, FIRST_NONCE)
+        """Of accounts' first keys, and of others by their name."""
+        self.more_keys: dict[str, list[PublicKey]] = {}
+        """Further full-access keys."""
+        self.gas_keys: dict[str, list[int]] = {}
+        """Accounts whose key is a gas key: its nonces."""
         self.executed: dict[str, tuple[SignedTransaction, int, bool]] = {}
         """Hash -> transaction, height, whether it succeeded."""
         self.order: list[str] = []
@@ -49,11 +54,14 @@ class FakeChain:
         signer, key = tx.transaction.signer_id, self.public_keys.get(tx.transaction.signer_id)
         if key is None:
             return {"SignerDoesNotExist": {"signer_id": signer}}
-        if key != tx.transaction.public_key:
+        own = tx.transaction.public_key
+        if own != key and own not in self.more_keys.get(signer, []):
             return {"InvalidAccessKeyError": {"AccessKeyNotFound": {"account_id": signer, "public_key": key}}}
-        VerifyKey(key.raw).verify(tx.tx_hash.raw, tx.signature)
-        if tx.transaction.nonce <= self.nonces[signer]:
-            return {"InvalidNonce": {"tx_nonce": tx.transaction.nonce, "ak_nonce": self.nonces[signer]}}
+        VerifyKey(own.raw).verify(tx.tx_hash.raw, tx.signature)
+        known = self.nonce_of(tx)
+        strict = tx.transaction.nonce_mode == "strict"
+        if tx.transaction.nonce <= known or (strict and tx.transaction.nonce != known + 1):
+            return {"InvalidNonce": {"tx_nonce": tx.transaction.nonce, "ak_nonce": known}}
         reference = next((h for h in range(self.height + 1) if block_hash(h) == tx.transaction.block_hash), None)
         if reference is None or reference + VALIDITY < self.height:
             return "Expired"
@@ -62,13 +70,27 @@ class FakeChain:
             return {"NotEnoughBalance": {"signer_id": signer, "balance": str(self.balances[signer]), "cost": str(cost)}}
         return None
 
+    def nonce_of(self, tx: SignedTransaction) -> int:
+        """The newest nonce of the transaction's key, or of the gas key's index that it names."""
+        signer, index = tx.transaction.signer_id, tx.transaction.nonce_index
+        if index is not None:
+            return self.gas_keys[signer][index]
+        first = tx.transaction.public_key == self.public_keys[signer]
+        return self.nonces[signer] if first else self.nonces.get(tx.transaction.public_key, FIRST_NONCE)
+
     def include(self, tx: SignedTransaction) -> None:
         """Execute a transaction in a block of its own."""
         assert tx.tx_hash not in self.executed
         assert self.refusal(tx) is None
         signer, receiver, amount = tx.transaction.signer_id, tx.transaction.receiver_id, _deposit(tx)
         self.height += 1
-        self.nonces[signer] = tx.transaction.nonce
+        index = tx.transaction.nonce_index
+        if index is not None:
+            self.gas_keys[signer][index] = tx.transaction.nonce
+        elif tx.transaction.public_key == self.public_keys[signer]:
+            self.nonces[signer] = tx.transaction.nonce
+        else:
+            self.nonces[tx.transaction.public_key] = tx.transaction.nonce
         self.balances[signer] -= TRANSFER_GAS * GAS_PRICE
         exists = receiver in self.balances
         if exists:
@@ -111,6 +133,17 @@ class FakeNode:
     refusal: JsonValue = None
     """With the fault `refuse`: the InvalidTxError."""
     chain_id: str = "localnet"
+    genesis_hash: str | None = None
+    protocol_version: int = 86
+    latest_time: str = "2026-11-20T10:00:00.123456789Z"
+    delay_s: float = 0.0
+    """Before every answer."""
+    lies: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    """Request name -> fields that its answer has otherwise."""
+    refuses: dict[str, str] = field(default_factory=dict[str, str])
+    """Request name -> the error that it is answered with."""
+    broken: bool = False
+    """It answers with a proxy's page."""
     on_call: Callable[[str], None] | None = None
     """Told the name of each request before it is answered."""
     calls: list[str] = field(default_factory=list[str])
@@ -131,12 +164,20 @@ class FakeNode:
         self.calls.append(name)
         if self.on_call is not None:
             self.on_call(name)
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if self.broken:
+            return web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html")
+        if name in self.refuses:
+            return _error(body["id"], self.refuses[name], {})
         if method == "send_tx":
             return await self._send(request, body["id"], params)
         try:
             result = self._result(method, params)
         except ContractsError as error:
             return _error(body["id"], error.code, error.details)
+        if name in self.lies and isinstance(result, dict):
+            result = {**result, **self.lies[name]}
         return _result(body["id"], result)
 
     async def _send(self, request: web.Request, request_id: str, params: JsonObject) -> web.StreamResponse:
@@ -212,10 +253,20 @@ class FakeNode:
         if asked["request_type"] == "view_account":
             amount = str(self.chain.balances[account_id])
             return {"amount": amount, "locked": "0", "code_hash": "1" * 32, "storage_usage": 182, **at}
-        if self.chain.public_keys.get(account_id) != asked["public_key"]:
+        key = str(asked["public_key"])
+        if key not in (self.chain.public_keys.get(account_id), *self.chain.more_keys.get(account_id, [])):
             raise ContractsError("UNKNOWN_ACCESS_KEY", account_id, details=at)
+        if asked["request_type"] == "view_gas_key_nonces":
+            return {"nonces": [*self.chain.gas_keys[account_id]], **at}
+        if account_id in self.chain.gas_keys:
+            purse: JsonObject = {"balance": str(10**24), "num_nonces": len(self.chain.gas_keys[account_id])}
+            return {"nonce": 0, "permission": {"GasKeyFullAccess": purse}, **at}
         past = [tx for tx, included, _ in self.chain.executed.values() if included <= height]
-        mine = [tx.transaction.nonce for tx in past if tx.transaction.signer_id == account_id]
+        mine = [
+            tx.transaction.nonce
+            for tx in past
+            if (tx.transaction.signer_id, tx.transaction.public_key) == (account_id, key)
+        ]
         return {"nonce": max([FIRST_NONCE, *mine]), "permission": "FullAccess", **at}
 
     def _block(self, height: int) -> JsonValue:
@@ -231,12 +282,13 @@ class FakeNode:
     def _status(self) -> JsonValue:
         return {
             "chain_id": self.chain_id,
-            "protocol_version": 86,
+            "genesis_hash": self.genesis_hash,
+            "protocol_version": self.protocol_version,
             "version": {"version": "2.13.0", "build": "fake"},
             "sync_info": {
                 "latest_block_height": self.head,
                 "latest_block_hash": block_hash(self.head),
-                "latest_block_time": "2026-11-20T10:00:00.123456789Z",
+                "latest_block_time": self.latest_time,
                 "earliest_block_height": self.earliest,
                 "syncing": False,
             },
@@ -256,7 +308,7 @@ class FakeNode:
         }
         return {
             "chain_id": self.chain_id,
-            "protocol_version": 86,
+            "protocol_version": self.protocol_version,
             "genesis_height": 0,
             "epoch_length": 43200,
             "transaction_validity_period": self.validity,

@@ -71,11 +71,11 @@ class Net:
     def __init__(self, stack: AsyncExitStack) -> None:
         self.stack = stack
 
+    async def serve(self, node: "Node") -> str:
+        return await self.stack.enter_async_context(serve(node.answer))
+
     async def client(self, *nodes: Node | str, config: RpcConfig = FAST) -> RpcClient:
-        urls = [
-            node if isinstance(node, str) else await self.stack.enter_async_context(serve(node.answer))
-            for node in nodes
-        ]
+        urls = [node if isinstance(node, str) else await self.serve(node) for node in nodes]
         return await self.stack.enter_async_context(open_rpc(urls, config=config))
 
 

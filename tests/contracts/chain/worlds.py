@@ -12,8 +12,8 @@ from contracts.chain.ledger import Intent
 from contracts.chain.outcome import Effect
 from contracts.chain.rpc import RpcConfig, open_rpc
 from contracts.signing.signer import KeyStoreSigner, Signer
-from contracts.signing.transaction import SignedTransaction, decode_signed_transaction
-from contracts.types import AccountId, Yocto
+from contracts.signing.transaction import SignedTransaction, decode_signed_transaction, decode_transaction
+from contracts.types import AccountId, PublicKey, Yocto
 from tests.doubles import Clock, MemoryLedger, approved, key_store
 from tests.fake_nodes import FIRST_NONCE, FakeChain, FakeNode, serve
 
@@ -63,11 +63,16 @@ class World:
         )
 
     async def transfer(
-        self, name: str = "one", amount: int = NEAR, to: str = "bob.localnet", expected: tuple[Effect, ...] = ()
+        self,
+        name: str = "one",
+        amount: int = NEAR,
+        to: str = "bob.localnet",
+        expected: tuple[Effect, ...] = (),
+        step: int = 0,
     ) -> tuple[Intent, Grant]:
         """An approved intent of alice's."""
         call = ChangeCall(AccountId(to), (Transfer(Yocto(amount)),))
-        return await approved(self.ledger, call, name=name, expected=expected)
+        return await approved(self.ledger, call, name=name, expected=expected, step=step)
 
     def moved(self) -> int:
         """Yocto that bob has gained."""
@@ -76,6 +81,10 @@ class World:
     def took_no_nonce(self) -> bool:
         """The ledger knows at most the nonces that it found on chain."""
         return set(self.ledger.nonces.values()) <= {FIRST_NONCE}
+
+    def key_of(self, transaction_bytes: bytes) -> PublicKey:
+        """The key that unsigned bytes are for."""
+        return decode_transaction(transaction_bytes).public_key
 
     def decoded(self, intent: Intent) -> SignedTransaction:
         """What an intent's bytes say."""

@@ -1,0 +1,212 @@
+"""Keys: which one signs, how many at once, and what happens to one that something else has used."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contracts.calls import Grant
+from contracts.chain.client import ChainClient
+from contracts.chain.ledger import ForeignUse, Intent, Lane
+from contracts.chain.outcome import Failed, Finalized
+from contracts.signing.keystore import KeyStore
+from contracts.signing.signer import KeyStoreSigner
+from contracts.types import AccountId, PublicKey
+from tests.contracts.chain.worlds import NEAR, World, open_world
+from tests.doubles import key_file
+from tests.fake_nodes import FIRST_NONCE
+
+ALICE, BOB = AccountId("alice.localnet"), AccountId("bob.localnet")
+
+
+def more_keys(world: World, folder: Path, count: int) -> KeyStoreSigner:
+    """Alice's key and `count` - 1 others, all known to the chain."""
+    store = folder / "many"
+    for number in range(count - 1):
+        inside = store / "localnet" if number == 0 else store / f"more {number}"
+        public = key_file(inside, ALICE, bytes([number + 1]) * 32)
+        world.chain.more_keys.setdefault(ALICE, []).append(public)
+    pairs = [KeyStore.load(path, "localnet") for path in (folder / "keys", store, *sorted(store.glob("more *")))]
+
+    class ManyKeys(KeyStoreSigner):
+        """Several stores as one."""
+
+        async def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
+            found = {key for one in pairs for key in one.public_keys(account_id)}
+            return tuple(sorted(found))
+
+        async def sign(self, transaction_bytes: bytes, grant: Grant) -> bytes:
+            key = world.key_of(transaction_bytes)
+            holder = next(one for one in pairs if key in one.public_keys(ALICE))
+            signer = KeyStoreSigner(holder, chain_id="localnet", clock=world.clock)
+            return await signer.sign(transaction_bytes, grant)
+
+    return ManyKeys(pairs[0], chain_id="localnet", clock=world.clock)
+
+
+async def run_all(client: ChainClient, pairs: list[tuple[Intent, Grant]]) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(client.execute(intent, grant)) for intent, grant in pairs]
+    assert all(isinstance(task.result(), Finalized) for task in tasks)
+
+
+async def test_several_keys_send_side_by_side_one_transaction_each(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        signer = more_keys(world, tmp_path, 3)
+        client = await world.client(signer=signer)
+        most: list[int] = []
+        lanes: list[int] = []
+
+        def count(name: str) -> None:
+            if name == "send_tx":
+                under_way = [i for i in world.ledger.intents.values() if i.state in {"signed", "sending", "sent"}]
+                most.append(len(under_way))
+                lanes.append(len({intent.lane for intent in under_way}))
+
+        world.nodes[0].on_call = count
+        world.nodes[0].delay_s = 0.005
+        await run_all(client, [await world.transfer(f"transfer {i}", amount=i + 1) for i in range(12)])
+        assert most == lanes, "never two in one lane"
+        assert max(most) == 3
+        assert world.moved() == sum(range(1, 13))
+        assert len(client._lanes) == 0
+
+
+async def test_a_key_that_may_not_sign_the_call_is_not_taken(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        signer = more_keys(world, tmp_path, 2)
+        world.chain.more_keys.clear()  # the second key is none of the account's
+        client = await world.client(signer=signer)
+        await run_all(client, [await world.transfer(f"transfer {i}", amount=1) for i in range(3)])
+
+
+async def test_a_fresh_ledger_takes_the_key_as_it_is(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        intent, grant = await world.transfer()
+        assert isinstance(await (await world.client()).execute(intent, grant), Finalized)
+        assert set(world.ledger.nonces.values()) == {FIRST_NONCE + 1}
+
+
+async def foreign_use(world: World) -> Lane:
+    """One transfer of ours, then one that the ledger does not know."""
+    intent, grant = await world.transfer()
+    assert isinstance(await (await world.client()).execute(intent, grant), Finalized)
+    kept = dict(world.ledger.nonces)
+    other, other_grant = await world.transfer("elsewhere", amount=1)
+    assert isinstance(await (await world.client()).execute(other, other_grant), Finalized)
+    del world.ledger.intents["elsewhere"]
+    world.ledger.nonces = kept
+    return Lane("localnet", ALICE, (await world.signer.public_keys(ALICE))[0])
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+async def test_a_key_that_something_else_used_signs_nothing_until_acknowledged(
+    *, at_start: bool, tmp_path: Path
+) -> None:
+    async with open_world(tmp_path) as world:
+        lane = await foreign_use(world)
+        client = await world.client()
+        if at_start:
+            ((blocked, record),) = await client.check_lanes("localnet")
+            assert blocked == lane
+            assert record.foreign == ForeignUse(FIRST_NONCE + 1, FIRST_NONCE + 2, world.clock())
+        sends = len(world.nodes[0].sends)
+        for name in ("two", "three"):
+            intent, grant = await world.transfer(name)
+            outcome = await client.execute(intent, grant)
+            assert isinstance(outcome, Failed)
+            assert (outcome.stage, outcome.code) == ("ledger", "key_blocked")
+            assert f"near-agent keys acknowledge {ALICE} {lane.public_key}" in outcome.message
+        assert len(world.nodes[0].sends) == sends
+        assert len(await client.check_lanes("localnet")) == 1
+        ((_, record),) = await client.acknowledge_key("localnet", ALICE, lane.public_key)
+        assert (record.nonce, record.foreign) == (FIRST_NONCE + 2, None)
+        intent, grant = await world.transfer("four")
+        assert isinstance(await client.execute(intent, grant), Finalized)
+        assert await client.check_lanes("localnet") == []
+
+
+async def test_another_key_goes_on_while_one_is_blocked(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        lane = await foreign_use(world)
+        client = await world.client(signer=more_keys(world, tmp_path, 2))
+        intent, grant = await world.transfer("two")
+        assert isinstance(await client.execute(intent, grant), Finalized)
+        stored = await world.ledger.get("two")
+        assert stored is not None
+        assert stored.lane not in (None, lane)
+
+
+async def test_a_lane_that_cannot_be_read_at_the_start_is_compared_before_its_next_signature(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        await foreign_use(world)
+        offline = await world.client(urls=["http://127.0.0.1:9/"])
+        assert await offline.check_lanes("localnet") == []
+        intent, grant = await world.transfer("two")
+        outcome = await (await world.client()).execute(intent, grant)
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "key_blocked"
+
+
+async def test_a_step_that_follows_others_goes_directly_after_them(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        client = await world.client()
+        for step, (version, mode) in enumerate([(0, "monotonic"), (1, "strict")]):
+            intent, grant = await world.transfer(f"step {step}", step=step)
+            assert isinstance(await client.execute(intent, grant), Finalized)
+            stored = await world.ledger.get(intent.intent_id)
+            assert stored is not None
+            sent = world.decoded(stored).transaction
+            assert (sent.version, sent.nonce_mode) == (version, mode)
+        world.nodes[0].protocol_version = 85
+        older = await world.client()
+        intent, grant = await world.transfer("older", step=1)
+        assert isinstance(await older.execute(intent, grant), Finalized)
+        stored = await world.ledger.get("older")
+        assert stored is not None
+        assert world.decoded(stored).transaction.version == 0
+
+
+async def test_a_gas_keys_nonces_are_lanes(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        world.chain.gas_keys[ALICE] = [FIRST_NONCE] * 3
+        client = await world.client()
+        world.nodes[0].delay_s = 0.005
+        await run_all(client, [await world.transfer(f"transfer {i}", amount=i + 1) for i in range(6)])
+        sent = [world.chain.executed[tx][0].transaction for tx in world.chain.order]
+        assert {transaction.nonce_index for transaction in sent} == {0, 1, 2}
+        assert {transaction.version for transaction in sent} == {1}
+        assert world.moved() == 21
+        known = dict(await world.ledger.lanes("localnet"))
+        assert sum(record.nonce - FIRST_NONCE for record in known.values()) == 6
+
+
+async def test_what_is_open_and_not_followed_is_settled_in_the_background(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        world.nodes[0].faults, world.nodes[0].blind, world.nodes[0].earliest = ["timeout"], True, 5000
+        world.nodes[0].resent = "InvalidNonce"
+        client = await world.client()
+        intent, grant = await world.transfer()
+        await client.execute(intent, grant)
+        assert await world.state() == "unconfirmed"
+        assert await client.settle_idle(10) == []
+        world.nodes[0].blind = False
+        (settled,) = await client.settle_idle(10)
+        assert isinstance(settled.outcome, Finalized)
+        assert await client.settle_idle(10) == []
+        assert world.moved() == NEAR
+
+
+async def test_what_waits_for_review_is_looked_up_and_never_sent(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        world.nodes[0].faults, world.nodes[0].refusal = ["refuse"], "InvalidSignature"
+        client = await world.client()
+        intent, grant = await world.transfer()
+        await client.execute(intent, grant)
+        stored = world.ledger.intents["one"]
+        world.ledger.intents["one"] = replace(stored, review="restored")
+        sends = len(world.nodes[0].sends)
+        assert await client.settle_idle(10) == []
+        await client.settle_open()
+        assert len(world.nodes[0].sends) == sends
