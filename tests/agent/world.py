@@ -1,6 +1,7 @@
 """A small world for the pipeline: a real store, a chain that is scripted, and a person who writes."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from pydantic import JsonValue
 from agent.approval import Codes
 from agent.models.provider import NoModels, Serving
 from agent.pipeline import Pipeline
+from agent.proposing import Preflight
 from agent.records import Identity, InteractionRecord, ModelName, Reply, Turn, UserRequest
 from agent.store.store import Store, open_store
 from agent.story import Settings
@@ -28,10 +30,11 @@ from contracts.chain.outcome import (
     ViewReturned,
 )
 from contracts.chain.rpc_types import AccessKeyList, AccountView, BlockView, CodeView, FunctionResult, ProtocolConfig
+from contracts.checks.policy_file import parse_policy
 from contracts.errors import RpcError
 from contracts.knowledge.epochs import BlockAt
 from contracts.knowledge.facts import At
-from contracts.knowledge.registry import Registry
+from contracts.knowledge.registry import Network, Registry
 from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
 from tests.doubles import Clock
 
@@ -67,6 +70,8 @@ class FakeReads:
     """Token contract -> the name it calls itself."""
     keys: tuple[str, ...] = (KEY,)
     """Full-access keys of every account."""
+    codes: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """Contract -> its code; a contract that is not there has none."""
     down: RpcError | None = None
     gate: asyncio.Event | None = None
     """Where set, reads wait for it."""
@@ -80,7 +85,7 @@ class FakeReads:
             {
                 "amount": str(self.balances[account_id]),
                 "locked": "0",
-                "code_hash": "1" * 32,
+                "code_hash": CryptoHash.of(self.codes[account_id]) if account_id in self.codes else "1" * 32,
                 "storage_usage": 182,
                 "block_height": 100,
                 "block_hash": BLOCK,
@@ -116,6 +121,11 @@ class FakeReads:
                 raise RpcError("CONTRACT_EXECUTION_ERROR", message)
 
     async def code(self, account_id: AccountId, _at: At, /) -> CodeView:
+        if account_id in self.codes:
+            code = self.codes[account_id]
+            text = base64.b64encode(code).decode()
+            listed = {"code_base64": text, "hash": CryptoHash.of(code), "block_height": 100, "block_hash": BLOCK}
+            return CodeView.model_validate(listed)
         raise RpcError("NO_CONTRACT_CODE", f"{account_id} has no code")
 
     async def block(self, _at: BlockAt, /) -> BlockView:
@@ -208,7 +218,8 @@ class FakeChain:
 
     async def _end(self, intent: Intent, tx_hash: CryptoHash, ending: str) -> Outcome:
         ledger, now = self._store.ledger, self._clock()
-        execution = Execution(tx_hash, 101, BLOCK, intent.signer_id, intent.call.receiver_id, None, (), (), 1, 1)
+        effects = intent.expected if ending in {"final", "partial"} else ()
+        execution = Execution(tx_hash, 101, BLOCK, intent.signer_id, intent.call.receiver_id, None, (), effects, 1, 1)
         match ending:
             case "final":
                 outcome: Outcome = Finalized(execution)
@@ -313,11 +324,15 @@ async def open_agent(
     request_timeout_s: float = 20.0,
     step_timeout_s: float = 20.0,
     kill_point: Callable[[str], None] = lambda _name: None,
+    policy: str | None = None,
+    network: Network = "localnet",
+    preflight: Preflight | None = None,
 ) -> AsyncGenerator[Agent]:
+    """`policy` is the text of a policy file; without one the built-in policy holds."""
     clock, reads = clock or Clock(), reads or FakeReads()
     codes = Codes(b"a code key of the tests")
     settings = Settings(
-        "localnet",
+        network,
         "localnet",
         request_timeout_s=request_timeout_s,
         step_timeout_s=step_timeout_s,
@@ -335,6 +350,8 @@ async def open_agent(
             registry=REGISTRY,
             models=models or NoModels(),
             codes=codes,
+            policy=None if policy is None else parse_policy(policy, REGISTRY),
+            preflight=preflight,
             clock=clock,
             kill_point=kill_point,
         )
