@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+from contracts.checks.policy_file import parse_policy
+from contracts.knowledge.registry import Registry
 from tests.e2e.programs import ROOT, daemon, near_agent
 
 _CODE = re.compile(r"(?:(?<=confirm )|(?<=cancel ))[0-9A-Z]{8}")
@@ -21,6 +23,14 @@ def conversation() -> list[tuple[str, str]]:
     block = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)[0]
     said = [part.partition("\n") for part in block.split("$ ")[1:]]
     return [(shlex.split(command)[-1], printed) for command, _, printed in said]
+
+
+def test_the_policy_in_the_readme_is_one() -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    [text] = [block for block in blocks if block.startswith("version = 1")]
+    rules = parse_policy(text, Registry.for_network("testnet")).rules_of("anybody")
+    assert rules.tokens["NEAR"].free_per_action == 5 * 10**23
+    assert rules.tokens["NEAR"].ask_elsewhere_above == 10**25
 
 
 def settled(text: str) -> str:
