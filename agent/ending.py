@@ -11,6 +11,7 @@ from agent.errors import AgentError
 from agent.executor import Executor, card_of, outcome_of
 from agent.proposing import Proposer
 from agent.records import Reply, Status
+from agent.reply_redaction import redact_reply
 from agent.store.store import Store
 from agent.story import Settings, Story
 from agent.told import tell_card
@@ -64,7 +65,7 @@ class Ending:
             log.exception("request_broke", request_id=story.request.request_id)
             reply = await self._broken(story, "internal", "Something went wrong inside the daemon; its log says what.")
         await self._close(story, reply.status, reply.text)
-        return reply
+        return redact_reply(reply)
 
     async def _broken(self, story: Story, code: str, text: str) -> Reply:
         """The end of a request that broke off; what the ledger knows of its transactions says more than the error."""

@@ -17,7 +17,7 @@ from agent.ending import Ending, Work
 from agent.executor import Chain, Executor
 from agent.frontends.request_id import new_request_id
 from agent.models.provider import ModelProvider, Serving
-from agent.planning.conversations import answer_task_prompt, is_task_prompt
+from agent.planning.conversations import KEPT_MESSAGE_CHARACTERS, answer_task_prompt, is_task_prompt
 from agent.planning.planner import Planned, Planner, question_or_refusal
 from agent.planning.prompts import MAX_TEXT_CHARACTERS, no_model_text
 from agent.planning.router import route_back, route_without_model, route_words
@@ -220,7 +220,7 @@ class Pipeline:
             story.route = way
             if is_task_prompt(request.text):
                 return story.say(Answer(text=answer_task_prompt(request.text)))
-            if request.text != story.said:
+            if request.text != story.said and len(story.said) <= KEPT_MESSAGE_CHARACTERS:
                 text = "The command holds what looks like a confirmation code, which is never passed on; leave it out."
                 return story.say(Refusal(text=text, why="code_in_command"))
             plan = self._planner.plan_slash(request, text_only=story.text_only)
@@ -250,7 +250,7 @@ class Pipeline:
         if first is None:
             return story.say(Unsupported(text=no_model_text(self._planner.commands(), request.text), why="no_model"))
         if len(request.text) > MAX_TEXT_CHARACTERS:
-            text = f"The message has {len(request.text)} characters; models are shown at most {MAX_TEXT_CHARACTERS}."
+            text = f"The message is too long: models are shown at most {MAX_TEXT_CHARACTERS} characters."
             return story.say(Refusal(text=text, why="text_too_long"))
         alone = standard is None or first is standard or request.model == "near-agent-specialist"
         planned = await self._ask_model(story, first, repair=alone)

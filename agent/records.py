@@ -65,6 +65,8 @@ class UserRequest(Frozen):
     """The last user message."""
     turns: tuple[Turn, ...]
     """The conversation, the last user message included."""
+    turns_left_out: int = 0
+    """Older messages of a very long conversation, which are not kept."""
     identity: Identity
     front_end: FrontEnd
     conversation_id: str

@@ -41,12 +41,20 @@ def redact(text: str) -> tuple[str, int]:
     """The text with every secret masked, and how many were masked. Lone surrogates become `?`, so that it can be stored."""
     if len(text) < _SHORTEST_SECRET:
         return (text if text.isascii() else _storable(text)), 0
-    return _masked(_storable(text), answer=False)
+    return _masked(_storable(text), shown=False, codes=True)
 
 
 def redact_answer(text: str) -> str:
-    """A text for the client that asked: its own card's code stays, and signatures in base58 do, which look like keys."""
-    return text if len(text) < _SHORTEST_SECRET else _masked(_storable(text), answer=True)[0]
+    """A text for the client that asked: its own card's code stays, and signatures in base58 do, which look like keys.
+
+    Nor is anything masked for the words before it alone, which a token's name could be chosen to be.
+    """
+    return text if len(text) < _SHORTEST_SECRET else _masked(_storable(text), shown=True, codes=False)[0]
+
+
+def redact_card(text: str) -> str:
+    """A card as it is kept: as `redact_answer` does it, and codes masked."""
+    return _masked(_storable(text), shown=True, codes=True)[0]
 
 
 def redact_answer_json(value: JsonValue) -> JsonValue:
@@ -95,8 +103,8 @@ def may_hold_secret(value: JsonValue) -> bool:
     )
 
 
-def _masked(text: str, *, answer: bool) -> tuple[str, int]:
-    spans = _merged(sorted(set(_spans(text, answer=answer))))
+def _masked(text: str, *, shown: bool, codes: bool) -> tuple[str, int]:
+    spans = _merged(sorted(set(_spans(text, shown=shown, codes=codes))))
     if not spans:
         return text, 0
     pieces: list[str] = []
@@ -107,9 +115,10 @@ def _masked(text: str, *, answer: bool) -> tuple[str, int]:
     return "".join((*pieces, text[place:])), len(spans)
 
 
-def _spans(text: str, *, answer: bool) -> Iterator[tuple[int, int]]:
+def _spans(text: str, *, shown: bool, codes: bool) -> Iterator[tuple[int, int]]:
     lower = text.lower()
-    shapes = [shape for shape in SHAPES if _triggered(shape, lower) and not (answer and shape.code)]
+    wanted = (shape for shape in SHAPES if not (shown and shape.guess) and (codes or not shape.code))
+    shapes = [shape for shape in wanted if _triggered(shape, lower)]
     if len(text) >= SHORTEST and _has_long_token(text):
         shapes += (BARE, *LONG)
     if text.count(",") >= _MANY_NUMBERS:
@@ -118,7 +127,7 @@ def _spans(text: str, *, answer: bool) -> Iterator[tuple[int, int]]:
     for begin in range(0, len(text), WINDOW):
         end = min(begin + WINDOW + _OVERLAP, len(text))
         for shape in shapes:
-            proven = answer and shape in (ED25519, BARE)
+            proven = shown and shape in (ED25519, BARE)
             for span in found_by(shape, text, begin, end):
                 if not proven or is_base58_pair(text[slice(*span)]):
                     yield span

@@ -2,8 +2,8 @@
 
 A 32-byte value in hex, base58 or base64 looks like a hash, a public key or an implicit account, which must stay readable: it
 is taken for a secret only where the words before it say so. 64 bytes in hex, base64 or as a list of numbers are one where
-the second half is the public key of the first, which is proof; in base58 the length alone is enough, but in answers to
-clients, where signatures (`ed25519:` and 64 bytes too) must stay.
+the second half is the public key of the first, which is proof; in base58 the length alone is enough, but for what people are
+shown, where signatures (`ed25519:` and 64 bytes too) must stay.
 """
 
 import base64
@@ -36,6 +36,8 @@ class Shape:
     check: Callable[[str], bool] | None = None
     code: bool = False
     """A confirmation code, which its own requester may see."""
+    guess: bool = False
+    """Told by the words before it alone: whoever chooses those could have something else blanked, so cards keep it."""
 
 
 def is_key_pair(raw: bytes) -> bool:
@@ -85,9 +87,14 @@ SHAPES: Final[tuple[Shape, ...]] = (
             rf"{_NAMED}[^\n]{{0,40}}?(?<![A-Za-z0-9+/_-])((?:0x)?[0-9a-fA-F]{{64}}|[{B58}]{{42,44}}|[A-Za-z0-9+/_-]{{43}}=?"
             r"|\[\s{0,4}(?:\d{1,3}\s{0,4},\s{0,4}){31}\d{1,3}\s{0,4}\])(?![A-Za-z0-9+/=_-])"
         ),
+        guess=True,
     ),
-    Shape(("bearer",), re.compile(r"(?i:\bbearer)\s+([A-Za-z0-9._~+/=-]{8,})")),
-    Shape(("basic",), re.compile(r"(?i:\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?basic)\s+([A-Za-z0-9+/=]{8,})")),
+    Shape(("bearer",), re.compile(r"(?i:\bbearer)\s+([A-Za-z0-9._~+/=-]{8,})"), guess=True),
+    Shape(
+        ("basic",),
+        re.compile(r"(?i:\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?basic)\s+([A-Za-z0-9+/=]{8,})"),
+        guess=True,
+    ),
     Shape(("na_",), re.compile(r"(?<![A-Za-z0-9_-])(na_[A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")),
     _token("sk-", r"[A-Za-z0-9_-]{16,}", "sk-"),
     _token("(?:sk|rk|pk)_live_", r"[A-Za-z0-9]{16,}", "_live_"),
@@ -103,7 +110,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     _token(r"SG\.[A-Za-z0-9_-]{16,32}\.", r"[A-Za-z0-9_-]{16,}", "sg."),
     _token(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.", r"[A-Za-z0-9_-]{10,}", "eyj"),
     _token(r"\d{8,10}:AA", r"[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])", ":aa"),
-    Shape(("://",), re.compile(r"://[^\s/@:\"']{0,80}:((?!\*)[^\s/@\"']{3,80})@")),
+    Shape(("://",), re.compile(r"://[^\s/@:\"']{0,80}:((?!\*)[^\s/@\"']{3,80})@"), guess=True),
     Shape(
         ("confirm",),
         re.compile(r"(?i)\bconfirm[\s:`'\"*]++([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])"),
@@ -113,11 +120,13 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(
         ("key",),
         re.compile(r"(?i)(?:private|secret|api)[_ -]?key[\"']?\s{0,3}[:=]\s{0,3}[\"']?((?!\*)[^\s\"',;&}\]]{6,})"),
+        guess=True,
     ),
-    Shape(("key=", "token="), re.compile(r"(?i)[?&](?:key|token|access_token|auth)=((?!\*)[^\s\"'&]{6,})")),
+    Shape(("key=", "token="), re.compile(r"(?i)[?&](?:key|token|access_token|auth)=((?!\*)[^\s\"'&]{6,})"), guess=True),
     Shape(
         ("passw", "passphrase"),
         re.compile(r"(?i)(?:passw(?:or)?d|passphrase)[\"']?\s{0,3}[:=]\s{0,3}[\"']?((?!\*)[^\s\"',;&}\]]{3,})"),
+        guess=True,
     ),
 )
 

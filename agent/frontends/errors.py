@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.errors import AgentError, DaemonError, RequestError
+from agent.redaction import redact_answer
 from contracts.errors import ContractsError
 
 _STATUS: Final = {
@@ -36,7 +37,7 @@ class ErrorAnswer:
 
 
 def error_body(message: str, kind: str, code: str | None, param: str | None = None) -> dict[str, object]:
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return {"error": {"message": redact_answer(message), "type": kind, "param": param, "code": code}}
 
 
 def answer_for(error: AgentError | ContractsError) -> ErrorAnswer:

@@ -22,6 +22,11 @@ HISTORY_TURNS: Final = 12
 TURN_CHARACTERS: Final = 2000
 """What of each of them."""
 
+KEPT_MESSAGE_CHARACTERS: Final = 70_000
+"""Of each message; commands and prompts refuse before it (65,536 and 16,000)."""
+KEPT_CHARACTERS: Final = 262_144
+"""Of a conversation, its newest messages. A client may send 4 MiB; no more than this is searched for codes and secrets."""
+
 MASK: Final = "*" * 8
 """As long as a code, so that places in a masked text are those of the original."""
 
@@ -85,8 +90,29 @@ def mask_cards(text: str) -> str:
     return mask_text(_CARD.sub(lambda found: f"[approval card of request {found[1]}]", text))
 
 
+def bounded(request: UserRequest) -> UserRequest:
+    """The request with its newest messages only, and of each its beginning; nothing that is looked at later is left out."""
+    text, size, first = request.text, 0, len(request.turns)
+    while first > 0 and size < KEPT_CHARACTERS:
+        first -= 1
+        size += min(len(request.turns[first].content), KEPT_MESSAGE_CHARACTERS) + 1
+    long = first > 0 or any(len(turn.content) > KEPT_MESSAGE_CHARACTERS for turn in request.turns)
+    if not long and len(text) <= KEPT_MESSAGE_CHARACTERS:
+        return request
+    turns = tuple(Turn(role=turn.role, content=_beginning(turn.content)) for turn in request.turns[first:])
+    left_out = request.turns_left_out + first
+    return request.model_copy(update={"text": _beginning(text), "turns": turns, "turns_left_out": left_out})
+
+
+def _beginning(text: str) -> str:
+    if len(text) <= KEPT_MESSAGE_CHARACTERS:
+        return text
+    return f"{text[:KEPT_MESSAGE_CHARACTERS]}… ({len(text)} characters)"
+
+
 def mask_request(request: UserRequest) -> UserRequest:
     """The request as prompts, logs and records may see it."""
+    request = bounded(request)
     turns = tuple(Turn(role=turn.role, content=mask_cards(turn.content)) for turn in request.turns)
     return request.model_copy(update={"text": mask_cards(request.text), "turns": turns})
 
@@ -123,5 +149,7 @@ def turn_hash(request: UserRequest) -> str:
     because a regenerated one differs.
     """
     users = [turn.content for turn in request.turns if turn.role == "user"] or [request.text]
-    spoken = json.dumps([request.identity.key_id, request.conversation_id, users], ensure_ascii=False)
+    spoken = json.dumps(
+        [request.identity.key_id, request.conversation_id, users, request.turns_left_out], ensure_ascii=False
+    )
     return hashlib.sha256(spoken.encode("utf-8", "surrogatepass")).hexdigest()

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, fun
 
 from agent.errors import ApprovalError
 from agent.records import CallPlan, Frozen
-from agent.redaction import redact
+from agent.redaction import redact_card
 from agent.store.database import Database
 from agent.store.tables import CARDS, WRONG_CODES
 from contracts.calls import ChangeCall
@@ -78,13 +78,13 @@ class CardStore:
 
         ApprovalError `too_many_cards` for a fourth pending card of the identity.
         """
-        clean = card.model_copy(update={"text": redact(card.text)[0]})
+        clean = card.model_copy(update={"text": redact_card(card.text)})
         return await self._database.write(lambda c: _add(c, clean))
 
     async def add_confirmed(self, card: PendingCard) -> PendingCard:
         """Store a card that nobody has to confirm; returns the one that stands, as `add`: an earlier pending one is shown."""
         confirmed = card.model_copy(
-            update={"text": redact(card.text)[0], "status": "confirmed", "resolved_at": card.created_at}
+            update={"text": redact_card(card.text), "status": "confirmed", "resolved_at": card.created_at}
         )
         return await self._database.write(lambda c: _add(c, confirmed))
 

@@ -1,5 +1,6 @@
 """Requests that run and the records of those that ended: one record each, redacted before it is written."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +29,8 @@ _OPEN = insert(RUNNING).from_select(
 )
 """An id that has its record already inserts nothing."""
 _DONE = delete(RUNNING).where(RUNNING.c.request_id == bindparam("ended"))
+_LARGE: Final = 50_000
+"""Characters above which redaction takes longer than the event loop may wait (about 10 ms)."""
 _MAY_HAVE_EXECUTED: Final = ("sending", "sent", "included", "final", "unconfirmed")
 
 
@@ -49,7 +52,7 @@ class RecordStore:
 
     async def open_request(self, request: UserRequest) -> None:
         """Note that a request runs, before any work on it. StoreError `request_exists` for an id that ran or runs."""
-        clean, count = _clean(request)
+        clean, count = await _cleaned(request)
         self._running[request.request_id] = (request, clean, count)
         row: dict[str, str | float] = {
             "new_id": request.request_id,
@@ -62,7 +65,10 @@ class RecordStore:
     async def finish(self, record: InteractionRecord) -> bool:
         """Write the request's record, once: a second one is dropped, and False says so."""
         request, clean, count = self._running.pop(record.request.request_id, (None, None, 0))
-        row = _row(record, clean, count) if request == record.request else _row(record, *_clean(record.request))
+        if clean is None or request != record.request:
+            clean, count = await _cleaned(record.request)
+        told, more = await _cleaned(record, without={"request"})
+        row = _row(record, told, clean, count + more)
         return await self._database.write(lambda c: _finish(c, row))
 
     async def interrupted(self) -> list[UserRequest]:
@@ -160,10 +166,11 @@ def _finish(connection: Connection, row: dict[str, JsonValue]) -> bool:
     return written
 
 
-def _row(record: InteractionRecord, clean_request: JsonValue, request_redactions: int) -> dict[str, JsonValue]:
+def _row(
+    record: InteractionRecord, clean: dict[str, JsonValue], clean_request: JsonValue, count: int
+) -> dict[str, JsonValue]:
     """The record and its columns, redacted; keys that clients chose are hashed."""
-    clean, count = _clean(record, without={"request"})
-    count += request_redactions + record.privacy.redactions
+    count += record.privacy.redactions
     privacy: JsonValue = record.privacy.model_copy(update={"redactions": count}).model_dump()
     clean = {**clean, "request": clean_request, "privacy": privacy}
     request = record.request
@@ -185,8 +192,33 @@ def _row(record: InteractionRecord, clean_request: JsonValue, request_redactions
     }
 
 
-def _clean(value: Frozen, without: set[str] | None = None) -> tuple[dict[str, JsonValue], int]:
+async def _cleaned(value: Frozen, without: set[str] | None = None) -> tuple[dict[str, JsonValue], int]:
+    """A value as JSON without secrets, and how many it had; a large one is searched beside the event loop."""
     whole: dict[str, JsonValue] = value.model_dump(mode="json", exclude=without)
+    if _is_large(whole):
+        return await asyncio.to_thread(_clean, whole)
+    return _clean(whole)
+
+
+def _is_large(value: JsonValue) -> bool:
+    left: list[JsonValue] = [value]
+    size = 0
+    while left and size <= _LARGE:
+        one = left.pop()
+        match one:
+            case str():
+                size += len(one)
+            case list():
+                left += one
+                size += len(one)
+            case dict():
+                left += one.values()
+            case _:
+                pass
+    return size > _LARGE
+
+
+def _clean(whole: dict[str, JsonValue]) -> tuple[dict[str, JsonValue], int]:
     if not may_hold_secret(whole):
         return whole, 0
     clean: dict[str, JsonValue] = {}

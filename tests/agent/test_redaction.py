@@ -13,7 +13,7 @@ from mnemonic import Mnemonic
 from nacl.signing import SigningKey
 from pydantic import JsonValue
 
-from agent.redaction import WINDOW, may_hold_secret, redact, redact_answer, redact_answer_json, redact_json
+from agent.redaction import WINDOW, may_hold_secret, redact, redact_answer, redact_answer_json, redact_card, redact_json
 
 ED25519_SECRET = base58.b58encode(bytes(range(64))).decode()
 SECP256K1_SECRET = base58.b58encode(bytes(range(1, 33))).decode()
@@ -315,6 +315,15 @@ def test_what_is_answered_keeps_the_requesters_code_and_signatures() -> None:
     assert PHRASE not in told
     value: JsonValue = {"secret": "a field of a contract", "list": [text, 1, None]}
     assert redact_answer_json(value) == {"secret": "a field of a contract", "list": [told, 1, None]}
+
+
+def test_no_name_of_a_token_blanks_the_receiver_on_a_card() -> None:
+    receiver = SEED.hex()
+    for name in ("Secret", "private key", "api_key=", "password:", "Bearer", "confirm", "seed:"):
+        text = f"  send 5 {name} to {receiver}\n  send 5 {name} {receiver} NEAR, {name} bob.localnet"
+        assert redact_answer(text) == text
+        assert redact_card(text) == text
+    assert redact_card("confirm 7Z4K9QXA") == "confirm ********"
 
 
 @given(before=st.integers(WINDOW - 300, WINDOW + 300))
