@@ -22,7 +22,7 @@ _METADATA: Final = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "100.
 """Where clouds hand out credentials to whoever asks from inside."""
 
 
-class AddressRefused(OSError):
+class AddressRefused(aiohttp.ClientConnectionError, OSError):
     """The guard does not let a request go there; nothing was sent. The message names host and address."""
 
 

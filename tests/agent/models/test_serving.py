@@ -5,6 +5,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from aiohttp import web
+
 from agent.config import ModelConfig, ModelsConfig
 from agent.models.serving import Models, SpecialistFile
 from tests.model_server import open_model_server, say
@@ -82,3 +84,40 @@ async def test_a_key_goes_only_to_the_address_it_was_given_for(tmp_path: Path) -
         ]
         assert theirs.headers[0]["authorization"] == "Bearer none"
         assert "tools" not in theirs.requests[0]
+
+
+async def test_an_adapter_in_a_private_network_is_not_reached_unless_the_configuration_names_it(tmp_path: Path) -> None:
+    async with AsyncExitStack() as closing:
+        path = tmp_path / "s.json"
+        for base_url in ("http://169.254.169.254/v1", "http://10.0.0.1:9/v1"):
+            write(path, json.dumps({"model": "promoted", "base_url": base_url}))
+            models = Models(ModelsConfig(), SpecialistFile(path), monotonic=time.monotonic, closing=closing)
+            specialist = models.specialist()
+            assert specialist is not None
+            answer = await specialist.complete([{"role": "user", "content": "hello"}], [])
+            assert answer.exchange.error is not None
+            assert "not an address of the public internet" in answer.exchange.error
+
+
+async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    async with AsyncExitStack() as closing:
+        await runner.setup()
+        closing.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        config = ModelsConfig(standard=section(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", "m", "STANDARD_KEY"))
+        models = Models(config, SpecialistFile(tmp_path / "s.json"), monotonic=time.monotonic, closing=closing)
+        standard = models.standard()
+        assert standard is not None
+        told = await standard.complete([{"role": "user", "content": "hello"}], [])
+        assert told.exchange.error is not None
+        assert "307" in told.exchange.error
+    assert asked == ["/v1/chat/completions"]

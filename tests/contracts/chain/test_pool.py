@@ -15,6 +15,7 @@ from contracts.chain.pool import Health, Heights, Pool
 from contracts.chain.rpc import open_rpc
 from contracts.chain.transport import RpcConfig
 from contracts.errors import RpcError
+from contracts.outgoing import Guard
 from tests.contracts.chain.test_rpc import ALICE, FAST, HASH, Net, Node, error, good, result, text
 from tests.doubles import Clock
 
@@ -137,6 +138,24 @@ async def test_keys_of_providers_are_sent_and_never_shown(net: Net) -> None:
         Endpoint.of("ftp://ann:SECRET@host/SECRET?x=SECRET")
     assert "SECRET" not in caught.value.message
     assert shown("https://ann:SECRET@host:1/SECRET?SECRET#SECRET") == "https://host:1"
+
+
+async def test_an_address_that_the_guard_refuses_is_not_asked(net: Net) -> None:
+    node = Node([good])
+    url = await net.serve(node)
+    client = await net.stack.enter_async_context(open_rpc([url], config=FAST, guard=Guard([])))
+    for asking in (client.account(ALICE), client.send_tx(b"bytes", HASH)):
+        with pytest.raises(RpcError) as caught:
+            await asking
+        assert (caught.value.code, caught.value.sent) == ("ADDRESS_REFUSED", False)
+    assert node.seen == []
+
+
+async def test_a_redirect_to_the_metadata_address_is_an_answer_and_not_followed(net: Net) -> None:
+    node = Node([text(307, "", Location="http://169.254.169.254/latest/meta-data/")])
+    with pytest.raises(RpcError) as caught:
+        await (await net.client(node)).account(ALICE)
+    assert (caught.value.code, caught.value.details["status"]) == ("HTTP_STATUS", 307)
 
 
 # ---- the pool alone
