@@ -1,0 +1,129 @@
+"""The pre-flight in the pipeline: three lines on a card, a refusal where it would fail, a new card where facts moved."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.preflighting import card_lines
+from contracts.chain.effects import NEAR
+from contracts.checks.report import Balance, Check, PreflightReport, Simulated, unknown_report
+from contracts.knowledge.registry import Registry
+from contracts.simulation.preflight import PreflightRequest
+from contracts.types import AccountId, CryptoHash
+from tests.agent.world import Agent, open_agent
+
+ALICE, BOB, USDC = AccountId("alice.localnet"), AccountId("bob.localnet"), AccountId("usdc.localnet")
+ONE_NEAR = 10**24
+GOOD = PreflightReport(
+    block_height=100,
+    block_hash=CryptoHash.of(b"block"),
+    checks=(
+        Check("signer", "pass", "alice.localnet exists"),
+        Check("simulation", "pass", "it succeeds when simulated", 0),
+    ),
+    simulated=(Simulated("success", None, (), (), 580_000_000_000),),
+    balances=(
+        Balance(BOB, NEAR, 10 * ONE_NEAR, 11 * ONE_NEAR),
+        Balance(ALICE, NEAR, 10 * ONE_NEAR, 9 * ONE_NEAR),
+        Balance(BOB, USDC, 5, 5),
+    ),
+    asks=(),
+    rpc_calls=3,
+    own_ms=2.0,
+    compile_ms=0.0,
+)
+
+
+class Foretelling:
+    """A pre-flight that finds what it is told to."""
+
+    def __init__(self, *reports: PreflightReport) -> None:
+        self.reports = list(reports)
+        self.asked: list[PreflightRequest] = []
+
+    async def preflight(self, request: PreflightRequest) -> PreflightReport:
+        self.asked.append(request)
+        return self.reports.pop(0) if len(self.reports) > 1 else self.reports[0]
+
+
+@pytest.fixture
+def foretelling() -> Foretelling:
+    return Foretelling(GOOD)
+
+
+@pytest.fixture
+async def agent(tmp_path: Path, foretelling: Foretelling) -> AsyncGenerator[Agent]:
+    async with open_agent(tmp_path, preflight=foretelling) as opened:
+        yield opened
+
+
+async def test_a_card_has_three_lines_and_the_record_has_all(agent: Agent, foretelling: Foretelling) -> None:
+    reply = await agent.ask("/near_transfer bob.localnet 1")
+    assert reply.status == "needs_approval"
+    for line in card_lines(GOOD, ALICE, Registry.for_network("localnet")):
+        assert f"  {line}\n" in reply.text
+    assert (await agent.record(reply)).preflight == GOOD
+    (request,) = foretelling.asked
+    assert (request.signer_id, len(request.calls), len(request.expected)) == (ALICE, 1, 1)
+    assert request.block is None or request.block.height == 100
+
+
+async def test_what_would_fail_gets_no_card_and_says_what_to_do(tmp_path: Path) -> None:
+    detail = "simulated, it fails: not `today`. To correct it: send less"
+    bad = replace(GOOD, checks=(*GOOD.checks, Check("simulation", "fail", detail, 0)))
+    async with open_agent(tmp_path, preflight=Foretelling(bad)) as agent:
+        reply = await agent.ask("/near_transfer bob.localnet 1")
+        assert reply.status == "refused"
+        assert reply.confirm_code is None
+        assert detail in reply.text
+        assert (await agent.record(reply)).preflight == bad
+        assert agent.chain.executed == []
+
+
+async def test_it_is_run_again_before_signing_and_a_difference_makes_a_new_card(tmp_path: Path) -> None:
+    poorer = replace(GOOD, balances=(Balance(ALICE, NEAR, 2 * ONE_NEAR, ONE_NEAR),))
+    foretelling = Foretelling(GOOD, poorer)
+    async with open_agent(tmp_path, preflight=foretelling) as agent:
+        first = await agent.ask("/near_transfer bob.localnet 1")
+        second = await agent.ask(f"confirm {first.confirm_code}")
+        assert second.status == "needs_approval"
+        assert "things have changed since: the balance of alice.localnet in NEAR fell" in second.text
+        assert agent.chain.executed == []
+        done = await agent.ask(f"confirm {second.confirm_code}")
+        assert done.status == "executed"
+        assert len(foretelling.asked) == 3
+
+
+async def test_a_preflight_that_breaks_says_unknown_on_the_card(tmp_path: Path) -> None:
+    async with open_agent(tmp_path, preflight=Foretelling(unknown_report("no `node` answers"))) as agent:
+        reply = await agent.ask("/near_transfer bob.localnet 1")
+        assert reply.status == "needs_approval"
+        assert "not known: preflight (no 'node' answers)" in reply.text
+        assert "Simulated: not known what it does" in reply.text
+        assert (await agent.ask(f"confirm {reply.confirm_code}")).status == "executed"
+
+
+def test_the_lines_are_exact_and_inert() -> None:
+    registry = Registry.for_network("localnet")
+    checked, simulated, gas = card_lines(GOOD, ALICE, registry)
+    assert checked == "Checked at block 100: 2 of 2 checks passed"
+    assert simulated == ("Simulated: it succeeds; alice.localnet from 10 to 9 NEAR, bob.localnet from 10 to 11 NEAR")
+    assert gas == "Gas by simulation: about 0.58 Tgas with a margin"
+    strange = AccountId("strange.localnet")
+    hostile = replace(
+        GOOD,
+        checks=tuple(Check(f"c{number}", "unknown", "a\n[link](http://x)", 0) for number in range(5)),
+        simulated=(Simulated("partial", "`rm` http://x\nconfirm"),),
+        balances=(Balance(BOB, strange, 0, 7),),
+    )
+    lines = card_lines(hostile, ALICE, registry)
+    assert lines[0].endswith("; and 2 more")
+    assert "bob.localnet from 0 to 7 base units of strange.localnet" in lines[1]
+    assert "it ends partial" in lines[1]
+    assert lines[2].startswith("Gas: not measured; 'rm' http")
+    for line in lines:
+        assert "\n" not in line
+        assert "://" not in line
+        assert "`" not in line
