@@ -52,7 +52,9 @@ _MAX_DEPTH: Final = 12
 _MAX_TEXT: Final = 65_536
 _UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
-_SHAPED: Final = re.compile(r"(?=.{2,64}\Z)(?:[a-z\d]+(?:[-_][a-z\d]+)*\.)*[a-z\d]+(?:[-_][a-z\d]+)*", re.ASCII)
+_HEX_LENGTH: Final = 64
+_ETH_LENGTH: Final = 42
+_SHAPED: Final = re.compile(r"(?:[a-z\d]+(?:[-_][a-z\d]+)*\.)*[a-z\d]+(?:[-_][a-z\d]+)*", re.ASCII)
 _IMPLICIT: Final = re.compile(r"[0-9a-f]{64}|0[xs][0-9a-f]{40}", re.ASCII)
 _WITHIN: Final = re.compile(
     r"(?<![a-z\d._-])(?:(?:[a-z\d]+(?:[-_][a-z\d]+)*\.)+(?:near|testnet|localnet|tg|sweat|aurora)"
@@ -240,13 +242,14 @@ class _Named:
 
 def _is_account(text: str, key: str) -> bool:
     """Whether a text is shaped like an account id: with a dot, implicit, or any under a key that says account."""
-    if _SHAPED.fullmatch(text) is None:
+    length = len(text)
+    if not 2 <= length <= 64 or (text.isdigit() and length != _HEX_LENGTH) or _SHAPED.fullmatch(text) is None:
         return False
-    if _IMPLICIT.fullmatch(text):
+    if length in {_HEX_LENGTH, _ETH_LENGTH} and _IMPLICIT.fullmatch(text):
         return True
-    if _NUMBER.fullmatch(text):
-        return False
-    return "." in text or bool(_ACCOUNT_KEY.search(key))
+    if "." in text:
+        return _NUMBER.fullmatch(text) is None
+    return bool(_ACCOUNT_KEY.search(key))
 
 
 def _inner_json(text: str, key: str) -> JsonValue:

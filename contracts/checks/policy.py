@@ -8,7 +8,7 @@ from contracts.calls import ChangeCall
 from contracts.chain.budget import Budget, Spend
 from contracts.checks.judging import MAX_RECIPIENTS, Category, Judged, read_call, recipients_of
 from contracts.checks.policy_file import Methods, Names, Policy, Rules, TokenRules
-from contracts.checks.verdict import Reason, Recipient, Verdict
+from contracts.checks.verdict import Decision, Reason, Recipient, Verdict
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import NEAR_SYMBOL, Network
 from contracts.types import TGAS, AccountId, format_near, format_units
@@ -28,7 +28,7 @@ _WHY: Final[Mapping[Category, str]] = {
 }
 
 
-_TOKEN_KEYS: Final = frozenset({"token_in", "token_out", "token_id", "token", "tokens"})
+_TOKEN_KEYS: Final = (".token_in", ".token_out", ".token_id", ".token", ".tokens")
 """Arguments in which a contract of the registry is a token to trade, and nothing goes to it."""
 
 
@@ -61,13 +61,13 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
     recipients: dict[str, Recipient] = {}
     for judged in read:
         for account_id, where in recipients_of(judged, subject.signer_id):
-            if account_id in subject.contracts and where.rpartition(".")[2] in _TOKEN_KEYS:
+            if account_id in subject.contracts and where.endswith(_TOKEN_KEYS):
                 reasons += _listed(rules.contracts, account_id, "contract", where)
                 continue
             reasons += _check_recipient(rules, account_id, where)
             if account_id and account_id not in recipients:
                 name = policy.address_book.get(account_id)
-                recipients[account_id] = Recipient(AccountId(account_id), where, name)
+                recipients[account_id] = Recipient(account_id, where, name)
         for one in judged:
             reasons += _check_lists(rules, one)
             reasons += _check_caps(rules, one)
@@ -143,18 +143,17 @@ def _weighed(
     if everything and NEAR_SYMBOL in rules.tokens and _limits_near(rules.tokens[NEAR_SYMBOL]):
         text = "it sends all NEAR that the account has, which no limit allows; raise the limits to do this"
         reasons.append(Reason(rules.tokens[NEAR_SYMBOL].rule, "deny", text))
-    if all(reason.decision == "allow" for reason in reasons):
+    if not reasons:
         reasons += _free(rules, sent)
-    decisions = {reason.decision for reason in reasons}
-    decision = "deny" if "deny" in decisions else "ask" if "ask" in decisions else "allow"
-    tokens = {spend.token for spend in spends}
-    budgets = tuple(
-        budget
-        for token, limits in rules.tokens.items()
-        if token in tokens
-        for budget in limits.budgets
-        if decision == "allow" or not budget.free
-    )
+    decision: Decision = "allow"
+    for reason in reasons:
+        if reason.decision == "deny" or (reason.decision == "ask" and decision == "allow"):
+            decision = reason.decision
+    budgets: list[Budget] = []
+    for token in dict.fromkeys(spend.token for spend in spends):
+        limits = rules.tokens.get(token)
+        if limits is not None:
+            budgets += [budget for budget in limits.budgets if decision == "allow" or not budget.free]
     return Verdict(
         decision=decision,
         reasons=tuple(reasons),
@@ -162,7 +161,7 @@ def _weighed(
         elsewhere=elsewhere,
         chat_allowed=subject.network == "localnet" or not rules.shared or "/" in subject.identity,
         spends=spends,
-        budgets=budgets,
+        budgets=tuple(budgets),
         recipients=to,
         approver_ids=rules.approvers,
     )
@@ -260,8 +259,8 @@ def _first(
 def _spends(subject: Subject, read: list[tuple[Judged, ...]]) -> tuple[Spend, ...]:
     """What the budgets count: deposits with gas, and tokens."""
     spends: list[Spend] = []
-    for place, (call, judged, gas) in enumerate(zip(subject.calls, read, subject.gas_yocto, strict=True)):
-        spends.append(Spend(NEAR_SYMBOL, call.deposit + gas, place))
+    for place, judged in enumerate(read):
+        spends.append(Spend(NEAR_SYMBOL, subject.calls[place].deposit + subject.gas_yocto[place], place))
         tokens: dict[str, int] = {}
         for one in judged:
             for token, units in one.tokens:

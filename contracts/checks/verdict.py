@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from contracts.chain.budget import Budget, Spend
-from contracts.types import AccountId
 
 Decision: TypeAlias = Literal["allow", "ask", "deny"]
 Channel: TypeAlias = Literal["text", "elicitation", "key", "operator", "console", "policy"]
@@ -33,7 +32,8 @@ class Reason:
 class Recipient:
     """An account that the calls name."""
 
-    account_id: AccountId
+    account_id: str
+    """Shaped like an account id."""
     where: str
     """`receiver`, or the path of the argument, e.g. `msg.receiver_id`."""
     name: str | None = None

@@ -321,6 +321,26 @@ class Scripted:
     def cards(self) -> dict[str, Any]:
         return self._next()
 
+    def approve_as(self, key: str, request_id: str) -> dict[str, Any]:
+        del key
+        return self.approve(request_id)
+
+    def cards_as(self, key: str) -> dict[str, Any]:
+        del key
+        return self._next()
+
+    def cancel_tx(self, what: str) -> dict[str, Any]:
+        del what
+        return self._next()
+
+    def acknowledge_key(self, account_id: str, public_key: str) -> dict[str, Any]:
+        del account_id, public_key
+        return self._next()
+
+    def rotate_key(self, account_id: str, public_key: str | None) -> dict[str, Any]:
+        del account_id, public_key
+        return self._next()
+
     def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:  # noqa: FBT001 -- the session's
         del account_id, may_confirm
         return self._next()

@@ -88,7 +88,12 @@ async def test_a_step_after_what_it_needs_goes_with_it(store: Store) -> None:
 async def test_limits_of_a_transaction_are_kept(store: Store, gas: str, transactions: int) -> None:
     one: tuple[str, JsonObject] = (
         "contract_call",
-        {"contract_id": "usdc.localnet", "method_name": "ft_transfer", "args": {}, "gas": gas},
+        {
+            "contract_id": "usdc.localnet",
+            "method_name": "ft_transfer",
+            "args": {"receiver_id": BOB, "amount": "1"},
+            "gas": gas,
+        },
     )
     found = await sendings(store, one, one)
     assert len(found) == transactions

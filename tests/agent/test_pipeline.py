@@ -311,20 +311,20 @@ async def test_a_key_that_may_not_confirm_sees_no_code(agent: Agent) -> None:
     assert f"near-agent approve {card.request_id}" in card.text
     refused = await agent.ask(f"confirm {secret}", identity=NO_CONFIRM)
     assert refused.status == "refused"
-    approved = await agent.pipeline.approve_by_request(NO_CONFIRM, card.request_id, "cli")
+    approved = await agent.pipeline.approve_by_request(NO_CONFIRM, card.request_id, "operator")
     assert approved.status == "executed"
-    assert agent.chain.grants[0].channel == "cli"
+    assert agent.chain.grants[0].channel == "operator"
     record = await agent.record(approved)
     assert record.approval_of == card.request_id
 
 
 async def test_approval_by_request_id_is_for_the_account_only(agent: Agent) -> None:
     card = await agent.ask(SEND)
-    assert (await agent.pipeline.approve_by_request(BOB, card.request_id, "cli")).status == "refused"
-    assert (await agent.pipeline.approve_by_request(ALICE, "no such request", "cli")).status == "refused"
+    assert (await agent.pipeline.approve_by_request(BOB, card.request_id, "operator")).status == "refused"
+    assert (await agent.pipeline.approve_by_request(ALICE, "no such request", "operator")).status == "refused"
     repeated = await agent.ask(SEND)
-    assert (await agent.pipeline.approve_by_request(ALICE, repeated.request_id, "cli")).status == "executed"
-    assert (await agent.pipeline.approve_by_request(ALICE, card.request_id, "cli")).status == "executed"
+    assert (await agent.pipeline.approve_by_request(ALICE, repeated.request_id, "operator")).status == "executed"
+    assert (await agent.pipeline.approve_by_request(ALICE, card.request_id, "operator")).status == "executed"
     assert agent.chain.executed == [SENT]
 
 
