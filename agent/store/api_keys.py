@@ -63,7 +63,7 @@ class ApiKeyStore:
         query = select(API_KEYS.c.key_id, API_KEYS.c.account_id, API_KEYS.c.may_confirm).where(
             and_(API_KEYS.c.key_hash == key_hash, API_KEYS.c.revoked_at.is_(None))
         )
-        row = await self._database.read(lambda c: c.execute(query).first())
+        row = await self._database.look(lambda c: c.execute(query).first())
         if row is None:
             self._seen.pop(key_hash, None)
             return None

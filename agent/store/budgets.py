@@ -73,7 +73,7 @@ class BudgetStore:
                 KNOWN_ACCOUNTS.c.account_id.in_(among),
             )
         )
-        return await self._database.read(lambda c: frozenset(c.execute(query).scalars()))
+        return await self._database.look(lambda c: frozenset(c.execute(query).scalars()))
 
 
 def reserve(

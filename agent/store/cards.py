@@ -6,7 +6,19 @@ import json
 import math
 from typing import Final, Literal, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from agent.errors import ApprovalError
 from agent.records import CallPlan, Frozen
@@ -28,6 +40,9 @@ MAX_WRONG: Final = 5
 WRONG_WINDOW_S: Final = 60.0
 
 _COLUMNS: Final = {"code_hash", "status", "resolved_at"}
+
+_IS_PENDING: Final = CARDS.c.status == literal_column("'pending'")
+"""Written out, because SQLite uses the index of pending cards only where the query says so itself."""
 
 
 class PendingCard(Frozen):
@@ -90,7 +105,7 @@ class CardStore:
 
     async def by_code_hash(self, key_id: str, code_hash: str) -> PendingCard | None:
         """The identity's card with this code, whatever its status; a pending one first. Compared in constant time."""
-        pending = select(CARDS).where(and_(CARDS.c.key_id == key_id, CARDS.c.status == "pending"))
+        pending = select(CARDS).where(and_(CARDS.c.key_id == key_id, _IS_PENDING))
         resolved = (
             select(CARDS)
             .where(and_(CARDS.c.key_id == key_id, CARDS.c.code_hash == code_hash))
@@ -135,11 +150,7 @@ class CardStore:
 
     async def replace_code(self, request_id: str, code_hash: str) -> bool:
         """Give a pending card another code, for when it is shown again; False where it is no longer pending."""
-        change = (
-            update(CARDS)
-            .where(and_(CARDS.c.request_id == request_id, CARDS.c.status == "pending"))
-            .values(code_hash=code_hash)
-        )
+        change = update(CARDS).where(and_(CARDS.c.request_id == request_id, _IS_PENDING)).values(code_hash=code_hash)
         return await self._database.write(lambda c: c.execute(change).rowcount == 1)
 
     async def resolve(self, request_id: str, to: Resolution, now: float) -> bool:
@@ -168,11 +179,12 @@ class CardStore:
         return count
 
     async def _many(self, query: Select[*tuple[object, ...]]) -> list[PendingCard]:
-        return await self._database.read(lambda c: [_card(row) for row in c.execute(query)])
+        """Few, by an index: an identity has at most MAX_PENDING that wait."""
+        return await self._database.look(lambda c: [_card(row) for row in c.execute(query)])
 
 
 def _open_cards(now: float) -> Select[*tuple[object, ...]]:
-    return select(CARDS).where(and_(CARDS.c.status == "pending", CARDS.c.expires_at > now)).order_by(CARDS.c.created_at)
+    return select(CARDS).where(and_(_IS_PENDING, CARDS.c.expires_at > now)).order_by(CARDS.c.created_at)
 
 
 def _same_turn(key_id: str, conversation_id: str, turn_hash: str, now: float) -> Select[*tuple[object, ...]]:
@@ -187,7 +199,7 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
     now = card.created_at
     connection.execute(
         update(CARDS)
-        .where(and_(CARDS.c.key_id == card.identity_key_id, CARDS.c.status == "pending", CARDS.c.expires_at <= now))
+        .where(and_(CARDS.c.key_id == card.identity_key_id, _IS_PENDING, CARDS.c.expires_at <= now))
         .values(status="expired", resolved_at=now)
     )
     same = connection.execute(_same_turn(card.identity_key_id, card.conversation_id, card.turn_hash, now)).first()
@@ -195,7 +207,7 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
         return _card(same)
     pending, first_end = connection.execute(
         select(func.count(), func.min(CARDS.c.expires_at)).where(
-            and_(CARDS.c.key_id == card.identity_key_id, CARDS.c.status == "pending")
+            and_(CARDS.c.key_id == card.identity_key_id, _IS_PENDING)
         )
     ).one()
     if card.status == "pending" and pending >= MAX_PENDING:
@@ -225,7 +237,7 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
 
 
 def _resolve(connection: Connection, request_id: str, to: Resolution, now: float) -> bool:
-    still = and_(CARDS.c.request_id == request_id, CARDS.c.status == "pending")
+    still = and_(CARDS.c.request_id == request_id, _IS_PENDING)
     if to != "expired":
         connection.execute(
             update(CARDS).where(and_(still, CARDS.c.expires_at <= now)).values(status="expired", resolved_at=now)
@@ -246,9 +258,7 @@ def _note_wrong(connection: Connection, key_id: str, now: float) -> int:
     count = connection.execute(_wrong_count(key_id, now)).scalar_one()
     if count >= MAX_WRONG:
         connection.execute(
-            update(CARDS)
-            .where(and_(CARDS.c.key_id == key_id, CARDS.c.status == "pending"))
-            .values(status="cancelled", resolved_at=now)
+            update(CARDS).where(and_(CARDS.c.key_id == key_id, _IS_PENDING)).values(status="cancelled", resolved_at=now)
         )
     return count
 

@@ -83,7 +83,7 @@ class SqlLedger:
 
     async def grant(self, grant_id: str) -> Grant | None:
         query = select(GRANTS).where(GRANTS.c.grant_id == grant_id)
-        row = await self._database.read(lambda c: c.execute(query).first())
+        row = await self._database.look(lambda c: c.execute(query).first())
         return None if row is None else _grant(row)
 
     async def of_request(self, request_id: str) -> list[Intent]:
@@ -103,7 +103,7 @@ class SqlLedger:
         return (await self.lane(Lane(chain_id, signer_id, public_key))).nonce
 
     async def lane(self, lane: Lane) -> LaneRecord:
-        return await self._database.read(lambda c: lanes.read_lane(c, lane))
+        return await self._database.look(lambda c: lanes.read_lane(c, lane))
 
     async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
         return await self._database.read(lambda c: lanes.read_lanes(c, chain_id))
@@ -146,8 +146,8 @@ class SqlLedger:
         return await self._many(select(INTENTS).where(INTENTS.c.fences == intent_id).order_by(INTENTS.c.seq))
 
     async def _one(self, query: Select[*tuple[object, ...]]) -> Intent | None:
-        found = await self._many(query)
-        return found[0] if found else None
+        row = await self._database.look(lambda c: c.execute(query).first())
+        return None if row is None else _intent(row)
 
     async def _many(self, query: Select[*tuple[object, ...]]) -> list[Intent]:
         return await self._database.read(lambda c: [_intent(row) for row in c.execute(query)])

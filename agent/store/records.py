@@ -140,10 +140,10 @@ class RecordStore:
             .order_by(INTENTS.c.seq.desc())
             .limit(1)
         )
-        return await self._database.read(lambda c: c.execute(query).scalar())
+        return await self._database.look(lambda c: c.execute(query).scalar())
 
     async def _one(self, query: Select[str]) -> InteractionRecord | None:
-        text = await self._database.read(lambda c: c.execute(query).scalar())
+        text = await self._database.look(lambda c: c.execute(query).scalar())
         return None if text is None else InteractionRecord.model_validate_json(text)
 
 

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sqlalchemy import create_engine
 
 from agent.errors import StoreError
 from agent.store import database
+from agent.store.database import open_database
 from agent.store.store import open_store
 from agent.store.tables import METADATA
 
@@ -149,3 +151,31 @@ async def test_a_folder_with_odd_characters_is_fine(tmp_path: Path) -> None:
     async with open_store(path) as store:
         assert await store.records.latest(1) == []
     assert path.is_file()
+
+
+async def test_a_look_sees_what_was_acknowledged_and_writes_nothing(path: Path) -> None:
+    async with open_database(path, busy_timeout_s=1.0) as database:
+        await database.write(lambda c: c.exec_driver_sql("CREATE TABLE t (x INTEGER)"))
+        await database.write(lambda c: c.exec_driver_sql("INSERT INTO t VALUES (7)"))
+        assert await database.look(lambda c: c.exec_driver_sql("SELECT x FROM t").scalar_one()) == 7
+        with pytest.raises(StoreError, match="readonly"):
+            await database.look(lambda c: c.exec_driver_sql("INSERT INTO t VALUES (8)"))
+        assert await database.look(lambda c: c.exec_driver_sql("SELECT count(*) FROM t").scalar_one()) == 1
+
+
+async def test_a_look_at_a_file_that_another_process_has_to_itself_waits_in_a_readers_thread(path: Path) -> None:
+    async with open_database(path, busy_timeout_s=5.0) as database:
+        await database.look(lambda c: c.exec_driver_sql("SELECT 1").scalar_one())
+        busy = [sqlite3.OperationalError("database is locked")]
+        busy[0].sqlite_errorcode = sqlite3.SQLITE_BUSY
+        threads: list[str] = []
+
+        def run(_connection: object) -> int:
+            threads.append(threading.current_thread().name)
+            if busy:
+                raise busy.pop()
+            return 7
+
+        assert await database.look(run) == 7
+    assert threads[0] == threading.current_thread().name
+    assert threads[1].startswith("store-reader")
