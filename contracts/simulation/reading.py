@@ -101,15 +101,13 @@ def _failed(
 def _partial(
     place: int, message: str, logs: tuple[str, ...], execution: Execution, burnt: int, *, missed: bool
 ) -> Reading:
-    """Where it does not move what the plan says, it fails; else a person sees which part of it fails."""
+    """The transaction stands, and not all of it does what was meant: what was not used comes back, a person decides."""
     said = inert(message, _SHOWN)
     simulated = _simulated("partial", said, logs, execution)
-    if not missed:
-        check = Check("simulation", "pass", f"it succeeds when simulated, and a part of it fails: {said}", place)
-        return Reading(simulated, check, f"a part of it fails when simulated: {said}", execution.tokens_burnt, burnt)
-    todo = correction_of(message)
-    detail = f"simulated, it does not do what the plan says: {said}" + (f". To correct it: {todo}" if todo else "")
-    return Reading(simulated, Check("simulation", "fail", detail, place), None, execution.tokens_burnt, burnt)
+    what = "it does not move what the plan says" if missed else "a part of it fails"
+    ask = f"{what} when simulated: {said}"
+    check = Check("simulation", "pass", f"it succeeds when simulated, but {what}: {said}", place)
+    return Reading(simulated, check, ask, execution.tokens_burnt, burnt)
 
 
 def _simulated(

@@ -96,16 +96,22 @@ async def test_later_steps_build_on_earlier_ones(world: World) -> None:
     assert backwards.failure is not None
 
 
-async def test_what_the_plan_expects_and_does_not_get_is_a_failure(world: World) -> None:
-    """The transfer itself succeeds: the receiver has no contract, so the token takes everything back."""
-    change = ChangeCall(USDC, (call("ft_transfer_call", {"receiver_id": BOB, "amount": "5", "msg": ""}, 1, 100),))
-    request = PreflightRequest(ALICE, (change,), ((Effect(BOB, USDC, 5),),))
+async def test_what_the_plan_expects_and_does_not_get_is_for_a_person_to_see(world: World) -> None:
+    """The transfer itself succeeds: the receiver panics, so the token takes everything back."""
+    counter = AccountId("counter.localnet")
+    register = call("storage_deposit", {"account_id": counter, "registration_only": True}, REGISTRATION)
+    send = call("ft_transfer_call", {"receiver_id": counter, "amount": "5", "msg": "panic"}, 1, 100)
+    request = PreflightRequest(ALICE, (ChangeCall(USDC, (register, send)),), ((Effect(counter, USDC, 5),),))
     report = await world.service.preflight(request)
     assert report.simulated[0].result == "partial"
-    details = [check.detail for check in report.checks if check.result == "fail"]
-    assert details[0] == "bob.localnet has no contract that could take this"
-    assert "does not do what the plan says" in details[1]
-    assert "bob.localnet" in details[1]
+    assert report.failure is None
+    (ask,) = report.asks
+    assert ask.startswith("it does not move what the plan says when simulated: a receipt on counter.localnet failed")
+    to_nobody = await world.one(
+        ALICE, USDC, call("ft_transfer_call", {"receiver_id": BOB, "amount": "5", "msg": ""}, 1, 100)
+    )
+    assert to_nobody.failure is not None
+    assert to_nobody.failure.detail == "bob.localnet has no contract that could take this"
 
 
 async def test_a_signer_that_cannot_sign_is_told_before_anything_is_run(world: World) -> None:
