@@ -14,16 +14,9 @@ from contracts.checks.validation import ValidatedCall, ValidationContext, valida
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.account_keys import NO_SIGNER, KeySource
 from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
-from contracts.knowledge.facts import (
-    AccountFact,
-    AccountFacts,
-    ChainFacts,
-    ChainReader,
-    FactRequest,
-    FactValue,
-    read_facts,
-    read_further,
-)
+from contracts.knowledge.facts import AccountFact, AccountFacts, ChainFacts, ChainReader, FactRequest, FactValue
+from contracts.knowledge.interface import InterfaceCache
+from contracts.knowledge.reading import read_facts, read_further
 from contracts.knowledge.registry import Network, Registry
 from contracts.types import AccountId, CryptoHash, Yocto, format_near
 
@@ -80,6 +73,7 @@ class Builder:
         keys: KeySource = NO_SIGNER,
     ) -> None:
         self._keys = keys
+        self._interfaces = InterfaceCache()
         self._swap = swap
         self._catalogue = catalogue
         self._registry = registry
@@ -100,9 +94,10 @@ class Builder:
         signer = AccountFacts(signer_id)
         if any(entry.kind == "change" for entry in entries):
             wanted.append(signer)
-        facts = await read_facts(self._reads, wanted, self._keys)
+        facts = await read_facts(self._reads, wanted, self._keys, self._interfaces)
         for entry, args, own in zip(entries, read, contexts, strict=True):
-            facts = await read_further(self._reads, facts, entry.further(args, facts, own), self._keys)
+            further = entry.further(args, facts, own)
+            facts = await read_further(self._reads, facts, further, self._keys, self._interfaces)
         limits = ValidationContext(context.limits, facts.methods)
         steps: list[Step] = []
         for call, entry, args, own in zip(calls, entries, read, contexts, strict=True):

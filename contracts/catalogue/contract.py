@@ -11,24 +11,30 @@ from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.receivers import missing_contract
 from contracts.catalogue.tokens import base_units
 from contracts.chain.outcome import Effect, ViewReturned
-from contracts.errors import RpcError
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.abi import ABI_METHOD
 from contracts.knowledge.facts import (
     Absent,
     AccountFact,
     AccountFacts,
     ChainFacts,
     FactRequest,
-    MethodFacts,
+    InterfaceFact,
+    InterfaceFacts,
     execution_reason,
 )
 from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.interface import Interface, Method, type_name
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import TGAS, Gas, JsonObject, format_near, format_units, parse_near
+from contracts.types import TGAS, AccountId, Gas, JsonObject, format_near, format_units, parse_near
 
 DEFAULT_GAS: Final = Gas(30 * TGAS)
 MAX_SHOWN_METHODS: Final = 100
+MAX_SHOWN_PARAMETERS: Final = 12
 MAX_SHOWN_ARGUMENTS: Final = 600
 """Characters on a card."""
+
+_NOT_CALLED: Final = frozenset({ABI_METHOD, "memory"})
 
 TOKEN_METHODS: Final[Mapping[str, str]] = {
     "ft_transfer": "moves tokens",
@@ -60,7 +66,18 @@ class ContractCallArgs(Args):
     gas: GasArg = Field(DEFAULT_GAS, description="Tgas")
 
 
-def _view_build(args: ContractViewArgs, _facts: ChainFacts, _context: BuildContext) -> Built:
+def _view_needs(args: ContractViewArgs, _context: BuildContext) -> tuple[FactRequest, ...]:
+    return (InterfaceFacts(args.contract_id),)
+
+
+def _view_build(args: ContractViewArgs, facts: ChainFacts, _context: BuildContext) -> Built:
+    method = check_arguments(args.contract_id, args.method_name, args.args, facts)
+    if method is not None and method.kind == "call":
+        raise InvalidInput(
+            "not_a_view",
+            f"{inert(args.method_name, 80)} of {args.contract_id} changes state and cannot be viewed; use contract_call",
+            details={"contract_id": args.contract_id, "method_name": inert(args.method_name, 80)},
+        )
     call = ViewFunction(args.contract_id, args.method_name, compact_json(args.args))
     return Built((call,), f"ask {args.contract_id} for {inert(args.method_name, 80)}")
 
@@ -102,8 +119,48 @@ def _explain(args: ContractArgs | ContractViewArgs, error: RpcError, context: Bu
             return None
 
 
+def check_arguments(contract_id: AccountId, method_name: str, args: JsonObject, facts: ChainFacts) -> Method | None:
+    """What is known of the method; None where nothing is.
+
+    InvalidInput `arguments_invalid` where they are not what the contract's ABI, or the standard it satisfies, asks for,
+    `borsh_arguments` where it takes no JSON.
+    """
+    fact = facts.of(InterfaceFacts(contract_id), InterfaceFact)
+    if isinstance(fact, Absent):
+        return None
+    method = fact.interface.methods.get(method_name)
+    problem = fact.interface.argument_problem(method_name, args)
+    shown = f"{inert(method_name, 80)} of {contract_id}"
+    if problem is not None and method is not None:
+        says = "its ABI" if method.origin == "abi" else method.standard
+        raise InvalidInput(
+            "arguments_invalid",
+            f"the arguments of {shown} are not what {says} asks for: {problem}. It takes: {signature(method)}",
+            details={"contract_id": contract_id, "method_name": inert(method_name, 80), "problem": problem},
+        )
+    if method is not None and method.encoding == "borsh" and args:
+        raise InvalidInput(
+            "borsh_arguments",
+            f"{shown} takes its arguments as Borsh bytes, which cannot be written as JSON",
+            details={"contract_id": contract_id, "method_name": inert(method_name, 80)},
+        )
+    return method
+
+
+def signature(method: Method) -> str:
+    """`add_message(text: string)`, from names and types only."""
+    if method.parameters is None:
+        return f"{inert(method.name, 80)}(...)"
+    shown = [
+        f"{inert(parameter.name, 40)}{'' if parameter.required else '?'}: {type_name(parameter.schema)}"
+        for parameter in method.parameters[:MAX_SHOWN_PARAMETERS]
+    ]
+    more = [f"and {len(method.parameters) - len(shown)} more"] if len(method.parameters) > len(shown) else []
+    return f"{inert(method.name, 80)}({', '.join((*shown, *more))})"
+
+
 def _call_needs(args: ContractCallArgs, _context: BuildContext) -> tuple[FactRequest, ...]:
-    return (AccountFacts(args.contract_id), MethodFacts(args.contract_id))
+    return (AccountFacts(args.contract_id), InterfaceFacts(args.contract_id))
 
 
 def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext) -> Built:
@@ -113,6 +170,8 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
     if not account.has_code:
         raise missing_contract(args.contract_id, Absent("no_code", ""), context)
     deposit = parse_near(args.deposit)
+    known = check_arguments(args.contract_id, args.method_name, args.args, facts)
+    warnings = _check_call(args, known, deposit, context)
     call = FunctionCall(args.method_name, compact_json(args.args), args.gas, deposit)
     method = inert(args.method_name, 80)
     paying = f" with {format_near(deposit)} NEAR" if deposit else ""
@@ -125,9 +184,35 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
         notes=(
             f"arguments: {inert_json(args.args, MAX_SHOWN_ARGUMENTS)}",
             *(unseen if written > MAX_SHOWN_ARGUMENTS else ()),
+            *warnings,
             *_token_note(args, context),
         ),
     )
+
+
+def _check_call(args: ContractCallArgs, method: Method | None, deposit: int, context: BuildContext) -> tuple[str, ...]:
+    """Refuse what the contract's own word refuses; warn of what looks wrong."""
+    if method is None:
+        return ()
+    shown = f"{inert(method.name, 80)} of {args.contract_id}"
+    if method.private and context.signer_id != args.contract_id:
+        raise InvalidInput(
+            "private_method",
+            f"{shown} is private: only {args.contract_id} itself may call it",
+            details={"contract_id": args.contract_id, "method_name": inert(method.name, 80)},
+        )
+    if deposit and method.payable is False:
+        raise InvalidInput(
+            "not_payable",
+            f"{shown} takes no deposit, and {format_near(deposit)} NEAR are attached",
+            details={"contract_id": args.contract_id, "method_name": inert(method.name, 80)},
+        )
+    notes: list[str] = []
+    if method.kind == "view":
+        notes.append(f"warning: {shown} is a view method; contract_view asks it without a transaction")
+    if method.one_yocto and deposit != 1:
+        notes.append(f"warning: {shown} asks for a deposit of exactly {format_near(1)} NEAR")
+    return tuple(notes)
 
 
 def _token_note(args: ContractCallArgs, context: BuildContext) -> tuple[str, ...]:
@@ -144,11 +229,18 @@ def _token_note(args: ContractCallArgs, context: BuildContext) -> tuple[str, ...
     return (note, f"amount {units} is {format_units(units, token.decimals)} {token.name}")
 
 
+def _methods_needs(args: ContractArgs, _context: BuildContext) -> tuple[FactRequest, ...]:
+    return (InterfaceFacts(args.contract_id),)
+
+
 def _methods_build(args: ContractArgs, _facts: ChainFacts, _context: BuildContext) -> Built:
     return Built((ViewMethods(args.contract_id),), f"list the methods of {args.contract_id}")
 
 
-def _methods_answer(args: ContractArgs, returned: ViewReturned, _facts: ChainFacts, _context: BuildContext) -> str:
+def _methods_answer(args: ContractArgs, returned: ViewReturned, facts: ChainFacts, _context: BuildContext) -> str:
+    fact = facts.of(InterfaceFacts(args.contract_id), InterfaceFact)
+    if isinstance(fact, InterfaceFact) and fact.interface.methods:
+        return _interface_text(args.contract_id, fact.interface)
     match returned.value:
         case {"methods": list() as methods}:
             known = methods
@@ -161,6 +253,21 @@ def _methods_answer(args: ContractArgs, returned: ViewReturned, _facts: ChainFac
     shown = ", ".join(_method(method) for method in known[:MAX_SHOWN_METHODS])
     rest = f" and {len(known) - MAX_SHOWN_METHODS} more" if len(known) > MAX_SHOWN_METHODS else ""
     return f"{args.contract_id} has {len(known)} methods: {shown}{rest}."
+
+
+def _interface_text(contract_id: AccountId, interface: Interface) -> str:
+    """Every method with its arguments as far as they are known, and where that is known from."""
+    methods = [method for name, method in interface.methods.items() if name not in _NOT_CALLED]
+    lines = [f"{contract_id} has {len(methods)} methods:"]
+    for method in methods[:MAX_SHOWN_METHODS]:
+        told = [method.kind or "", "payable" if method.payable and method.origin == "abi" else ""]
+        told += ["private" if method.private else "", method.standard or ("its ABI" if method.origin == "abi" else "")]
+        lines.append(f"- {signature(method)}  {', '.join(filter(None, told)) or 'not described'}")
+    if len(methods) > MAX_SHOWN_METHODS:
+        lines.append(f"- and {len(methods) - MAX_SHOWN_METHODS} more")
+    if interface.problem is not None:
+        lines.append(inert(interface.problem, 300))
+    return "\n".join(lines)
 
 
 def _method(method: JsonValue) -> str:
@@ -180,6 +287,7 @@ CONTRACT_VIEW: Final = Entry(
     kind="view",
     about="any view method",
     args=ContractViewArgs,
+    needs=_view_needs,
     build=_view_build,
     answer=_view_answer,
     explain=_view_explain,
@@ -220,6 +328,7 @@ CONTRACT_METHODS: Final = Entry(
     kind="view",
     about="methods of a contract, from its ABI or its code",
     args=ContractArgs,
+    needs=_methods_needs,
     build=_methods_build,
     answer=_methods_answer,
     explain=_explain,

@@ -11,7 +11,7 @@ from contracts.catalogue.receivers import missing_account, missing_contract
 from contracts.chain.outcome import ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.account_keys import KeysFact, KeysFacts
-from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, MethodFact, MethodFacts
+from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, InterfaceFact, InterfaceFacts
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.types import AccountId, PublicKey, Yocto, format_near, parse_near
@@ -132,7 +132,7 @@ def _add_full(args: KeyAddFullArgs, facts: ChainFacts, context: BuildContext) ->
 
 
 def _function_call_needs(args: KeyAddFunctionCallArgs, context: BuildContext) -> tuple[FactRequest, ...]:
-    return (KeysFacts(context.signer_id), MethodFacts(args.contract_id))
+    return (KeysFacts(context.signer_id), InterfaceFacts(args.contract_id))
 
 
 def _add_function_call(args: KeyAddFunctionCallArgs, facts: ChainFacts, context: BuildContext) -> Built:
@@ -160,18 +160,19 @@ def _check_methods(
     contract_id: AccountId, names: tuple[str, ...], facts: ChainFacts, context: BuildContext
 ) -> tuple[str, ...]:
     """Notes for the card; InvalidInput for a contract that is not there and for methods that its code does not have."""
-    methods = facts.of(MethodFacts(contract_id), MethodFact)
-    if isinstance(methods, Absent):
-        if methods.reason in {"no_account", "no_code"}:
-            raise missing_contract(contract_id, methods, context)
-        return (f"unknown: the methods of {contract_id} cannot be read: {inert(methods.detail, 120)}",)
+    fact = facts.of(InterfaceFacts(contract_id), InterfaceFact)
+    if isinstance(fact, Absent):
+        if fact.reason in {"no_account", "no_code"}:
+            raise missing_contract(contract_id, fact, context)
+        return (f"unknown: the methods of {contract_id} cannot be read: {inert(fact.detail, 120)}",)
+    known = fact.interface.names
     for name in names:
-        if name not in methods.names:
+        if name not in known:
             raise InvalidInput(
                 "unknown_method",
-                f"{contract_id} has no method {inert(name, 60)!r}{did_you_mean(name, methods.names)} "
+                f"{contract_id} has no method {inert(name, 60)!r}{did_you_mean(name, known)} "
                 f"/contract_methods {contract_id} lists them",
-                details={"contract_id": contract_id, "method_name": name[:60], "nearest": nearest(name, methods.names)},
+                details={"contract_id": contract_id, "method_name": name[:60], "nearest": nearest(name, known)},
             )
     return () if names else (f"warning: any method of {contract_id}, also those that its code gets later",)
 

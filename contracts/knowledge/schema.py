@@ -7,6 +7,7 @@ the contract itself has the last word.
 
 import itertools
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,8 @@ _SHOWN: Final = 60
 _REFERENCES: Final = ("#/definitions/", "#/$defs/")
 _ACCOUNT: Final = "AccountId"
 _INTEGERS: Final = {f"{sign}int{bits}": bits for sign in ("u", "") for bits in (8, 16, 32, 64, 128)}
+_UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
+"""The format `units` of our own documents: u128 and u64 as text."""
 _LIMITS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "minimum": operator.ge,
     "maximum": operator.le,
@@ -87,6 +90,8 @@ class _Run:
         elif isinstance(value, int | float):
             yield from _bounds(value, schema, place)
         elif isinstance(value, str):
+            if schema.get("format") == "units" and not _UNITS.fullmatch(value):
+                yield f"{place} is {inert(value, _SHOWN)}, it must be a whole number of base units in digits"
             yield from _sizes(len(value), schema, "minLength", "maxLength", f"{place} has {{}} characters")
         elif isinstance(value, list):
             yield from self._items(value, schema, place, depth)

@@ -14,7 +14,8 @@ from contracts.catalogue.entry import BuildContext
 from contracts.catalogue.index import find
 from contracts.errors import VmError
 from contracts.knowledge.exchange import Pool, best_route
-from contracts.knowledge.facts import PoolFact, PoolFacts, read_facts, read_further
+from contracts.knowledge.facts import PoolFact, PoolFacts
+from contracts.knowledge.reading import read_facts, read_further
 from contracts.types import U128_MAX, AccountId
 from contracts.vm.engine import Engine
 from tests.contracts.catalogue.world import LIMITS, REGISTRY

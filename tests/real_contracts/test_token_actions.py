@@ -15,7 +15,7 @@ from contracts.chain.outcome import ViewReturned
 from contracts.checks.validation import ValidationContext, validate
 from contracts.errors import RpcError, VmError
 from contracts.knowledge.abi import exported_methods
-from contracts.knowledge.facts import read_facts
+from contracts.knowledge.reading import read_facts
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId, CryptoHash
 from contracts.vm.engine import Engine
@@ -43,6 +43,14 @@ class AccountShown:
     @property
     def has_contract(self) -> bool:
         return self.account.code_hash is not None
+
+    @property
+    def code_hash(self) -> CryptoHash | None:
+        return self.account.code_hash
+
+    @property
+    def global_contract_hash(self) -> CryptoHash | None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

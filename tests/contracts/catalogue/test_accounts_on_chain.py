@@ -9,7 +9,7 @@ from contracts.calls import ChangeCall
 from contracts.catalogue.entry import Built
 from contracts.catalogue.index import find
 from contracts.chain.outcome import ExecutionFailed, Finalized, Outcome, PartiallyExecuted
-from contracts.knowledge.facts import read_facts, read_further
+from contracts.knowledge.reading import read_facts, read_further
 from contracts.types import AccountId, CryptoHash, PublicKey
 from tests.contracts.catalogue.test_on_chain import World, open_world
 from tests.doubles import approved

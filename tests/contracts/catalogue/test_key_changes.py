@@ -9,7 +9,8 @@ from contracts.calls import AddKey, DeleteKey, FullAccess, FunctionCallAccess
 from contracts.catalogue.entry import Built
 from contracts.errors import InvalidInput
 from contracts.knowledge.account_keys import KeysFact, KeysFacts
-from contracts.knowledge.facts import Absent, ChainFacts, MethodFact, MethodFacts
+from contracts.knowledge.facts import Absent, ChainFacts, InterfaceFact, InterfaceFacts
+from contracts.knowledge.interface import read_interface
 from contracts.types import AccountId, PublicKey, Yocto
 from tests.contracts.catalogue.world import ALICE, NO_ACCOUNT, build, change, facts
 
@@ -17,7 +18,7 @@ COUNTER = AccountId("counter.localnet")
 OWN = PublicKey.from_bytes("ed25519", bytes(32))
 OTHER = PublicKey.from_bytes("ed25519", bytes(range(32)))
 ODD = PublicKey.from_bytes("secp256k1", bytes(range(64)))
-METHODS = MethodFact(frozenset({"increment", "decrement"}))
+METHODS = InterfaceFact(read_interface(["increment", "decrement"]), None)
 
 
 def refused(code: str) -> Any:
@@ -28,10 +29,10 @@ def keys(*full: PublicKey, limited: tuple[PublicKey, ...] = (), held: tuple[Publ
     return KeysFact(frozenset(full), frozenset(limited), frozenset(held))
 
 
-def with_keys(fact: KeysFact | Absent, methods: MethodFact | Absent | None = None) -> ChainFacts:
+def with_keys(fact: KeysFact | Absent, methods: InterfaceFact | Absent | None = None) -> ChainFacts:
     if methods is None:
         return facts((KeysFacts(ALICE), fact))
-    return facts((KeysFacts(ALICE), fact), (MethodFacts(COUNTER), methods))
+    return facts((KeysFacts(ALICE), fact), (InterfaceFacts(COUNTER), methods))
 
 
 @pytest.mark.shows("key_add_full", "unit")
@@ -87,7 +88,7 @@ def test_a_limited_key_may_call_and_its_allowance_is_no_spending_limit() -> None
     ],
 )
 def test_a_limited_key_for_nothing_is_refused(
-    methods: MethodFact | Absent, more: dict[str, JsonValue], code: str
+    methods: InterfaceFact | Absent, more: dict[str, JsonValue], code: str
 ) -> None:
     with refused(code):
         limited(with_keys(keys(OWN), methods), **more)

@@ -11,7 +11,7 @@ from contracts.catalogue.entry import Built
 from contracts.catalogue.index import find
 from contracts.chain.outcome import Effect, Finalized, Outcome, PartiallyExecuted
 from contracts.knowledge.exchange import least_out
-from contracts.knowledge.facts import read_facts, read_further
+from contracts.knowledge.reading import read_facts, read_further
 from contracts.types import TGAS, AccountId, Gas, Yocto
 from tests.contracts.catalogue.test_on_chain import World, open_world
 from tests.contracts.catalogue.world import ALICE, USDC, USDT

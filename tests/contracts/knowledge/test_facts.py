@@ -21,20 +21,21 @@ from contracts.knowledge.facts import (
     CodeTextFact,
     CodeTextFacts,
     FactRequest,
-    MethodFact,
-    MethodFacts,
+    InterfaceFact,
+    InterfaceFacts,
     StorageFact,
     StorageFacts,
     TokenFact,
     TokenFacts,
-    read_facts,
-    read_further,
 )
+from contracts.knowledge.interface import read_interface
+from contracts.knowledge.reading import read_facts, read_further
 from contracts.types import AccountId, CryptoHash, PublicKey
 
 USDC = AccountId("usdc.localnet")
 CAROL = AccountId("carol.localnet")
 BLOCK = CryptoHash.of(b"block 7")
+CODE_HASH = CryptoHash.of(b"code")
 BOUNDS = b'{"min":"1250000000000000000000","max":"1250000000000000000000"}'
 METADATA = b'{"spec":"ft-1.0.0","name":"USD Coin","symbol":"USDC","decimals":6}'
 WASM = bytes.fromhex("0061736d01000000070701036765740000")
@@ -45,6 +46,8 @@ class AccountAt:
     amount: int = 5
     locked: int = 1
     has_contract: bool = True
+    code_hash: CryptoHash | None = CODE_HASH
+    global_contract_hash: CryptoHash | None = None
 
 
 @dataclass(frozen=True)
@@ -166,12 +169,12 @@ async def test_several_facts_are_read_together_at_one_block() -> None:
     reader = FakeReader(
         {"ft_metadata": METADATA, "storage_balance_of": b"null", "storage_balance_bounds": BOUNDS},
     )
-    requests = (TokenFacts(USDC), StorageFacts(USDC, CAROL), AccountFacts(CAROL), MethodFacts(USDC))
+    requests = (TokenFacts(USDC), StorageFacts(USDC, CAROL), AccountFacts(CAROL), InterfaceFacts(USDC))
     facts = await read_facts(reader, requests)
     assert facts.of(requests[0], TokenFact) == TokenFact(name="USD Coin", symbol="USDC", decimals=6)
     assert facts.of(requests[1], StorageFact) == StorageFact(None, 125 * 10**19, 125 * 10**19)
-    assert facts.of(requests[2], AccountFact) == AccountFact(5, 1, has_code=True)
-    assert facts.of(requests[3], MethodFact) == MethodFact(frozenset({"get"}))
+    assert facts.of(requests[2], AccountFact) == AccountFact(5, 1, has_code=True, code_hash=CODE_HASH)
+    assert facts.of(requests[3], InterfaceFact) == InterfaceFact(read_interface(["get"]), CODE_HASH)
     assert (facts.block_height, facts.block_hash) == (7, BLOCK)
     assert reader.asked[0] == ("block", "final")
     assert {at for _, at in reader.asked[1:]} == {BLOCK}
@@ -279,7 +282,7 @@ async def test_code_that_is_missing_too_large_or_no_module_has_no_methods() -> N
         (RpcError("TOO_LARGE", "x"), "unreadable"),
         (Code(b"#!/bin/sh"), "unreadable"),
     ):
-        found = await read_one(FakeReader(code_answer=answer), MethodFacts(USDC))
+        found = await read_one(FakeReader(code_answer=answer), InterfaceFacts(USDC))
         assert isinstance(found, Absent)
         assert found.reason == reason
 

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 
 from contracts.errors import RpcError
 from contracts.knowledge.exchange import Pool
-from contracts.knowledge.facts import MAX_POOLS, POOLS_A_PAGE, Absent, At, PoolFact, PoolFacts, read_facts
+from contracts.knowledge.facts import Absent, At, PoolFact, PoolFacts
+from contracts.knowledge.reading import MAX_POOLS, POOLS_A_PAGE, read_facts
 from contracts.types import AccountId
 from tests.contracts.knowledge.test_facts import BLOCK, FakeReader, Result
 
