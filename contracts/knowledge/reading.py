@@ -176,7 +176,7 @@ async def _interface(
 
 async def _abi(reader: ChainReader, contract_id: AccountId, at: CryptoHash) -> bytes | None:
     try:
-        return (await reader.call_function(contract_id, ABI_METHOD, b"", at)).result
+        return (await reader.call_function(contract_id, ABI_METHOD, b"{}", at)).result
     except RpcError as error:
         if error.retryable:
             raise

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.chain.rpc import RpcClient
 from contracts.errors import InvalidInput, RpcError
-from contracts.knowledge.account_keys import KeysFact, KeysFacts, NewKeyFact, NewKeyFacts
+from contracts.knowledge.account_keys import NO_SIGNER, KeysFact, KeysFacts, NewKeyFact, NewKeyFacts
 from contracts.knowledge.epochs import BlockAt, EpochFact, EpochFacts
 from contracts.knowledge.facts import (
     NO_FACTS,
@@ -28,7 +28,7 @@ from contracts.knowledge.facts import (
     TokenFact,
     TokenFacts,
 )
-from contracts.knowledge.interface import read_interface
+from contracts.knowledge.interface import InterfaceCache, read_interface
 from contracts.knowledge.reading import read_facts, read_further
 from contracts.types import AccountId, CryptoHash, PublicKey
 
@@ -285,6 +285,33 @@ async def test_code_that_is_missing_too_large_or_no_module_has_no_methods() -> N
         found = await read_one(FakeReader(code_answer=answer), InterfaceFacts(USDC))
         assert isinstance(found, Absent)
         assert found.reason == reason
+
+
+async def test_an_interface_is_read_once_for_a_code_and_again_for_another() -> None:
+    exports = bytes.fromhex("0061736d01000000") + bytes([7, 24, 2]) + b"\x03get\x00\x00\x0e__contract_abi\x00\x00"
+    reader = FakeReader({"__contract_abi": b"not an abi"}, code_answer=Code(exports))
+    cache = InterfaceCache()
+    for _ in range(2):
+        found = (await read_facts(reader, [InterfaceFacts(USDC)], NO_SIGNER, cache)).values[InterfaceFacts(USDC)]
+        assert isinstance(found, InterfaceFact)
+        assert found.interface.names == {"get", "__contract_abi"}
+        assert "not zstd-compressed" in (found.interface.problem or "")
+    asked = [what for what, _ in reader.asked]
+    assert (asked.count(f"code {USDC}"), asked.count(f"__contract_abi {USDC}")) == (1, 1)
+    other = FakeReader(account_answer=AccountAt(code_hash=None, global_contract_hash=CryptoHash.of(b"global")))
+    again = (await read_facts(other, [InterfaceFacts(USDC)], NO_SIGNER, cache)).values[InterfaceFacts(USDC)]
+    assert again == InterfaceFact(read_interface(["get"]), CryptoHash.of(b"global"))
+    none = FakeReader(account_answer=AccountAt(has_contract=False))
+    assert await read_one(none, InterfaceFacts(USDC)) == Absent("no_code", f"{USDC} has no contract")
+
+
+async def test_an_abi_that_panics_is_none_and_a_node_that_is_away_is_an_error() -> None:
+    exports = bytes.fromhex("0061736d01000000") + bytes([7, 18, 1]) + b"\x0e__contract_abi\x00\x00"
+    reader = FakeReader({"__contract_abi": execution_error("panicked")}, code_answer=Code(exports))
+    assert await read_one(reader, InterfaceFacts(USDC)) == InterfaceFact(read_interface(["__contract_abi"]), CODE_HASH)
+    away = FakeReader({"__contract_abi": RpcError("TIMEOUT_ERROR", "x", retryable=True)}, code_answer=Code(exports))
+    with pytest.raises(RpcError):
+        await read_one(away, InterfaceFacts(USDC))
 
 
 async def test_a_cancelled_read_ends() -> None:
