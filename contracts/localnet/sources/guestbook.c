@@ -1,5 +1,6 @@
 /* The guest book of NEAR's examples: near-abi document `near_abi_guestbook.json`. A message that comes with 0.1 NEAR or
  * more is premium. Messages are stored as the JSON that get_messages returns, one record each under "m" + u32 index. */
+#include "guestbook_abi.h"
 #include "json.h"
 
 #define COUNT TEXT("STATE")
@@ -71,3 +72,5 @@ EXPORT(contract_source_metadata) void contract_source_metadata(void) {
             "\"standards\":[{\"standard\":\"nep330\",\"version\":\"1.1.0\"}]}");
   return_text(&out);
 }
+
+EXPORT(__contract_abi) void contract_abi(void) { host_value_return(sizeof ABI, PTR(ABI)); }

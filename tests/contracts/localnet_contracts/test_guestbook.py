@@ -74,4 +74,9 @@ def test_every_method_of_the_abi_document_is_there(engine: Engine, world: World)
     code = world.overlay.code(account.code_hash)
     assert code is not None
     contract = engine.load(account.code_hash, code, world.config.limits)
-    assert {function["name"] for function in functions} == set(contract.methods)
+    assert {*(function["name"] for function in functions), "__contract_abi"} == set(contract.methods)
+
+
+def test_it_carries_that_document(world: World) -> None:
+    answer = world.runtime.view(world.overlay, BOOK, "__contract_abi", b"", world.block(0)).result
+    assert answer == bytes(json.loads(_ABI.read_text())["call_function_result"])
