@@ -3,7 +3,6 @@
 There is no code of others in them, so nothing that the simulating process would have to keep in.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final, NoReturn
@@ -28,11 +27,16 @@ def runs_no_code(calls: tuple[ChangeCall, ...]) -> bool:
 
 
 class _NoCode(Engine):
+    def __init__(self) -> None:
+        """Without a compiler: nothing is to be compiled."""
+
     def load(self, code_hash: CryptoHash, code: bytes, limits: Limits) -> NoReturn:
         raise StateUnknown(f"code {code_hash} of {len(code)} bytes (limits {limits}) would run, which was not to be")
 
 
-class _Lacking(Exception):  # noqa: N818 -- no error: the run begins again with what it lacked
+class _Lacking(Exception):
+    """The run begins again with what it lacks."""
+
     def __init__(self, need: Need) -> None:
         super().__init__(need.what)
         self.need = need
@@ -45,29 +49,27 @@ class NativeRuns:
         self._engine = _NoCode()
 
     async def run(
-        self,
-        job: Job,
-        answer: Callable[[Need], Awaitable[Given]],
-        measure: Callable[[Done], Measure],
+        self, job: Job, answer: Callable[[Need], Awaitable[Given]], measure: Callable[[Done], Measure]
     ) -> SimulationRun | Unsimulated:
         """As `Sandbox.run`: what the plan does, and the balances that `measure` names."""
         given = list(job.given)
         for _ in range(_MAX_NEEDS):
+            run = PlanRun(replace(job, given=tuple(given)), KnownState(_lacks, {}), self._engine, Times())
             try:
-                return self._once(replace(job, given=tuple(given)), measure)
+                done = run.run()
             except _Lacking as lacking:
                 given.append(await answer(lacking.need))
+            else:
+                return SimulationRun(done, _measured(run, measure(done)), 0.0)
         return Unsimulated("too many questions")
 
-    def _once(self, job: Job, measure: Callable[[Done], Measure]) -> SimulationRun:
-        run = PlanRun(job, KnownState(_lacks, {}), self._engine, Times())
-        done = run.run()
-        return SimulationRun(done, _measured(run, measure(done)), 0.0)
 
-
-def _measured(run: PlanRun, wanted: Measure) -> Measured:
-    began = time.perf_counter()
-    return replace(run.measure(wanted), run_ms=round((time.perf_counter() - began) * 1000, 3))
+def _measured(run: PlanRun, wanted: Measure) -> Measured | None:
+    """None where a balance is asked for that the plan did not need."""
+    try:
+        return run.measure(wanted)
+    except _Lacking:
+        return None
 
 
 def _lacks(need: Need) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from contracts.calls import ChangeCall, FunctionCall
+from contracts.calls import ChangeCall, FullAccess, FunctionCall
 from contracts.chain.effects import NEAR
 from contracts.chain.outcome import Effect
 from contracts.chain.prechecks import check_key
@@ -22,7 +22,8 @@ from contracts.checks.preflight import KnownThings, NotRead, PlanFacts, Seen, Se
 from contracts.checks.report import Balance, Check, ContractSeen, PreflightReport, unknown_report
 from contracts.errors import ContractsError, InvalidInput
 from contracts.knowledge.inert import inert
-from contracts.simulation.messages import Done, Given, Ground, Job, JobStep, Measure, Need, Probe, TokenOf
+from contracts.simulation.messages import Done, Given, Ground, Job, JobStep, Measure, Need, NotGiven, Probe, TokenOf
+from contracts.simulation.native import NativeRuns, runs_no_code
 from contracts.simulation.prices import bought_gas, config_of, highest_gas_price, prices_of
 from contracts.simulation.reading import Reading, read_step, unknown_step
 from contracts.simulation.remote_state import Codes, FullKeys, Pinned, RemoteState, StateRpc, Unread
@@ -88,6 +89,7 @@ class PreflightService:
         self._clock = clock
         self._settings = settings or PreflightSettings()
         self._codes = Codes()
+        self._native = NativeRuns()
 
     async def preflight(self, request: PreflightRequest) -> PreflightReport:
         """The report of a plan; it says `unknown` where it could not be made, and raises nothing but a cancellation."""
@@ -117,7 +119,8 @@ class PreflightService:
             pinned = group.create_task(self._pinned(request))
             stated = group.create_task(self._rpc.protocol_config())
             held = group.create_task(self._keys.public_keys(request.signer_id))
-            group.create_task(self._sandbox.warm())
+            if not runs_no_code(request.calls):
+                group.create_task(self._sandbox.warm())
         waited_ms = (time.perf_counter() - began) * 1000
         async with asyncio.TaskGroup() as group:
             state = RemoteState(self._rpc, pinned.result(), self._codes, group, self._settings.max_rpc_calls)
@@ -126,7 +129,7 @@ class PreflightService:
             reading = time.perf_counter()
             given = await flight.read_ahead()
             waited_ms += (time.perf_counter() - reading) * 1000
-            await flight.simulate(self._sandbox, given)
+            await flight.simulate(self._native if runs_no_code(request.calls) else self._sandbox, given)
             waited_ms += flight.waited_ms
             report = await flight.report()
         spent_ms = (time.perf_counter() - began) * 1000 - waited_ms - report.compile_ms
@@ -164,7 +167,9 @@ class _Flight:
         self._state = state
         self._block = state.block
         self._stated = stated
-        self._keys = keys
+        self._held = keys
+        self._keys = keys[:1]
+        """Those that were looked at: one with full access may do everything, so no other is asked about."""
         self._known = known
         self._now = now
         self._config = config_of(prices_of(stated))
@@ -201,9 +206,10 @@ class _Flight:
                 group.create_task(state.access_key(request.signer_id, key))
             for contract_id in self._contracts:
                 group.create_task(state.full_keys(contract_id))
-        return [given for contract in contracts for given in contract.result()]
+        given = [given for contract in contracts for given in contract.result()]
+        return given + [await state.answer(Need("account", account_id)) for account_id in others - set(run)]
 
-    async def simulate(self, sandbox: Sandbox, given: list[Given]) -> None:
+    async def simulate(self, sandbox: Sandbox | NativeRuns, given: list[Given]) -> None:
         """Run the plan, unless facts say already that nobody can sign it."""
         request = self._request
         signer = await self._state.account(request.signer_id)
@@ -211,6 +217,7 @@ class _Flight:
         if signer is None or key is None:
             self._readings = [unknown_step(0, "it was not run: nothing can be signed for this account")]
             return
+        given.append(await self._state.answer(Need("key", request.signer_id, key.encode())))
         job = Job(
             ground=Ground(
                 height=self._block.height,
@@ -225,7 +232,7 @@ class _Flight:
                 JobStep(call, tuple(Probe(item.contract_id, item.method_name, item.args) for item in questions))
                 for call, questions in zip(request.calls, self._questions, strict=True)
             ),
-            given=tuple(given),
+            given=tuple(one for one in given if not isinstance(one, NotGiven)),
         )
         result = await sandbox.run(job, self._answer, lambda done: self._read(job, done))
         match result:
@@ -282,7 +289,7 @@ class _Flight:
         finally:
             self.waited_ms += (time.perf_counter() - began) * 1000
 
-    def _read(self, job: Job, done: Done) -> Measure | None:
+    def _read(self, job: Job, done: Done) -> Measure:
         """Read what was run, and name the balances to measure."""
         request = self._request
         block = BlockView.model_construct(height=self._block.height, hash=self._block.hash)
@@ -342,6 +349,9 @@ class _Flight:
 
     async def _signing_key(self) -> PublicKey | None:
         """The first key that may sign the whole plan, else the first that is there."""
+        first = await self._state.access_key(self._request.signer_id, self._keys[0]) if self._keys else None
+        if not (isinstance(first, AccessKeyView) and isinstance(first.permission, FullAccess)):
+            self._keys = self._held
         there: list[PublicKey] = []
         for key in self._keys:
             view = await self._state.access_key(self._request.signer_id, key)

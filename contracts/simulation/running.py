@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from contracts.calls import FunctionCall
 from contracts.errors import ChainError, VmError
 from contracts.signing.transaction import SignedTransaction, Transaction, encode_transaction, transaction_hash
 from contracts.simulation.known_state import KnownState, StateUnknown
@@ -133,7 +134,9 @@ class PlanRun:
     def _with_epoch(
         self, block: BlockContext, overlay: StateReader, receipt: ActionReceipt | DataReceipt
     ) -> BlockContext:
-        """The epoch is read from the node only for contracts whose code can ask for it."""
+        """The epoch is read from the node only for contracts whose code can ask for it, and that run."""
+        if isinstance(receipt, ActionReceipt) and not any(isinstance(one, FunctionCall) for one in receipt.actions):
+            return block
         account = overlay.account(receipt.receiver_id)
         if account is None or account.code_hash is None:
             return block
