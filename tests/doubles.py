@@ -18,6 +18,7 @@ from contracts.chain.ledger import (
     IntentState,
     Lane,
     LaneRecord,
+    Ledger,
     Signed,
     check_transition,
 )
@@ -215,7 +216,7 @@ def key_store(folder: Path, *account_ids: str) -> KeyStore:
 
 
 async def approved(
-    ledger: MemoryLedger,
+    ledger: Ledger,
     call: ChangeCall,
     *,
     name: str = "one",

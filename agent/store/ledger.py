@@ -22,9 +22,9 @@ from contracts.chain.ledger import (
     Lane,
     LaneRecord,
     Signed,
+    SignedMessage,
     check_transition,
 )
-from contracts.chain.messages import SignedMessage
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, CryptoHash, PublicKey

@@ -5,8 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from agent.store import lanes
 from agent.store.tables import SIGNED_MESSAGES
-from contracts.chain.ledger import Lane
-from contracts.chain.messages import SignedMessage
+from contracts.chain.ledger import Lane, SignedMessage
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId, PublicKey
 

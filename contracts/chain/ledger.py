@@ -131,6 +131,29 @@ class Intent:
         return None if signed is None else Lane(self.chain_id, self.signer_id, signed.public_key, signed.nonce_index)
 
 
+@dataclass(frozen=True, slots=True)
+class SignedMessage:
+    """A signature that is no transaction, as it is kept: what was given away, and until when it counts."""
+
+    message_id: str
+    request_id: str
+    kind: Literal["nep413", "delegate"]
+    chain_id: str
+    signer_id: AccountId
+    public_key: PublicKey
+    recipient: str
+    """Whom a message is for; the receiver of a delegate action."""
+    nonce: str
+    """A message's 32 bytes in hex, or the key's nonce that a delegate action takes."""
+    digest: str
+    """The 32 bytes that were signed, in hex."""
+    payload: bytes
+    """Prefix and Borsh."""
+    signature: bytes
+    max_block_height: int | None = None
+    """Until when a delegate action can be relayed."""
+
+
 class Ledger(Protocol):
     """Where intents live. Errors: LedgerConflict where a compare-and-set loses; then nothing was written."""
 

@@ -5,12 +5,11 @@ the grant and stores the signature (on a conflict it is thrown away), then it is
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from contracts.calls import Delegate, DelegateAction, FullAccess, Grant
 from contracts.chain.agreement import Operators, read_signer
-from contracts.chain.ledger import Lane, LaneRecord
+from contracts.chain.ledger import Lane, LaneRecord, SignedMessage
 from contracts.chain.nonce import next_nonce
 from contracts.chain.rpc import RpcClient
 from contracts.errors import InvalidInput, LedgerConflict, SigningError
@@ -27,29 +26,6 @@ from contracts.types import AccountId, PublicKey
 
 _ATTEMPTS = 3
 """How often a delegate's signature is thrown away because something else took its nonce."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignedMessage:
-    """What is stored: enough to show what was given away, and until when it counts."""
-
-    message_id: str
-    request_id: str
-    kind: Literal["nep413", "delegate"]
-    chain_id: str
-    signer_id: AccountId
-    public_key: PublicKey
-    recipient: str
-    """Whom a message is for; the receiver of a delegate action."""
-    nonce: str
-    """A message's 32 bytes in hex, or the key's nonce that a delegate action takes."""
-    digest: str
-    """The 32 bytes that were signed, in hex."""
-    payload: bytes
-    """Prefix and Borsh."""
-    signature: bytes
-    max_block_height: int | None = None
-    """Until when a delegate action can be relayed."""
 
 
 class MessageSigner(Protocol):

@@ -18,6 +18,7 @@ from contracts.chain.outcome import DeathProof, Failed, Outcome, Unconfirmed
 from contracts.errors import LedgerConflict
 from contracts.types import U64_MAX, CryptoHash
 from tests.agent.store.examples import ALICE, CALL, KEY, NOW, OTHER_KEY, grant, intent, signed
+from tests.contracts.chain.lane_conformance import LaneConformance
 from tests.contracts.chain.ledger_conformance import LedgerConformance
 from tests.doubles import MemoryLedger
 
@@ -26,7 +27,7 @@ FAILED = Failed("send", "Expired", "too late", proof=PROOF)
 UNCONFIRMED = Unconfirmed(CryptoHash.of(b"tx"), "not found")
 
 
-class TestSqlLedger(LedgerConformance):
+class TestSqlLedger(LedgerConformance, LaneConformance):
     @pytest.fixture
     def ledger(self, store: Store) -> Ledger:
         return store.ledger

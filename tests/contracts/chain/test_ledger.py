@@ -7,13 +7,14 @@ import pytest
 from contracts.chain.delivery import ENDED
 from contracts.chain.ledger import OPEN, TRANSITIONS, UNSETTLED, IntentState, check_transition
 from contracts.errors import LedgerConflict
+from tests.contracts.chain.lane_conformance import LaneConformance
 from tests.contracts.chain.ledger_conformance import LedgerConformance
 from tests.doubles import MemoryLedger
 
 STATES: tuple[IntentState, ...] = get_args(IntentState)
 
 
-class TestMemoryLedger(LedgerConformance):
+class TestMemoryLedger(LedgerConformance, LaneConformance):
     @pytest.fixture
     def ledger(self) -> MemoryLedger:
         return MemoryLedger()
