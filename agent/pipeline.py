@@ -19,7 +19,7 @@ from agent.frontends.request_id import new_request_id
 from agent.models.provider import ModelProvider, Serving
 from agent.planning.conversations import KEPT_MESSAGE_CHARACTERS, answer_task_prompt, is_task_prompt
 from agent.planning.planner import Planned, Planner, question_or_refusal
-from agent.planning.prompts import MAX_TEXT_CHARACTERS, no_model_text
+from agent.planning.prompts import MAX_TEXT_CHARACTERS, SECRETS_STAY, no_model_text
 from agent.planning.router import route_back, route_without_model, route_words
 from agent.planning.slash import is_slash
 from agent.policy_judge import PolicyJudge
@@ -34,7 +34,7 @@ from agent.records import (
     Unsupported,
     UserRequest,
 )
-from agent.redaction import redact
+from agent.redaction import holds_secret, redact
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Progress, Settings, Story
@@ -180,7 +180,7 @@ class Pipeline:
             stored = await self._same_turn(story)
         if stored:
             return stored
-        plan = await self._plan(story)
+        plan = _without_secrets(story, await self._plan(story))
         if isinstance(plan, Reply):
             return plan
         if is_slash(story.request.text) and self._catalogue[plan.calls[0].action].kind == "change":
@@ -306,3 +306,10 @@ def _why_not_taken(planned: Planned) -> str | None:
     if not isinstance(planned.plan, CallPlan):
         return f"it answered with {planned.plan.kind if planned.plan else 'nothing'}"
     return None if len(planned.plan.calls) == 1 else f"it named {len(planned.plan.calls)} actions"
+
+
+def _without_secrets(story: Story, plan: CallPlan | Reply) -> CallPlan | Reply:
+    """The plan, or a refusal where an argument is what no node and no contract may see."""
+    if isinstance(plan, CallPlan) and any(holds_secret(call.args) for call in plan.calls):
+        return story.say(Refusal(text=SECRETS_STAY, why="secret_in_plan"))
+    return plan

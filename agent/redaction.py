@@ -28,6 +28,8 @@ _SECRET_KEY = re.compile(
 _TOKEN_BYTES: Final = bytes(
     c if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/=_-") else 32 for c in range(256)
 )
+_ESCAPE = re.compile(r"\\{1,8}(?:[nrtbf]|u[0-9A-Fa-f]{4})|\\{1,8}")
+"""JSON inside JSON: `\\n` before a key would otherwise be a letter of it."""
 _LONG_TOKEN: Final = 85
 """Base64 characters that 64 bytes have at least."""
 _MANY_NUMBERS: Final = 63
@@ -70,6 +72,20 @@ def redact_answer_json(value: JsonValue) -> JsonValue:
             return value
 
 
+def holds_secret(value: JsonValue) -> bool:
+    """Whether a value that is to leave (a call's arguments) has a secret in it; signatures and codes are none."""
+    match value:
+        case str():
+            return next(_spans(value, keep_signatures=True, guesses=True, codes=False), None) is not None
+        case list():
+            texts = " ".join(inner for inner in value if isinstance(inner, str))
+            return any(phrases(texts)) or any(holds_secret(inner) for inner in value)
+        case dict():
+            return any(holds_secret(key) or holds_secret(inner) for key, inner in value.items())
+        case _:
+            return False
+
+
 def redact_json(value: JsonValue) -> tuple[JsonValue, int]:
     """A JSON value with secrets masked, by the names of keys and by shape, also inside a call's base64 arguments; how many."""
     return _redact_value(value) if may_hold_secret(value) else (value, 0)
@@ -92,10 +108,11 @@ def may_hold_secret(value: JsonValue) -> bool:
     if not _gathered(value, texts):
         return True
     # The separator is in no shape, so that nothing is found across two texts.
-    text = "\0".join(texts)
+    whole = "\0".join(texts)
+    text = _searchable(whole)
     lower = text.lower()
     return (
-        _storable(text) != text
+        _storable(whole) != whole
         or any(_triggered(shape, lower) for shape in SHAPES)
         or _has_long_token(text)
         or text.count(",") >= _MANY_NUMBERS
@@ -104,7 +121,7 @@ def may_hold_secret(value: JsonValue) -> bool:
 
 
 def _masked(text: str, *, shown: bool, codes: bool) -> tuple[str, int]:
-    spans = _merged(sorted(set(_spans(text, shown=shown, codes=codes))))
+    spans = _merged(sorted(set(_spans(text, keep_signatures=shown, guesses=not shown, codes=codes))))
     if not spans:
         return text, 0
     pieces: list[str] = []
@@ -115,9 +132,10 @@ def _masked(text: str, *, shown: bool, codes: bool) -> tuple[str, int]:
     return "".join((*pieces, text[place:])), len(spans)
 
 
-def _spans(text: str, *, shown: bool, codes: bool) -> Iterator[tuple[int, int]]:
+def _spans(text: str, *, keep_signatures: bool, guesses: bool, codes: bool) -> Iterator[tuple[int, int]]:
+    text = _searchable(text)
     lower = text.lower()
-    wanted = (shape for shape in SHAPES if not (shown and shape.guess) and (codes or not shape.code))
+    wanted = (shape for shape in SHAPES if (guesses or not shape.guess) and (codes or not shape.code))
     shapes = [shape for shape in wanted if _triggered(shape, lower)]
     if len(text) >= SHORTEST and _has_long_token(text):
         shapes += (BARE, *LONG)
@@ -127,7 +145,7 @@ def _spans(text: str, *, shown: bool, codes: bool) -> Iterator[tuple[int, int]]:
     for begin in range(0, len(text), WINDOW):
         end = min(begin + WINDOW + _OVERLAP, len(text))
         for shape in shapes:
-            proven = shown and shape in (ED25519, BARE)
+            proven = keep_signatures and shape in (ED25519, BARE)
             for span in found_by(shape, text, begin, end):
                 if not proven or is_base58_pair(text[slice(*span)]):
                     yield span
@@ -144,6 +162,11 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((begin, end))
     return merged
+
+
+def _searchable(text: str) -> str:
+    """As long as the text, escapes as blanks."""
+    return _ESCAPE.sub(lambda found: " " * len(found[0]), text) if "\\" in text else text
 
 
 def _triggered(shape: Shape, lower: str) -> bool:

@@ -75,7 +75,7 @@ def _token(prefix: str, body: str, *triggers: str) -> Shape:
 
 
 ED25519: Final = Shape(("ed25519",), re.compile(rf"(?i:ed25519(?::|%3a))([{B58}]{{64,}})"))
-BARE: Final = Shape((), re.compile(rf"(?<![A-Za-z0-9+/=_-])(?<!secp256k1:)([{B58}]{{85,88}})(?![A-Za-z0-9+/=_-])"))
+BARE: Final = Shape((), re.compile(rf"(?<![A-Za-z0-9+_-])(?<!secp256k1:)([{B58}]{{85,88}})(?![A-Za-z0-9+/=_-])"))
 """Only looked for where a run of such characters is long enough."""
 
 SHAPES: Final[tuple[Shape, ...]] = (
@@ -92,7 +92,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(("bearer",), re.compile(r"(?i:\bbearer)\s+([A-Za-z0-9._~+/=-]{8,})"), guess=True),
     Shape(
         ("basic",),
-        re.compile(r"(?i:\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?basic)\s+([A-Za-z0-9+/=]{8,})"),
+        re.compile(r"(?i:\bauthorization[\s\"']{0,8}[:=][\s\"']{0,8}basic)\s+([A-Za-z0-9+/=]{8,})"),
         guess=True,
     ),
     Shape(("na_",), re.compile(r"(?<![A-Za-z0-9_-])(na_[A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")),
@@ -119,13 +119,13 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(("cancel",), re.compile(r"(?i)\bcancel[\s:`'\"*]++([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])"), code=True),
     Shape(
         ("key",),
-        re.compile(r"(?i)(?:private|secret|api)[_ -]?key[\"']?\s{0,3}[:=]\s{0,3}[\"']?((?!\*)[^\s\"',;&}\]]{6,})"),
+        re.compile(r"(?i)(?:private|secret|api)[_ -]?key[\s\"']{0,8}[:=][\s\"']{0,8}((?!\*)[^\s\"',;&}\]]{6,})"),
         guess=True,
     ),
     Shape(("key=", "token="), re.compile(r"(?i)[?&](?:key|token|access_token|auth)=((?!\*)[^\s\"'&]{6,})"), guess=True),
     Shape(
         ("passw", "passphrase"),
-        re.compile(r"(?i)(?:passw(?:or)?d|passphrase)[\"']?\s{0,3}[:=]\s{0,3}[\"']?((?!\*)[^\s\"',;&}\]]{3,})"),
+        re.compile(r"(?i)(?:passw(?:or)?d|passphrase)[\s\"']{0,8}[:=][\s\"']{0,8}((?!\*)[^\s\"',;&}\]]{3,})"),
         guess=True,
     ),
 )
@@ -133,7 +133,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
 LONG: Final[tuple[Shape, ...]] = (
     Shape((), re.compile(r"(?<![0-9A-Za-z])(?:0x)?([0-9a-fA-F]{128})(?![0-9A-Za-z])"), _is_hex_pair),
     Shape(
-        (), re.compile(r"(?<![A-Za-z0-9+/=_-])([A-Za-z0-9+/_-]{85}[AQgw](?:==)?)(?![A-Za-z0-9+/=_-])"), _is_base64_pair
+        (), re.compile(r"(?<![A-Za-z0-9+_-])([A-Za-z0-9+/_-]{85}[AQgw](?:==)?)(?![A-Za-z0-9+/=_-])"), _is_base64_pair
     ),
 )
 """Only looked for where a run of base64 characters is long enough for 64 bytes."""

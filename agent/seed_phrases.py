@@ -16,8 +16,8 @@ PHRASE_WORDS: Final = 12
 SHORTEST: Final = PHRASE_WORDS * 4 - 1
 _DISTINCT: Final = 2
 _WORD = re.compile(r"[A-Za-z]+")
-# Words of 3 to 8 letters with at most 6 other signs between them: spaces, commas, quotes, numbers, line ends.
-_RUN = re.compile(r"(?<![A-Za-z])[A-Za-z]{3,8}+(?:[^A-Za-z\0]{1,6}+[A-Za-z]{3,8}+){11,}+", re.ASCII)
+# Words of 3 to 8 letters with a few other signs between them: spaces, commas, quotes, numbers, line ends, escapes.
+_RUN = re.compile(r"(?<![A-Za-z])[A-Za-z]{3,8}+(?:[^A-Za-z\0]{1,24}+[A-Za-z]{3,8}+){11,}+", re.ASCII)
 
 
 @cache

@@ -35,6 +35,12 @@ MAX_TEXT_CHARACTERS: Final = 16_000
 """Longest request that is shown to a model."""
 
 
+SECRETS_STAY: Final = (
+    "That holds what looks like a private key, a seed phrase, a password or a token. Nodes and contracts are public places, so "
+    "it is sent nowhere; leave it out. If it is a real secret, it has been typed into a chat: replace it."
+)
+
+
 def planning_messages(request: UserRequest) -> list[JsonObject]:
     """The prompt for a masked request: the rules, the last turns, the request itself last.
 
@@ -56,10 +62,14 @@ def planning_messages(request: UserRequest) -> list[JsonObject]:
 def repair_messages(answer: ModelAnswer, problems: Sequence[str]) -> list[JsonObject]:
     """What is added for the one repair turn: the model's calls as it made them, and for each what is wrong with it."""
     calls: list[JsonValue] = [
-        {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        {
+            "id": call.call_id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": redact(call.arguments)[0]},
+        }
         for call in answer.tool_calls
     ]
-    said: JsonObject = {"role": "assistant", "content": answer.text or None, "tool_calls": calls}
+    said: JsonObject = {"role": "assistant", "content": redact(answer.text)[0] or None, "tool_calls": calls}
     results: list[JsonObject] = [
         {"role": "tool", "tool_call_id": call.call_id, "content": problem}
         for call, problem in zip(answer.tool_calls, problems, strict=True)

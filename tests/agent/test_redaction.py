@@ -326,6 +326,17 @@ def test_no_name_of_a_token_blanks_the_receiver_on_a_card() -> None:
     assert redact_card("confirm 7Z4K9QXA") == "confirm ********"
 
 
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_in_json_inside_json_is_masked(name: str) -> None:
+    text, secret = SECRETS[name]
+    inner = json.dumps({"text": f"a\n{text}\t"}, ensure_ascii=False)
+    for escaped in (inner, json.dumps(inner, ensure_ascii=False)):
+        clean, count = redact(escaped)
+        assert count >= 1
+        assert secret not in clean
+        assert len(clean) == len(escaped)
+
+
 @given(before=st.integers(WINDOW - 300, WINDOW + 300))
 def test_a_secret_between_two_windows_is_seen_once(before: int) -> None:
     for secret in (f"ed25519:{ED25519_SECRET}", PHRASE, "confirm 7Z4K9QXA", PAIR.hex()):

@@ -116,7 +116,7 @@ async def test_a_plan_under_a_key_is_no_result_of_a_request_under_it(tmp_path: P
 
 
 async def test_a_retry_under_a_key_is_known_where_its_words_were_redacted(tmp_path: Path) -> None:
-    said = f'/contract_view counter.localnet get_num args=\'{{"of": "na_{"k" * 43}"}}\''
+    said = f'/contract_view counter.localnet get_num args=\'{{"of": "ed25519:{"3" * 88}"}}\''
     async with open_agent(tmp_path) as agent:
         agent.reads.answers["counter.localnet", "get_num"] = 7
         first = await agent.ask(said, idempotency_key="k")

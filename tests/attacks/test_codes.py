@@ -4,7 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import base58
 import pytest
+from mnemonic import Mnemonic
+from nacl.signing import SigningKey
 
 from agent.records import Refusal
 from contracts.errors import RpcError
@@ -13,6 +16,7 @@ from tests.agent.world import Agent, open_agent
 from tests.model_server import ModelServer, open_model_server, say
 
 PAY = "/near_transfer bob.localnet 1.5"
+PAIR = bytes(range(32)) + bytes(SigningKey(bytes(range(32))).verify_key)
 
 
 @pytest.fixture
@@ -72,3 +76,28 @@ async def test_a_command_with_something_like_a_code_is_refused_and_not_changed_i
     assert reply.status == "refused"
     assert isinstance(reply.plan, Refusal)
     assert reply.plan.why == "code_in_command"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '/ft_transfer USDC bob.localnet 5 memo="my password: hunter2!"',
+        f"/ft_transfer USDC bob.localnet 5 memo=ed25519:{base58.b58encode(PAIR).decode()}",
+        f'/contract_view guestbook.localnet get_messages args=\'{{"x": ["{PAIR.hex()}"]}}\'',
+        f'/contract_view guestbook.localnet get_messages args=\'{{"from_index": "{Mnemonic("english").to_mnemonic(bytes(16))} zoo"}}\'',
+    ],
+)
+async def test_a_secret_in_a_command_goes_to_no_node_and_on_no_card(agent: Agent, said: str) -> None:
+    before = agent.reads.reads
+    reply = await agent.ask(said)
+    assert (reply.status, reply.confirm_code) == ("refused", None)
+    assert isinstance(reply.plan, Refusal)
+    assert reply.plan.why == "secret_in_plan"
+    assert agent.reads.reads == before
+
+
+async def test_a_signature_in_a_command_is_no_secret(agent: Agent) -> None:
+    agent.reads.answers["counter.localnet", "get_num"] = 7
+    signature = base58.b58encode(bytes(range(64))).decode()
+    reply = await agent.ask(f'/contract_view counter.localnet get_num args=\'{{"signature": "ed25519:{signature}"}}\'')
+    assert reply.status == "answered"
