@@ -34,6 +34,7 @@ from contracts.catalogue.arguments import (
     Parameter,
     read_account,
     read_argument,
+    read_json,
     read_object,
     read_text,
     read_text_list,
@@ -57,6 +58,7 @@ VALUE_KINDS: Final[Mapping[ArgumentKind, ValueKind]] = {
     "amount_or_all": "amount",
     "decimal": "percent",
     "int": "index",
+    "json": "text",
     "public_key": "text",
     "tx_hash": "account",
     "list[string]": "name",
@@ -235,6 +237,9 @@ def plan_arguments(entry: AnyEntry, raw: Mapping[str, object], *, lower_case: bo
         value = given[parameter.name]
         if parameter.kind == "object":
             args[parameter.name] = read_object(parameter.name, value)
+            continue
+        if parameter.kind == "json":
+            args[parameter.name] = read_json(parameter.name, value)
             continue
         if parameter.kind == "list[string]":
             args[parameter.name] = list(read_text_list(parameter.name, value))

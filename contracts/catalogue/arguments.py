@@ -28,6 +28,7 @@ ArgumentKind: TypeAlias = Literal[
     "string",
     "list[string]",
     "int",
+    "json",
     "object",
     "public_key",
     "tgas",
@@ -76,7 +77,7 @@ ALL: Final = "all"
 """The word for everything there is, where an amount may be left to the contract."""
 
 ArgumentValue: TypeAlias = (
-    AccountId | TokenEntry | CryptoHash | PublicKey | Gas | int | str | tuple[str, ...] | JsonObject
+    AccountId | TokenEntry | CryptoHash | PublicKey | Gas | int | str | tuple[str, ...] | JsonValue
 )
 
 
@@ -121,6 +122,8 @@ def read_argument(parameter: Parameter, value: JsonValue, caller: AccountId, reg
         return read_object(parameter.name, value)
     if parameter.kind == "list[string]":
         return read_text_list(parameter.name, value)
+    if parameter.kind == "json":
+        return read_json(parameter.name, value)
     text = read_text(parameter, value)
     match parameter.kind:
         case "account_id":
@@ -265,6 +268,14 @@ def read_object(name: str, value: JsonValue) -> JsonObject:
     return value
 
 
+def read_json(name: str, value: JsonValue) -> JsonValue:
+    """Any JSON value, given as one or as its text, as exact as `read_object`; `malformed_json`."""
+    if isinstance(value, str):
+        value = _json_text(name, value)
+    _check_exact(name, value, 0)
+    return value
+
+
 def compact_json(value: JsonObject) -> bytes:
     """The bytes that a contract gets: UTF-8, sorted keys, no spaces; equal objects give equal bytes.
 
@@ -311,6 +322,7 @@ _SAMPLES: Final[dict[ArgumentKind, str]] = {
     "string": "text",
     "list[string]": "[]",
     "int": "7",
+    "json": "{}",
     "object": "{}",
     "public_key": "ed25519:8oCvJyhJVRU8FQRYRYzpYnECBXbVoWHkVT4VdP8gDmkS",
     "tgas": "30",

@@ -13,7 +13,15 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 from pydantic import JsonValue
 
 from contracts.calls import ChangeCall, ViewCall
-from contracts.catalogue.arguments import CALLER, Args, ArgumentKind, Parameter, parameters_of, read_argument
+from contracts.catalogue.arguments import (
+    CALLER,
+    Args,
+    ArgumentKind,
+    ArgumentValue,
+    Parameter,
+    parameters_of,
+    read_argument,
+)
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
@@ -27,6 +35,7 @@ from contracts.types import AccountId, JsonObject
 ArgsT = TypeVar("ArgsT", bound=Args)
 
 _SHOWN_NAME: Final = 60
+_SHOWN_QUOTED: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +105,16 @@ class Entry(Generic[ArgsT]):
     """Plain words for what a view returned, amounts exact and text from outside inert."""
     explain: Callable[[ArgsT, RpcError, BuildContext], str | None] = explain_nothing
     """Plain words for a view that the node refused (no such account, no such method); None: use the error's message."""
+    declared: tuple[Parameter, ...] | None = None
+    """The arguments, where they are not the fields of `args`; `make` then turns their values into it."""
+    make: Callable[[Mapping[str, ArgumentValue]], ArgsT] | None = None
+    quoted: str = ""
+    """What a contract's author says of the method: for people who ask for help, never for a model."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The arguments in the catalogue's order, which is also the order of positional words."""
-        return parameters_of(self.args)
+        return parameters_of(self.args) if self.declared is None else self.declared
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -124,7 +138,7 @@ class Entry(Generic[ArgsT]):
             for parameter in self.parameters
             if parameter.name in given
         }
-        return self.args(**values)
+        return self.args(**values) if self.make is None else self.make(values)
 
     def given(self, raw: Mapping[str, JsonValue]) -> JsonObject:
         """The arguments that are really given, all of them known; `unknown_argument` with the nearest name otherwise."""
@@ -169,6 +183,8 @@ class Entry(Generic[ArgsT]):
             for item in self.parameters
         ]
         lines += [f"  e.g. {self.slash(example.args)}" for example in self.examples]
+        if self.quoted:
+            lines.append(f"  its author says, and nobody checked: “{inert(self.quoted, _SHOWN_QUOTED)}”")
         return "\n".join(lines)
 
     def slash(self, args: JsonObject) -> str:
@@ -193,6 +209,7 @@ _ABOUT_KINDS: Final[Mapping[ArgumentKind, str]] = {
     "decimal": "decimal number, as a string",
     "list[string]": "list of texts",
     "int": "whole number",
+    "json": "JSON, as a string",
     "object": "JSON arguments",
     "public_key": "public key, ed25519:... or secp256k1:...",
     "tgas": "Tgas, as a string",
