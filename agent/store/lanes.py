@@ -1,8 +1,9 @@
 """Lanes in SQL: the highest nonce of each, and uses of a key that were not ours."""
 
+from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from agent.store.tables import FOREIGN_USES, NONCES
@@ -20,14 +21,43 @@ _RAISE_NONCE = _ADD_NONCE.on_conflict_do_update(
 )
 
 
+_READ = (
+    # Built once: it runs before each signature and in each transaction that stores one.
+    select(NONCES.c.nonce, FOREIGN_USES.c.known_nonce, FOREIGN_USES.c.chain_nonce, FOREIGN_USES.c.found_at)
+    .select_from(
+        NONCES.outerjoin(
+            FOREIGN_USES,
+            and_(
+                FOREIGN_USES.c.chain_id == NONCES.c.chain_id,
+                FOREIGN_USES.c.signer_id == NONCES.c.signer_id,
+                FOREIGN_USES.c.public_key == NONCES.c.public_key,
+                FOREIGN_USES.c.acknowledged_at.is_(None),
+            ),
+        )
+    )
+    .where(
+        and_(
+            NONCES.c.chain_id == bindparam("chain_id"),
+            NONCES.c.signer_id == bindparam("signer_id"),
+            NONCES.c.public_key == bindparam("public_key"),
+        )
+    )
+)
+
+
 def nonce_text(nonce: int) -> str:
     """Padded with zeros, so that text order is number order."""
     return str(nonce).zfill(NONCE_DIGITS)
 
 
 def read_lane(connection: Connection, lane: Lane) -> LaneRecord:
-    stored = connection.execute(select(NONCES.c.nonce).where(_of(lane, NONCES))).scalar()
-    return LaneRecord(int(stored or 0), _foreign(connection, lane))
+    row = connection.execute(_READ, _key(lane)).first()
+    if row is None:
+        return LaneRecord(0)
+    foreign = None
+    if row.found_at is not None:
+        foreign = ForeignUse(int(row.known_nonce), int(row.chain_nonce), row.found_at)
+    return LaneRecord(int(row.nonce), foreign)
 
 
 def read_lanes(connection: Connection, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
@@ -69,20 +99,22 @@ def take_nonce(connection: Connection, lane: Lane, nonce: int) -> None:
 
 def observe(connection: Connection, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
     """See `contracts.chain.ledger.Ledger.observe`."""
-    stored = connection.execute(select(NONCES.c.nonce).where(_of(lane, NONCES))).scalar()
-    if stored is None:
+    known = read_lane(connection, lane)
+    if known.nonce == 0:
         _raise(connection, lane, chain_nonce)
-    elif chain_nonce > int(stored) and _foreign(connection, lane) is None:
-        connection.execute(
-            insert(FOREIGN_USES),
-            {
-                **_key(lane),
-                "known_nonce": stored,
-                "chain_nonce": nonce_text(chain_nonce),
-                "found_at": now,
-            },
-        )
-    return read_lane(connection, lane)
+        return LaneRecord(chain_nonce)
+    if chain_nonce <= known.nonce or known.foreign is not None:
+        return known
+    connection.execute(
+        insert(FOREIGN_USES),
+        {
+            **_key(lane),
+            "known_nonce": nonce_text(known.nonce),
+            "chain_nonce": nonce_text(chain_nonce),
+            "found_at": now,
+        },
+    )
+    return replace(known, foreign=ForeignUse(known.nonce, chain_nonce, now))
 
 
 def acknowledge(connection: Connection, lane: Lane, chain_nonce: int, now: float) -> None:
@@ -97,15 +129,6 @@ def acknowledge(connection: Connection, lane: Lane, chain_nonce: int, now: float
 
 def _raise(connection: Connection, lane: Lane, nonce: int) -> None:
     connection.execute(_RAISE_NONCE, {**_key(lane), "nonce": nonce_text(nonce)})
-
-
-def _foreign(connection: Connection, lane: Lane) -> ForeignUse | None:
-    row = connection.execute(
-        select(FOREIGN_USES.c.known_nonce, FOREIGN_USES.c.chain_nonce, FOREIGN_USES.c.found_at).where(
-            and_(_of(lane, FOREIGN_USES), FOREIGN_USES.c.acknowledged_at.is_(None))
-        )
-    ).first()
-    return None if row is None else ForeignUse(int(row.known_nonce), int(row.chain_nonce), row.found_at)
 
 
 def _key(lane: Lane) -> dict[str, object]:
