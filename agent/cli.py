@@ -7,7 +7,9 @@ from agent.commands.asking import approve, ask
 from agent.commands.backup import backup, restore
 from agent.commands.chain import localnet_app
 from agent.commands.chatting import chat
+from agent.commands.contract import contract_app
 from agent.commands.doctor import doctor
+from agent.commands.endorsing import endorse
 from agent.commands.keys import keys_app
 from agent.commands.lanes import acknowledge, cancel_tx
 from agent.commands.log import log
@@ -23,11 +25,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Carries out what you write on NEAR: plans, asks for approval, signs and sends once, records.",
 )
-for command in (run, ask, chat, approve, log, doctor, signer, backup, restore):
+for command in (run, ask, chat, approve, log, doctor, signer, backup, restore, endorse):
     app.command()(command)
 app.command("cancel-tx")(cancel_tx)
 keys_app.command("acknowledge")(acknowledge)
 app.add_typer(api_keys_app, name="api-keys")
+app.add_typer(contract_app, name="contract")
 app.add_typer(keys_app, name="keys")
 app.add_typer(policy_app, name="policy")
 app.add_typer(localnet_app, name="localnet")

@@ -50,7 +50,7 @@ def list_keys(config: ConfigOption = None, data_dir: DataDirOption = None, as_js
     """
     with told(as_json=as_json):
         settings = read_config(config, data_dir)
-        held, may = _with_signer(settings, lambda signer: _listed(settings, signer))
+        held, may = with_signer(settings, lambda signer: _listed(settings, signer))
         if as_json:
             listed = held.model_dump(mode="json", include={"network", "credentials_dir", "accounts", "locked"})
             problems = [{"path": item.path, "reason": item.reason} for item in held.problems]
@@ -87,7 +87,7 @@ def generate(
         settings = read_config(config, data_dir)
         account_id = _account(account)
         passphrase = _passphrase(passphrase_file, twice=True) if encrypt or passphrase_file else None
-        kept = _with_signer(settings, lambda signer: signer.generate(account_id, passphrase=passphrase))
+        kept = with_signer(settings, lambda signer: signer.generate(account_id, passphrase=passphrase))
         _report(kept, account_id, _FAUCET if settings.network == "testnet" else _ADD_KEY, as_json)
 
 
@@ -112,7 +112,7 @@ def import_key(
         account_id = _account(account)
         secret = _secret(file)
         passphrase = _passphrase(passphrase_file, twice=True) if encrypt or passphrase_file else None
-        kept = _with_signer(settings, lambda signer: signer.import_secret(account_id, secret, passphrase=passphrase))
+        kept = with_signer(settings, lambda signer: signer.import_secret(account_id, secret, passphrase=passphrase))
         _report(kept, account_id, _CHECK_KEY, as_json)
 
 
@@ -130,7 +130,7 @@ def unlock(
     with told(as_json=as_json):
         settings = read_config(config, data_dir)
         passphrase = _passphrase(passphrase_file, twice=False)
-        opened = _with_signer(settings, lambda signer: signer.unlock(passphrase), running=True)
+        opened = with_signer(settings, lambda signer: signer.unlock(passphrase), running=True)
         if as_json:
             print_json({"opened": opened})
             return
@@ -165,7 +165,7 @@ def rotate(
         finish(answer, as_json=as_json)
 
 
-def _with_signer(settings: "Config", work: "Callable[[SignerClient], Awaitable[T]]", *, running: bool = False) -> T:
+def with_signer(settings: "Config", work: "Callable[[SignerClient], Awaitable[T]]", *, running: bool = False) -> T:
     """Work with the signer of the data folder: a daemon's, or one for as long as this takes; `running`: the former only."""
     from dataclasses import replace
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from agent.errors import DaemonError, RequestError
 from agent.frontends.errors import no_key
@@ -20,10 +20,12 @@ from agent.frontends.seams import Approver, Progress
 from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
 from agent.store.cards import PendingCard
+from contracts.calls import ChangeCall
 from contracts.chain.ledger import Lane, LaneRecord
 from contracts.errors import RpcError
 from contracts.types import AccountId, JsonObject, PublicKey
 
+_CALLS: Final[TypeAdapter[tuple[ChangeCall, ...]]] = TypeAdapter(tuple[ChangeCall, ...])
 KEY_ID: Final = "operator"
 """In records, who approved by request id; also the name of the channel."""
 
@@ -62,6 +64,16 @@ class KeyRotation(Protocol):
         ...
 
 
+class AddedContracts(Protocol):
+    """Contracts whose methods are actions (`agent.onboarding`)."""
+
+    async def add(self, written: str) -> JsonObject: ...
+
+    async def listed(self) -> JsonObject: ...
+
+    async def remove(self, written: str) -> JsonObject: ...
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -84,6 +96,10 @@ class _Rotate(_Strict):
     account_id: str
     public_key: str | None = None
     """Which key is replaced; None: the only one."""
+
+
+class _Contract(_Strict):
+    account_id: str
 
 
 class _NewKey(_Strict):
@@ -109,7 +125,9 @@ class Operator:
         *,
         lanes: Lanes,
         rotation: KeyRotation,
+        contracts: AddedContracts,
     ) -> None:
+        self.contracts = contracts
         self._first = first
         self._rotation = rotation
         self._lanes = lanes
@@ -216,6 +234,9 @@ class OperatorApi:
             web.get("/v1/near/api-keys", self._list_keys),
             web.post("/v1/near/api-keys", self._create_key),
             web.delete("/v1/near/api-keys/{key_id}", self._revoke_key),
+            web.get("/v1/near/contracts", self._list_contracts),
+            web.post("/v1/near/contracts", self._add_contract),
+            web.delete("/v1/near/contracts/{account_id}", self._remove_contract),
         ]
 
     async def _cards(self, http: web.Request) -> web.StreamResponse:
@@ -263,6 +284,19 @@ class OperatorApi:
         self._check(http)
         return _json(await self._operator.revoke_key(http.match_info["key_id"]))
 
+    async def _list_contracts(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        return _json(await self._operator.contracts.listed())
+
+    async def _add_contract(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        asked = _parse(_Contract, await http.read())
+        return _json(await self._operator.contracts.add(asked.account_id))
+
+    async def _remove_contract(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        return _json(await self._operator.contracts.remove(http.match_info["account_id"]))
+
     def _check(self, http: web.Request) -> None:
         given = http.headers.get("Authorization", "").encode(errors="replace")
         if not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
@@ -277,6 +311,9 @@ def shown_card(card: PendingCard) -> JsonObject:
         "key_id": card.identity_key_id,
         "expires_at": datetime.fromtimestamp(card.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "text": card.text,
+        "chain_id": card.chain_id,
+        "calls_hash": card.calls_hash,
+        "calls": _CALLS.dump_python(card.calls, mode="json"),
     }
 
 

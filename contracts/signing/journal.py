@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from contracts.calls import ApproverSignature
 from contracts.errors import SigningError
+from contracts.types import PublicKey
 
 DAY_S: Final = 86_400.0
 NATIVE: Final = "NEAR"
@@ -26,6 +28,10 @@ CREATE TABLE IF NOT EXISTS signed (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spent (signed_at REAL NOT NULL, token TEXT NOT NULL, amount TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS spent_at ON spent (signed_at);
+CREATE TABLE IF NOT EXISTS endorsed (
+    grant_id TEXT NOT NULL, public_key TEXT NOT NULL, signature BLOB NOT NULL, PRIMARY KEY (grant_id, public_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS made (public_key TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -96,6 +102,21 @@ class Journal:
         )
         return {row[1]: Entry(*row) for row in rows}
 
+    def endorsements(self, grant_id: str) -> tuple[ApproverSignature, ...]:
+        """Approvers' signatures that were handed in for a grant; not verified."""
+        rows = self._connection.execute("SELECT public_key, signature FROM endorsed WHERE grant_id = ?", (grant_id,))
+        return tuple(ApproverSignature(PublicKey(key), signature) for key, signature in rows)
+
+    def endorse(self, grant_id: str, approval: ApproverSignature) -> None:
+        """Keep an approver's signature; a later one of the same approver replaces it. Inside `batch`."""
+        try:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO endorsed VALUES (?, ?, ?)",
+                (grant_id, str(approval.public_key), approval.signature),
+            )
+        except sqlite3.Error as error:
+            raise _failed(error) from error
+
     def spent(self, token: str, now: float) -> int:
         """Base units of a token in the last 24 hours; a clock that was set back frees nothing."""
         begin = max(now, self._latest) - DAY_S
@@ -132,6 +153,17 @@ class Journal:
             one = (now, token, amount)
             self._count(one)
             self._added.append(one)
+
+    def note_made(self, public_key: str) -> None:
+        """Remember a key that was made here, so that nobody else has ever seen its secret."""
+        try:
+            self._connection.execute("INSERT OR IGNORE INTO made VALUES (?)", (public_key,))
+        except sqlite3.Error as error:
+            raise _failed(error) from error
+
+    def made(self) -> frozenset[str]:
+        """The keys that were made here."""
+        return frozenset(row[0] for row in self._connection.execute("SELECT public_key FROM made"))
 
     @contextmanager
     def batch(self) -> Generator[None]:

@@ -138,6 +138,20 @@ class SignerClient:
         opened: Any = (await self._ask({"op": "unlock", "passphrase": passphrase}))["opened"]
         return opened
 
+    async def endorse(self, grant_id: str, public_key: PublicKey, signature: bytes) -> tuple[int, int]:
+        """Hand in an approver's signature (`approvals.approval_message`); how many there are, how many it takes.
+
+        SigningError `not_approver`.
+        """
+        asked: JsonObject = {
+            "op": "endorse",
+            "grant_id": grant_id,
+            "public_key": public_key,
+            "signature": _base64(signature),
+        }
+        told: Any = await self._ask(asked)
+        return told["kept"], told["needed"]
+
     async def leave(self, account_id: AccountId, public_key: PublicKey) -> None:
         """Offer this key no more in `public_keys`, as long as the signer runs; it still signs."""
         await self._ask({"op": "leave", "account_id": account_id, "public_key": public_key})

@@ -21,6 +21,7 @@ from typing import Final, assert_never
 
 from pydantic import ValidationError
 
+from contracts.calls import ApproverSignature
 from contracts.errors import ContractsError, InvalidInput, SigningError
 from contracts.signing.caps import Caps, Network, default_caps, parse_caps
 from contracts.signing.journal import Journal
@@ -33,6 +34,7 @@ from contracts.signing.wire import (
     MAX_FRAME_BYTES,
     READY,
     Ask,
+    Endorse,
     Generate,
     Held,
     HeldKeys,
@@ -189,7 +191,7 @@ class SignerServer:
             case _:
                 return self._kept(ask)
 
-    def _kept(self, ask: NewKey | Generate | Import | Unlock | Leave | Retire) -> JsonObject:
+    def _kept(self, ask: NewKey | Generate | Import | Unlock | Endorse | Leave | Retire) -> JsonObject:
         """What changes the keys themselves."""
         vault = self._vault
         match ask:
@@ -201,6 +203,9 @@ class SignerServer:
                 return _key(*vault.import_secret(ask.account_id, ask.secret, ask.passphrase))
             case Unlock():
                 return {"opened": {account: list(keys) for account, keys in vault.unlock(ask.passphrase).items()}}
+            case Endorse():
+                kept, needed = vault.endorse(ask.grant_id, ApproverSignature(ask.public_key, ask.signature))
+                return {"kept": kept, "needed": needed}
             case Leave():
                 vault.leave(ask.account_id, ask.public_key)
                 return {"leaving": ask.public_key}

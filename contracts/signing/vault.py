@@ -7,11 +7,11 @@ whoever has them, and nobody here can prove that they were not. Who needs other 
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from contracts.calls import Action, Grant
+from contracts.calls import Action, ApproverSignature, Grant
 from contracts.errors import SigningError
 from contracts.signing.approvals import approvers_of
 from contracts.signing.caps import Caps, Network, Spending, over_caps, spending
@@ -149,7 +149,9 @@ class Vault:
         self, account_id: AccountId, passphrase: str | None = None, *, more: bool = False
     ) -> tuple[PublicKey, Path]:
         """A new ed25519 key and its file; with `more` beside the account's others. SigningError `key_exists`."""
-        return self._keep(account_id, SecretKey.generate(), passphrase, more=more)
+        kept = self._keep(account_id, SecretKey.generate(), passphrase, more=more)
+        self._journal.note_made(kept[0])
+        return kept
 
     def import_secret(
         self, account_id: AccountId, secret: str, passphrase: str | None = None
@@ -175,6 +177,18 @@ class Vault:
             raise wrong
         self.reload()
         return opened
+
+    def endorse(self, grant_id: str, approval: ApproverSignature) -> tuple[int, int]:
+        """Keep an approver's signature for a grant, which is verified when the grant is used; how many there are and how many
+        it takes. SigningError `not_approver` for a key that the caps do not name.
+        """
+        known = self._caps.approvers
+        if approval.public_key not in known.public_keys:
+            raise SigningError(
+                "not_approver", f"{approval.public_key} is not among the approvers in the signer's caps.toml"
+            )
+        self._journal.endorse(grant_id, approval)
+        return len(self._journal.endorsements(grant_id)), known.needed
 
     def leave(self, account_id: AccountId, public_key: PublicKey) -> None:
         """Offer this key no more until the process ends; what was promised with it can still be signed."""
@@ -218,7 +232,9 @@ class Vault:
         return key.public_key, path
 
     def _spending(self, account_id: AccountId, receiver_id: AccountId, actions: Sequence[Action]) -> Spending:
-        own = self.held().get(account_id, ()) if self._caps.set else ()
+        # A key that was imported is known to whoever brought it: adding it gives the account away like any other.
+        made = self._journal.made() if self._caps.set else frozenset[str]()
+        own = (key for key in self.held().get(account_id, ()) if key in made)
         return spending(receiver_id, actions, self._caps, frozenset(own))
 
     def _sign(self, asked: _Asked, grant: Grant) -> bytes:
@@ -256,10 +272,11 @@ class Vault:
 
     def _ask_approvers(self, grant: Grant, reasons: tuple[str, ...]) -> None:
         known = self._caps.approvers
-        found = approvers_of(grant, known)
+        handed_in = self._journal.endorsements(grant.grant_id)
+        found = approvers_of(replace(grant, approvals=(*grant.approvals, *handed_in)), known)
         if found < known.needed:
             have = (
-                f"{found} of {known.needed} approvers have signed for it"
+                f"{found} of {known.needed} approvers have signed for it (near-agent endorse, before the card is confirmed)"
                 if known.public_keys
                 else "no approvers are named in the signer's caps.toml"
             )

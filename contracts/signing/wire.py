@@ -92,6 +92,13 @@ class Unlock(_Ask):
     passphrase: Annotated[str, Field(repr=False)]
 
 
+class Endorse(_Ask):
+    op: Literal["endorse"] = "endorse"
+    grant_id: Annotated[str, Field(max_length=200)]
+    public_key: PublicKey
+    signature: Annotated[Base64Bytes, Field(max_length=128)]
+
+
 class Leave(_Ask):
     op: Literal["leave"] = "leave"
     account_id: AccountId
@@ -105,7 +112,18 @@ class Retire(_Ask):
 
 
 Ask: TypeAlias = Annotated[
-    Sign | SignMessage | SignDelegate | Held | PublicKeys | NewKey | Generate | Import | Unlock | Leave | Retire,
+    Sign
+    | SignMessage
+    | SignDelegate
+    | Held
+    | PublicKeys
+    | NewKey
+    | Generate
+    | Import
+    | Unlock
+    | Endorse
+    | Leave
+    | Retire,
     Field(discriminator="op"),
 ]
 ASK: Final[TypeAdapter[Ask]] = TypeAdapter(Ask)

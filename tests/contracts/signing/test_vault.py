@@ -136,6 +136,28 @@ def test_above_the_caps_approvers_sign_for_this_grant_and_no_other(tmp_path: Pat
         assert opened.journal.spent(NATIVE, opened.clock()) == 0
 
 
+def test_signatures_that_were_handed_in_count_when_the_grant_is_used(tmp_path: Path) -> None:
+    one, two, stranger = approver(1), approver(2), approver(3)
+    caps = Caps(
+        near=NearCap(per_transaction="0.5"),
+        approvers=ApproverSection(needed=2, public_keys=(one.public_key, two.public_key)),
+    )
+    grant = grant_for(transfer())
+    other = approved_by(grant_for(transfer(), name="g2"), two).approvals[0]
+    with open_vault(tmp_path, caps) as opened:
+        with opened.journal.batch():
+            with pytest.raises(SigningError, match="not among the approvers"):
+                opened.vault.endorse("g1", approved_by(grant, stranger).approvals[0])
+            assert opened.vault.endorse("g1", approved_by(grant, one).approvals[0]) == (1, 2)
+            assert opened.vault.endorse("g1", other) == (2, 2)
+        with pytest.raises(SigningError, match="1 of 2 approvers"):
+            opened.sign(bytes_of(opened.key, transfer()), grant)
+        with opened.journal.batch():
+            assert opened.vault.endorse("g1", approved_by(grant, two).approvals[0]) == (2, 2)
+    with open_vault(tmp_path, caps) as opened:
+        assert opened.sign(bytes_of(opened.key, transfer()), grant)
+
+
 def test_without_approvers_the_caps_are_hard(tmp_path: Path) -> None:
     usdc = AccountId("usdc.localnet")
     caps = Caps(tokens={usdc: TokenCap(decimals=6, per_transaction="1")})
