@@ -139,19 +139,21 @@ class ChainClient:
 
         A lane that cannot be read now is compared before its next signature.
         """
-        blocked: list[tuple[Lane, LaneRecord]] = []
-        for lane, known in await self._ledger.lanes(chain_id):
-            try:
-                on_chain = await lane_nonce(self._rpc, lane, "final")
-            except RpcError as error:
-                log.warning("lane_not_compared", account_id=lane.signer_id, lane=lane.name, code=error.code)
-                continue
-            record = known
-            if on_chain is not None and on_chain > known.nonce:
-                record = await self._ledger.observe(lane, on_chain, self._clock())
-            if record.foreign is not None:
-                blocked.append((lane, record))
-        return blocked
+        lanes = await self._ledger.lanes(chain_id)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._compared(lane, known)) for lane, known in lanes]
+        compared = [(lane, task.result()) for (lane, _), task in zip(lanes, tasks, strict=True)]
+        return [(lane, record) for lane, record in compared if record.foreign is not None]
+
+    async def _compared(self, lane: Lane, known: LaneRecord) -> LaneRecord:
+        try:
+            on_chain = await lane_nonce(self._rpc, lane, "final")
+        except RpcError as error:
+            log.warning("lane_not_compared", account_id=lane.signer_id, lane=lane.name, code=error.code)
+            return known
+        if on_chain is None or on_chain <= known.nonce:
+            return known
+        return await self._ledger.observe(lane, on_chain, self._clock())
 
     async def acknowledge_key(
         self, chain_id: str, account_id: AccountId, public_key: PublicKey
@@ -181,7 +183,8 @@ class ChainClient:
         except ContractsError as error:
             return await self._abandon(intent, error)
         while True:
-            async with self._lanes.hold(*lanes) as lane:
+            async with self._lanes.turn(*lanes) as turn:
+                lane = turn.lane
                 try:
                     signed = await self._preparer.sign(intent, grant, lane)
                 except ContractsError as error:
@@ -192,8 +195,10 @@ class ChainClient:
                     return await self._abandon(intent, error)
                 self._kill_point("after_signed_stored")
                 new = replace(intent, state="signed", signed=signed)
-                outcome = await self._delivery.send_new(new, signed, expected)
-                self._lanes.mark(lane, clogged=isinstance(outcome, Unconfirmed))
+                # The lane is free as soon as the transaction is final; what it did is read outside of it.
+                outcome = await self._delivery.send_new(new, signed, expected, on_final=turn.end)
+                if isinstance(outcome, Unconfirmed) or not turn.ended:
+                    self._lanes.mark(lane, clogged=isinstance(outcome, Unconfirmed))
                 return outcome
 
     async def _settle(self, intent: Intent) -> Outcome:

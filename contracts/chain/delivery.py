@@ -77,6 +77,8 @@ class _Pursuit:
     """In the last look-up every operator said that it does not know the hash."""
     rival: Intent | None = None
     """The intent that these bytes fence: only one of the two can be executed."""
+    on_final: Callable[[], None] | None = None
+    """Called once a node says that it is final, before its details are read."""
 
     @property
     def lane(self) -> Lane:
@@ -105,11 +107,18 @@ class Delivery:
         self._kill_point = kill_point
 
     async def send_new(
-        self, intent: Intent, signed: Signed, expected: tuple[Effect, ...], *, rival: Intent | None = None
+        self,
+        intent: Intent,
+        signed: Signed,
+        expected: tuple[Effect, ...],
+        *,
+        rival: Intent | None = None,
+        on_final: Callable[[], None] | None = None,
     ) -> Outcome:
         """Follow bytes that were just stored as `signed`: `sending` on disk, then the socket, then to their end.
 
-        With `rival`, the intent that these bytes fence, that one is looked up as well: its end can be theirs.
+        With `rival`, the intent that these bytes fence, that one is looked up as well: its end can be theirs. `on_final` is
+        called when a node says that they are final, before what they did is read and stored.
         """
         await self._ledger.move(intent.intent_id, "sending", self._clock())
         self._kill_point("after_sending_stored")
@@ -125,6 +134,7 @@ class Delivery:
                 next_send_at=now,
                 next_proof_at=now,
                 rival=rival,
+                on_final=on_final,
             )
         )
 
@@ -237,6 +247,8 @@ class Delivery:
 
     async def _finish(self, pursuit: _Pursuit, answer: TxAnswer, source: RpcClient) -> Outcome | None:
         """Store and return the outcome of a final transaction; None where its details cannot be read yet."""
+        if pursuit.on_final is not None:
+            pursuit.on_final()
         try:
             outcome = await _read_end(pursuit, answer, source)
         except RpcError as error:

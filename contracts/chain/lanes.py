@@ -29,6 +29,20 @@ class _Waiter:
     given: "asyncio.Future[Lane]"
 
 
+class Turn:
+    """One's time in a lane; it ends once, with its context or before."""
+
+    def __init__(self, lane: Lane, give_back: Callable[[Lane], None]) -> None:
+        self.lane = lane
+        self.ended = False
+        self._give_back = give_back
+
+    def end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._give_back(self.lane)
+
+
 class Lanes:
     """Lanes in use by this process. Lanes left with a transaction of unknown end are taken last."""
 
@@ -40,11 +54,17 @@ class Lanes:
     @asynccontextmanager
     async def hold(self, *lanes: Lane) -> AsyncGenerator[Lane, None]:
         """Alone in one of these lanes until the context ends, also by cancellation; the first one that is free."""
-        lane = await self._take(sorted(lanes, key=lambda one: one in self._clogged))
+        async with self.turn(*lanes) as turn:
+            yield turn.lane
+
+    @asynccontextmanager
+    async def turn(self, *lanes: Lane) -> AsyncGenerator[Turn, None]:
+        """As `hold`, for who may leave before the context ends."""
+        turn = Turn(await self._take(sorted(lanes, key=lambda one: one in self._clogged)), self._give_back)
         try:
-            yield lane
+            yield turn
         finally:
-            self._give_back(lane)
+            turn.end()
 
     def mark(self, lane: Lane, *, clogged: bool) -> None:
         """Remember whether a transaction of unknown end stands in the lane."""

@@ -52,6 +52,8 @@ _OLD_BLOCK: Final = frozenset({"GARBAGE_COLLECTED_BLOCK", "UNKNOWN_BLOCK"})
 
 _FINALITIES: Final = frozenset({"final", "near-final", "optimistic"})
 _KEY_PAGE: Final = 100
+_KEPT: Final = 512
+"""Accounts, keys and headers that are remembered by the block they were read at."""
 _MAX_KEY_PAGES: Final = 100
 
 
@@ -92,6 +94,9 @@ class RpcClient:
         self._pool = pool
         self._config = config
         self._protocol_config: tuple[float, ProtocolConfig] | None = None
+        self._gas_price: tuple[float, Yocto] | None = None
+        self._kept: dict[tuple[str, ...], Answer] = {}
+        """What was told about blocks by their hash, oldest first: it never changes."""
 
     def operators(self) -> tuple[tuple[str, "RpcClient"], ...]:
         """One client per operator, in order of preference: for facts that several must agree on."""
@@ -110,12 +115,12 @@ class RpcClient:
 
     async def account(self, account_id: AccountId, at: BlockRef = "final") -> AccountView:
         """RpcError `UNKNOWN_ACCOUNT` where it does not exist at that block."""
-        return await self._query(AccountView, "view_account", {"account_id": account_id}, at)
+        return await self._kept_query(AccountView, "view_account", {"account_id": account_id}, at)
 
     async def access_key(self, account_id: AccountId, public_key: PublicKey, at: BlockRef = "final") -> AccessKeyView:
         """RpcError `UNKNOWN_ACCESS_KEY`, or `UNKNOWN_ACCOUNT`."""
         params: JsonObject = {"account_id": account_id, "public_key": public_key}
-        return await self._query(AccessKeyView, "view_access_key", params, at)
+        return await self._kept_query(AccessKeyView, "view_access_key", params, at)
 
     async def gas_key_nonces(
         self, account_id: AccountId, public_key: PublicKey, at: BlockRef = "final"
@@ -178,7 +183,12 @@ class RpcClient:
 
     async def block(self, at: BlockRef = "final") -> BlockView:
         """RpcError `UNKNOWN_BLOCK`, also for skipped heights."""
-        return await self._read(BlockView, "block", _reference(at))
+        kept = self._kept.get(("block", at)) if isinstance(at, CryptoHash) else None
+        if isinstance(kept, BlockView):
+            return kept
+        found = await self._read(BlockView, "block", _reference(at))
+        self._keep(found, "block", found.hash)
+        return found
 
     async def chunk(self, chunk_hash: CryptoHash) -> ChunkView:
         return await self._read(ChunkView, "chunk", {"chunk_id": chunk_hash})
@@ -191,8 +201,13 @@ class RpcClient:
         return await self._read(ValidatorsView, "validators", [None])
 
     async def gas_price(self) -> Yocto:
-        """Yocto per unit of gas at the latest block."""
-        return (await self._read(GasPriceView, "gas_price", [None])).gas_price
+        """Yocto per unit of gas at the latest block, or at one of `gas_price_age_s` ago."""
+        now = asyncio.get_running_loop().time()
+        if self._gas_price is not None and now - self._gas_price[0] < self._config.gas_price_age_s:
+            return self._gas_price[1]
+        price = (await self._read(GasPriceView, "gas_price", [None])).gas_price
+        self._gas_price = (now, price)
+        return price
 
     async def protocol_config(self) -> ProtocolConfig:
         """Prices, limits and validity; kept for `protocol_config_age_s`."""
@@ -248,6 +263,23 @@ class RpcClient:
 
     async def _query(self, answer: type[AtBlockT], request_type: str, params: JsonObject, at: BlockRef) -> AtBlockT:
         return await self._read(answer, "query", {"request_type": request_type, **_reference(at), **params})
+
+    async def _kept_query(
+        self, answer: type[AtBlockT], request_type: str, params: JsonObject, at: BlockRef
+    ) -> AtBlockT:
+        """As `_query`; what this client was told about a block that is named by its hash is not asked for again."""
+        name = (request_type, *map(str, params.values()))
+        kept = self._kept.get((*name, at)) if isinstance(at, CryptoHash) else None
+        if isinstance(kept, answer):
+            return kept
+        found = await self._query(answer, request_type, params, at)
+        self._keep(found, *name, found.block_hash)
+        return found
+
+    def _keep(self, answer: Answer, *name: str) -> None:
+        self._kept[name] = answer
+        while len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
 
     async def _read(
         self, answer: type[AnswerT], method: str, params: JsonObject | list[JsonValue], *, once: bool = False

@@ -34,6 +34,8 @@ class RpcConfig:
     """A node that asks for a longer pause is not waited for that long."""
     protocol_config_age_s: float = 300.0
     """How long prices and limits are kept before they are read again."""
+    gas_price_age_s: float = 1.0
+    """About a block; from one to the next the price changes by a few percent at most."""
     connections: int = 32
     hedge_floor_s: float = 0.25
     """A read is asked of a second node as well, after this or after what the first one usually needs, whichever is later."""

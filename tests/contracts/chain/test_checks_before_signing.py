@@ -137,6 +137,19 @@ async def test_a_lane_in_doubt_is_taken_last() -> None:
         assert one == first
 
 
+async def test_who_leaves_a_lane_early_leaves_it_once() -> None:
+    lanes = Lanes()
+    lane = Lane("localnet", ALICE, KEY)
+    async with lanes.turn(lane) as first:
+        assert first.lane == lane
+        first.end()
+        async with lanes.hold(lane):
+            first.end()
+            assert len(lanes) == 1, "the second one's turn is not ended by the first"
+    assert first.ended
+    assert len(lanes) == 0
+
+
 async def test_a_lane_given_and_cancelled_in_one_moment_goes_to_the_next() -> None:
     lanes = Lanes()
     lane = Lane("localnet", ALICE, KEY)

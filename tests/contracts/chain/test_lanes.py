@@ -60,7 +60,8 @@ async def test_several_keys_send_side_by_side_one_transaction_each(tmp_path: Pat
 
         def count(name: str) -> None:
             if name == "send_tx":
-                under_way = [i for i in world.ledger.intents.values() if i.state in {"signed", "sending", "sent"}]
+                sent = [i for i in world.ledger.intents.values() if i.state in {"signed", "sending", "sent"}]
+                under_way = [i for i in sent if i.signed is not None and i.signed.tx_hash not in world.chain.executed]
                 most.append(len(under_way))
                 lanes.append(len({intent.lane for intent in under_way}))
 
@@ -71,6 +72,22 @@ async def test_several_keys_send_side_by_side_one_transaction_each(tmp_path: Pat
         assert max(most) == 3
         assert world.moved() == sum(range(1, 13))
         assert len(client._lanes) == 0
+
+
+async def test_a_lane_is_free_when_its_transaction_is_final_and_not_when_everything_about_it_is_known(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        client, node = await world.client(), world.nodes[0]
+        node.refuses["EXPERIMENTAL_tx_status"] = "INTERNAL_ERROR"
+
+        def second_sent(_name: str) -> None:
+            if len(node.sends) == 2:
+                node.refuses.clear()
+
+        node.on_call = second_sent
+        await run_all(client, [await world.transfer(f"transfer {i}", amount=i + 1) for i in range(2)])
+        assert world.moved() == 3
 
 
 async def test_a_key_that_may_not_sign_the_call_is_not_taken(tmp_path: Path) -> None:

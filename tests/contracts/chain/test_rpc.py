@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.fake_nodes import serve
 
 ALICE = AccountId("alice.near")
 HASH = CryptoHash.of(b"block")
+OLDER = CryptoHash.of(b"older block")
 ACCOUNT = {
     "amount": "5",
     "locked": "0",
@@ -94,16 +95,43 @@ def text(status: int, body: str = "<html>no</html>", **headers: str) -> Handler:
     return lambda _request: web.Response(status=status, text=body, content_type="text/html", headers=named)
 
 
+async def test_what_is_known_of_a_block_is_not_asked_again(net: Net) -> None:
+    node = Node([good])
+    client = await net.client(node)
+    told = await client.account(ALICE)
+    assert await client.account(ALICE, HASH) == told
+    assert len(node.seen) == 1, "the answer for the final block named this one"
+    await client.account(ALICE)
+    await client.account(AccountId("bob.near"), HASH)
+    await client.account(ALICE, 7)
+    assert len(node.seen) == 4, "the final block moves on, others have their own state, a height can be another chain's"
+    for _, of_one in client.operators():
+        await of_one.account(ALICE, HASH)
+    assert len(node.seen) == 5, "what operators are asked to agree on is asked of each"
+    await client.account(ALICE, OLDER)
+    await client.account(ALICE, OLDER)
+    assert len(node.seen) == 7, "an answer about another block than asked for is not kept under the one asked for"
+
+
+async def test_a_gas_price_is_kept_for_about_a_block(net: Net) -> None:
+    prices = iter(range(1, 9))
+    node = Node([lambda request: result(request, {"gas_price": str(next(prices))})])
+    client = await net.client(node)
+    assert [await client.gas_price() for _ in range(3)] == [1, 1, 1]
+    fresh = await net.client(node, config=replace(FAST, gas_price_age_s=0))
+    assert [await fresh.gas_price() for _ in range(3)] == [2, 3, 4]
+
+
 async def test_requests_are_json_rpc_with_object_params_and_own_ids(net: Net) -> None:
     node = Node([good])
     client = await net.client(node)
     await client.account(ALICE)
     await client.account(ALICE, 17)
-    await client.account(ALICE, HASH)
+    await client.account(ALICE, OLDER)
     await client.account(ALICE, "optimistic")
     params = [seen["params"] for seen in node.seen]
     assert params[0] == {"request_type": "view_account", "finality": "final", "account_id": ALICE}
-    assert [given.get("block_id") for given in params] == [None, 17, HASH, None]
+    assert [given.get("block_id") for given in params] == [None, 17, OLDER, None]
     assert params[3]["finality"] == "optimistic"
     assert len({seen["id"] for seen in node.seen}) == 4
 
