@@ -111,3 +111,10 @@ def test_the_lock_names_no_index_and_hashes_every_package() -> None:
     entries = re.split(r"\n(?=[A-Za-z0-9])", lock)[1:]
     assert len(entries) > 40
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_every_test_that_the_security_page_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) >= 30
+    functions = {path: {one.name for one in _functions(ast.parse((ROOT / path).read_text()))} for path, _ in named}
+    assert [f"{path}::{name}" for path, name in named if name not in functions[path]] == []

@@ -1,6 +1,8 @@
 """The signer's caps: exact amounts, and what cannot be weighed needs approvers."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -67,6 +69,14 @@ def test_the_file_is_read_strictly() -> None:
         assert caught.value.code == "bad_caps"
 
 
+def test_the_caps_in_the_security_page_are_read() -> None:
+    page = (Path(__file__).parents[3] / "SECURITY.md").read_text()
+    (sample,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    caps = parse_caps(sample)
+    assert (caps.other_tokens, caps.other_calls) == ("approvers", "approvers")
+    assert "above 5 per transaction" in reasons(BOB, Transfer(Yocto(6 * NEAR)), caps=caps)
+
+
 def test_localnet_has_no_caps_and_public_networks_do() -> None:
     assert not default_caps("localnet").set
     for network in ("testnet", "mainnet"):
@@ -122,6 +132,7 @@ def test_what_no_amount_bounds_needs_approvers() -> None:
     for action in (
         AddKey(stranger, FullAccess()),
         AddKey(stranger, FunctionCallAccess(BOB, (), None)),
+        AddKey(stranger, FunctionCallAccess(BOB, (), Yocto(1))),
         DeleteAccount(BOB),
         DeployContract(b"code"),
         call("swap", {}),
@@ -132,9 +143,11 @@ def test_what_no_amount_bounds_needs_approvers() -> None:
         CreateAccount(),
         DeleteKey(stranger),
         AddKey(KEY, FullAccess()),
-        AddKey(stranger, FunctionCallAccess(BOB, (), Yocto(NEAR))),
         call("storage_deposit", {}),
     ):
         assert reasons(BOB, action, own=frozenset({KEY})) == "", action
-    assert "above 5" in reasons(BOB, AddKey(stranger, FunctionCallAccess(BOB, (), Yocto(6 * NEAR))))
+    near_alone = Caps(near=CAPS.near)
+    for allowance, said in ((NEAR, ""), (6 * NEAR, "above 5")):
+        assert said in reasons(BOB, AddKey(stranger, FunctionCallAccess(BOB, (), Yocto(allowance))), caps=near_alone)
+    assert reasons(BOB, AddKey(stranger, FunctionCallAccess(BOB, (), Yocto(NEAR))), caps=near_alone) == ""
     assert "'burn' of usdc.near" in reasons(USDC, call("burn", {"amount": "1"}), caps=CAPS)
