@@ -29,6 +29,7 @@ from agent.store.store import Store, open_store
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.delivery import SendSettings
 from contracts.chain.endpoints import Endpoint
+from contracts.chain.ledger import UNSETTLED
 from contracts.chain.rpc import RpcClient, RpcConfig, open_rpc
 from contracts.chain.verifying import Expected, Verifier
 from contracts.errors import RpcError
@@ -113,7 +114,7 @@ async def open_runtime(
             kill_point=kill_point,
         )
         first = await _first_identity(config, store, tuple(sorted(held.accounts)))
-        await _tell_of_lanes(chain, chain_id)
+        await _tell_of_doubt(chain, store, chain_id)
         yield Runtime(
             config=config,
             pipeline=pipeline,
@@ -230,8 +231,17 @@ async def _chain_id(config: Config, rpc: RpcClient, verifier: Verifier) -> str:
     return found.chain_id or config.network
 
 
-async def _tell_of_lanes(chain: ChainClient, chain_id: str) -> None:
-    """At the start: keys that something else has used are blocked, and the log says so."""
+async def _tell_of_doubt(chain: ChainClient, store: Store, chain_id: str) -> None:
+    """At the start: keys that something else has used are blocked, and the log says so; also what a restore left open."""
+    for intent in await store.ledger.in_states(UNSETTLED):
+        if intent.review is not None:
+            log.warning(
+                "transaction_for_review",
+                tx_hash=intent.signed and intent.signed.tx_hash,
+                request_id=intent.request_id,
+                why=intent.review,
+                todo="it is looked up and never sent again by itself; near-agent doctor, near-agent cancel-tx",
+            )
     for lane, record in await chain.check_lanes(chain_id):
         foreign = record.foreign
         log.warning(

@@ -51,9 +51,13 @@ def nonce_text(nonce: int) -> str:
 
 
 def read_lane(connection: Connection, lane: Lane) -> LaneRecord:
+    return _read(connection, lane) or LaneRecord(0)
+
+
+def _read(connection: Connection, lane: Lane) -> LaneRecord | None:
     row = connection.execute(_READ, _key(lane)).first()
     if row is None:
-        return LaneRecord(0)
+        return None
     foreign = None
     if row.found_at is not None:
         foreign = ForeignUse(int(row.known_nonce), int(row.chain_nonce), row.found_at)
@@ -99,8 +103,8 @@ def take_nonce(connection: Connection, lane: Lane, nonce: int) -> None:
 
 def observe(connection: Connection, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
     """See `contracts.chain.ledger.Ledger.observe`."""
-    known = read_lane(connection, lane)
-    if known.nonce == 0:
+    known = _read(connection, lane)
+    if known is None:
         _raise(connection, lane, chain_nonce)
         return LaneRecord(chain_nonce)
     if chain_nonce <= known.nonce or known.foreign is not None:

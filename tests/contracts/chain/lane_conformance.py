@@ -30,6 +30,11 @@ class LaneConformance:
         assert await ledger.lanes("localnet") == [(LANE, LaneRecord(2**63 + 5))]
         assert await ledger.lanes("testnet") == []
 
+    async def test_a_key_that_was_seen_unused_is_known(self, ledger: Ledger) -> None:
+        """A chain's first keys begin at 0."""
+        assert await ledger.observe(LANE, 0, NOW) == LaneRecord(0)
+        assert (await ledger.observe(LANE, 1, NOW)).foreign == ForeignUse(0, 1, NOW)
+
     async def test_lanes_are_apart(self, ledger: Ledger) -> None:
         others = [
             replace(LANE, chain_id="testnet"),
