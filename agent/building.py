@@ -85,7 +85,7 @@ class Builder:
     async def build(self, calls: Sequence[PlannedCall], signer_id: AccountId) -> tuple[Step, ...]:
         """The steps of a plan, all facts read at one final block."""
         context = await self._context(signer_id)
-        entries = [self._catalogue[call.action] for call in calls]
+        entries = [self._entry(call.action) for call in calls]
         read = [entry.parse(call.args, signer_id, self._registry) for entry, call in zip(entries, calls, strict=True)]
         contexts = [await self._with_sender(context, call) for call in calls]
         wanted: list[FactRequest] = []
@@ -106,6 +106,14 @@ class Builder:
             steps.append(Step(call, entry, args, own, facts, built, validated))
         _check_balance([change for step in steps for change in step.changes], signer_id, facts.values.get(signer))
         return tuple(steps)
+
+    def _entry(self, action: str) -> AnyEntry:
+        entry = self._catalogue.get(action)
+        if entry is None:
+            raise InvalidInput(
+                "unknown_action", f"the action {action} was removed since it was planned; nothing is built"
+            )
+        return entry
 
     async def _context(self, signer_id: AccountId) -> BuildContext:
         limits = (await self._reads.protocol_config()).limits

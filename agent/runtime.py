@@ -19,6 +19,7 @@ from agent.data_folder import (
 from agent.errors import ConfigError, DaemonError
 from agent.frontends.operator import Operator
 from agent.models.serving import Models, open_models
+from agent.onboarding import Contracts, GrowingCatalogue, read_contracts, tokens_of
 from agent.pipeline import Pipeline, Settings
 from agent.policy_loading import load_policy
 from agent.preflighting import open_preflight
@@ -26,6 +27,7 @@ from agent.records import Identity, ModelName
 from agent.rotating import Rotator
 from agent.signing import signer_spec
 from agent.store.store import Store, open_store
+from contracts.catalogue.index import CATALOGUE
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.delivery import SendSettings
 from contracts.chain.endpoints import Endpoint
@@ -84,7 +86,8 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         stack.enter_context(one_error())
         stack.enter_context(lock_folder(config.data_dir, wait_s=lock_wait_s))
-        registry = Registry.for_network(config.network)
+        added = read_contracts(config.data_dir, config.network)
+        registry = Registry.for_network(config.network).with_tokens(tokens_of(added))
         policy = load_policy(config.policy.file, config.data_dir, registry)
         # First, so that its process starts while the chain and the store are opened.
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
@@ -99,6 +102,8 @@ async def open_runtime(
         )
         models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
         preflight = await stack.enter_async_context(open_preflight(config.data_dir, registry, rpc, signer, clock))
+        catalogue = GrowingCatalogue(CATALOGUE)
+        contracts = Contracts(added, catalogue, registry, rpc, data_dir=config.data_dir, clock=clock)
         pipeline = Pipeline(
             settings=_pipeline_settings(config, chain_id),
             store=store,
@@ -110,6 +115,7 @@ async def open_runtime(
             codes=Codes(open_code_key(config.data_dir)),
             policy=policy,
             preflight=preflight,
+            catalogue=catalogue,
             clock=clock,
             kill_point=kill_point,
         )
@@ -121,7 +127,7 @@ async def open_runtime(
             store=store,
             chain=chain,
             models=models,
-            operator=_operator(config, pipeline, store, chain, signer, first, chain_id, clock, kill_point),
+            operator=_operator(config, pipeline, store, chain, signer, contracts, first, chain_id, clock, kill_point),
             first=first,
             verifier=verifier,
             # Without what may hold a provider's key: it goes into a file and into the log.
@@ -152,6 +158,7 @@ def _operator(
     store: Store,
     chain: ChainClient,
     signer: SignerClient,
+    contracts: Contracts,
     first: Identity,
     chain_id: str,
     clock: Callable[[], float],
@@ -176,7 +183,16 @@ def _operator(
         drain_s=config.rpc.confirm_timeout_s,
         kill_point=kill_point,
     )
-    return Operator(pipeline, store.cards, store.api_keys, first, clock, lanes=canceller, rotation=rotator)
+    return Operator(
+        pipeline,
+        store.cards,
+        store.api_keys,
+        first,
+        clock,
+        lanes=canceller,
+        rotation=rotator,
+        contracts=contracts,
+    )
 
 
 async def _first_identity(config: Config, store: Store, accounts: tuple[AccountId, ...]) -> Identity:

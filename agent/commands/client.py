@@ -61,6 +61,15 @@ class DaemonSession:
     def revoke_key(self, key_id: str) -> dict[str, Any]:
         return self._call("DELETE", f"/v1/near/api-keys/{quote(key_id, safe='')}", OPERATOR_KEY, None, {})
 
+    def add_contract(self, account_id: str) -> dict[str, Any]:
+        return self._call("POST", "/v1/near/contracts", OPERATOR_KEY, {"account_id": account_id}, {})
+
+    def contracts(self) -> dict[str, Any]:
+        return self._call("GET", "/v1/near/contracts", OPERATOR_KEY, None, {})
+
+    def remove_contract(self, account_id: str) -> dict[str, Any]:
+        return self._call("DELETE", f"/v1/near/contracts/{quote(account_id, safe='')}", OPERATOR_KEY, None, {})
+
     def _call(
         self, method: str, path: str, key_file: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> dict[str, Any]:

@@ -72,6 +72,15 @@ class InProcessSession:
     def revoke_key(self, key_id: str) -> dict[str, Any]:
         return self._run(self._runtime.operator.revoke_key(key_id))
 
+    def add_contract(self, account_id: str) -> dict[str, Any]:
+        return self._run(self._runtime.operator.contracts.add(account_id))
+
+    def contracts(self) -> dict[str, Any]:
+        return self._run(self._runtime.operator.contracts.listed())
+
+    def remove_contract(self, account_id: str) -> dict[str, Any]:
+        return self._run(self._runtime.operator.contracts.remove(account_id))
+
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
 

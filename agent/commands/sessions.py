@@ -56,6 +56,14 @@ class Session(Protocol):
 
     def revoke_key(self, key_id: str) -> dict[str, Any]: ...
 
+    def add_contract(self, account_id: str) -> dict[str, Any]:
+        """Make a contract's methods actions."""
+        ...
+
+    def contracts(self) -> dict[str, Any]: ...
+
+    def remove_contract(self, account_id: str) -> dict[str, Any]: ...
+
 
 @contextmanager
 def open_session(config: Path | None, data_dir: Path | None) -> Generator[Session]:

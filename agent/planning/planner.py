@@ -100,7 +100,6 @@ class Planner:
     def __init__(self, catalogue: Mapping[str, AnyEntry], registry: Registry) -> None:
         self._catalogue = catalogue
         self._registry = registry
-        self._tools: tuple[JsonObject, ...] = tuple(entry.tool_schema() for entry in catalogue.values())
 
     def commands(self) -> str:
         return command_list(self._catalogue)
@@ -124,7 +123,8 @@ class Planner:
     ) -> Planned:
         """The plan of free text by a model. `request` is masked."""
         messages = prompts.planning_messages(request)
-        answer = await provider.complete(messages, self._tools)
+        tools = tuple(entry.tool_schema() for entry in self._catalogue.values())
+        answer = await provider.complete(messages, tools)
         exchanges = (answer.exchange,)
         if answer.error:
             return Planned(None, exchanges, answer.error)
@@ -133,7 +133,7 @@ class Planner:
         reading = self._read(request, answer.tool_calls, text_only=text_only)
         if any(reading.problems) and repair:
             told = [prompts.problem_text(p) if p else prompts.ACCEPTED for p in reading.problems]
-            second = await provider.complete([*messages, *prompts.repair_messages(answer, told)], self._tools)
+            second = await provider.complete([*messages, *prompts.repair_messages(answer, told)], tools)
             exchanges = (*exchanges, second.exchange)
             if second.error:
                 return Planned(None, exchanges, second.error)

@@ -33,11 +33,13 @@ from contracts.types import AccountId, CryptoHash, Gas, format_near
 MAX_METHODS: Final = 64
 """Of one contract: every one is a tool that a model reads."""
 MAX_PARAMETERS: Final = 16
+MAX_CHOICES: Final = 40
 MAX_NAME: Final = 64
 """Of a tool, by OpenAI's function format."""
 MAX_ABOUT: Final = 160
 _METHOD: Final = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}", re.ASCII)
+_CHOICE: Final = re.compile(r"[a-z0-9_-]{1,24}", re.ASCII)
 _LEFT_OUT: Final = frozenset({"new", "init", "migrate"})
 _OWN: Final = ("deposit", "gas")
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
@@ -159,9 +161,9 @@ def _argument_kind(schema: JsonValue) -> tuple[ArgumentKind, tuple[str, ...]]:
     match schema:
         case {"$ref": str(reference)} if reference.endswith("/AccountId"):
             return "account_id", ()
-        case {"type": "string", "enum": list(words)} if all(isinstance(word, str) and len(word) < 40 for word in words):
-            lowered = tuple(str(word) for word in words[:40])
-            return ("string", lowered) if all(word == word.casefold() for word in lowered) else ("string", ())
+        case {"type": "string", "enum": list(words)} if len(words) <= MAX_CHOICES:
+            plain = tuple(word for word in words if isinstance(word, str) and _CHOICE.fullmatch(word))
+            return "string", plain if len(plain) == len(words) else ()
         case {"type": "string"}:
             return "string", ()
         case {"type": "boolean"}:

@@ -5,6 +5,7 @@ Cached by the hash of the code. Names, types and texts come from the contract an
 
 import functools
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from contracts.types import CryptoHash, JsonObject
 
 Origin: TypeAlias = Literal["abi", "standard", "exports"]
 """`abi`: the contract's own word. `standard`: its names are those of a standard. `exports`: nothing but the name."""
+
+_TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}", re.ASCII)
+_JSON_NAMES: Final = frozenset({"null", "boolean", "object", "array", "number", "integer", "string"})
 
 MAX_CACHED: Final = 256
 """Interfaces of this many contracts' codes."""
@@ -115,15 +119,16 @@ def type_name(schema: JsonValue) -> str:
     """A type in a word or two: `string`, `AccountId`, `list of integer`, `any`."""
     match schema:
         case {"$ref": str(reference)}:
-            return inert(reference.rpartition("/")[2], 40)
+            name = reference.rpartition("/")[2]
+            return name if _TYPE_NAME.fullmatch(name) else "any"
         case {"type": "array", "items": items}:
             return f"list of {type_name(items)}"
         case {"format": "units"}:
             return "base units"
         case {"type": str(kind)}:
-            return inert(kind, 40)
+            return kind if kind in _JSON_NAMES else "any"
         case {"type": list(kinds)}:
-            return " or ".join(inert(str(kind), 20) for kind in kinds[:4] if kind != "null") or "null"
+            return " or ".join(str(kind) for kind in kinds[:4] if kind in _JSON_NAMES and kind != "null") or "null"
         case {"anyOf": list(forms)} | {"oneOf": list(forms)}:
             names = [type_name(form) for form in forms[:5] if form != {"type": "null"}]
             return " or ".join(dict.fromkeys(names))[:80]

@@ -179,7 +179,9 @@ def test_any_bytes_give_an_abi_or_a_typed_refusal(answer: bytes) -> None:
         ({"type": "array", "items": {"type": "integer"}}, "list of integer"),
         ({"anyOf": [{"type": "boolean"}, {"type": "null"}]}, "boolean"),
         ({"type": "string", "format": "units"}, "base units"),
-        ({"$ref": "#/definitions/[x](http://evil)\u202e"}, "evil)"),
+        ({"$ref": "#/definitions/[x](http://evil)\u202e"}, "any"),
+        ({"type": "`evil`"}, "any"),
+        ({"type": ["string", "evil"]}, "string"),
         (True, "any"),
     ],
 )
