@@ -8,10 +8,11 @@ and staking-pool sources.
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, assert_never, get_args
 
 from pydantic import JsonValue
 
@@ -20,10 +21,14 @@ from contracts.calls import (
     AddKey,
     ChangeCall,
     CreateAccount,
+    Delegate,
     DeleteAccount,
+    DeterministicStateInit,
     FullAccess,
     FunctionCall,
+    Stake,
     Transfer,
+    TransferToGasKey,
 )
 from contracts.chain.strict_json import parse_json
 from contracts.types import U128_MAX, AccountId, JsonObject
@@ -48,22 +53,37 @@ NFT_PREFIX: Final = "nft:"
 MAX_RECIPIENTS: Final = 64
 """More accounts in one call's arguments than that are not told apart: the call is refused by the judge."""
 
+OTHER_ACTIONS: Final = (
+    "exchange_withdraw",
+    "deploy_contract",
+    "deploy_global_contract",
+    "use_global_contract",
+    "transfer_to_gas_key",
+    "withdraw_from_gas_key",
+    "deterministic_state_init",
+    "delegate",
+)
+"""Names of actions beside the catalogue's."""
+
 _MAX_DEPTH: Final = 12
 _MAX_TEXT: Final = 65_536
+_MAX_BRACKETS: Final = 128
+"""More than that in a text that is not read as JSON, and another parser may still read it."""
 _UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _HEX_LENGTH: Final = 64
 _ETH_LENGTH: Final = 42
 _SHAPED: Final = re.compile(r"(?:[a-z\d]+(?:[-_][a-z\d]+)*\.)*[a-z\d]+(?:[-_][a-z\d]+)*", re.ASCII)
 _IMPLICIT: Final = re.compile(r"[0-9a-f]{64}|0[xs][0-9a-f]{40}", re.ASCII)
-_WITHIN: Final = re.compile(
-    r"(?<![a-z\d._-])(?:(?:[a-z\d]+(?:[-_][a-z\d]+)*\.)+(?:near|testnet|localnet|tg|sweat|aurora)"
-    r"|[0-9a-f]{64}|0[xs][0-9a-f]{40})(?![a-z\d_-]|\.[a-z\d])",
-    re.ASCII | re.IGNORECASE,
-)
+_BREAK: Final = re.compile(r"[^a-z\d._-]+|[._-]{2,}", re.ASCII)
+"""Between the words of a text; an account id has no two separators next to each other."""
+_SEPARATOR: Final = re.compile(r"[._-]")
+_TOP_LEVEL: Final = (".near", ".testnet", ".localnet", ".tg", ".sweat", ".aurora")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 _ACCOUNT_KEY: Final = re.compile(
     r"(?:^|_)(account|receiver|recipient|owner|beneficiary|sender|member|delegate|operator|user|to|target|payee|council"
-    r"|referral|new_owner|old_owner|predecessor|signer)(?:_ids?|s)?$"
+    r"|referral|new_owner|old_owner|predecessor|signer)(?:_?[iI]ds?|s)?$"
 )
 _OWNER_LIKE: Final = re.compile(
     r"(set|change|update|transfer|propose|accept|claim|add|remove|grant|revoke|extend|renounce|assign)"
@@ -121,6 +141,8 @@ def _read_action(receiver_id: AccountId, action: Action, *, creates: bool) -> Ju
         case DeleteAccount(beneficiary_id):
             to = ((beneficiary_id, "beneficiary"),)
             return _judged("account_delete", receiver_id, recipients=to, categories=("deletion",), everything=True)
+        case Stake() | TransferToGasKey() | DeterministicStateInit() | Delegate():
+            return _read_payment(receiver_id, action)
         case _:
             return _judged(
                 _NAMES.get(action.kind, action.kind),
@@ -136,6 +158,26 @@ _OF_KIND: Final[Mapping[str, Category]] = {
     "deploy_global_contract": "deploy",
     "use_global_contract": "deploy",
 }
+
+
+def _read_payment(
+    receiver_id: AccountId, action: Stake | TransferToGasKey | DeterministicStateInit | Delegate
+) -> Judged:
+    """Actions that cost NEAR and that a person is always asked about."""
+    to: tuple[tuple[str, str], ...] = ((receiver_id, "receiver"),)
+    match action:
+        case Stake(stake):
+            near, to = stake, ()
+        case TransferToGasKey() | DeterministicStateInit():
+            near = action.deposit
+        case Delegate(inner):
+            # Whoever relays it pays for what is attached to its actions.
+            within = [_read_action(inner.receiver_id, one, creates=False) for one in inner.actions]
+            near = sum(one.near for one in within)
+            to = ((inner.receiver_id, "receiver"), *(named for one in within for named in one.recipients))
+        case _:
+            assert_never(action)
+    return _judged(action.kind, receiver_id, near=near, recipients=to, categories=("unusual_action",))
 
 
 def _judged(
@@ -157,6 +199,8 @@ def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
     if reader is not None and arguments is not None:
         found = reader(contract_id, arguments)
     action, tokens, categories = found
+    if reader is not None and arguments is not None and not arguments.keys() <= _ARGUMENTS[call.method_name]:
+        categories = (*categories, "unknown_method")
     if reader is None and _OWNER_LIKE.search(call.method_name.replace("_", "").lower()):
         categories = (*categories, "owner_change")
     named = _Named(skip=frozenset({"memo"}) if reader is not None else frozenset())
@@ -164,6 +208,8 @@ def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
         named.read(arguments, "", 0)
     elif (text := _text(call.args)) is not None:
         named.within(text, "arguments")
+    else:
+        named.unread("arguments")
     if named.no_minimum:
         categories = (*categories, "no_minimum_out")
     to = tuple(named.accounts.items())
@@ -183,7 +229,7 @@ def _arguments(args: bytes) -> JsonObject | None:
 
 def _text(args: bytes) -> str | None:
     try:
-        return args[:_MAX_TEXT].decode()
+        return args.decode()
     except UnicodeDecodeError:
         return None
 
@@ -209,35 +255,67 @@ class _Named:
                     if depth == 0 and name in self._skip:
                         continue
                     place = f"{where}.{name}" if where else name
-                    if (len(name) > 40 or not name.isalpha()) and _is_account(name, ""):
-                        self._note(name, place)
+                    if len(name) > 40 or not name.isalpha():
+                        self._read_name(name, place)
                     self.read(inner, place, depth + 1, name)
             case list() if depth < _MAX_DEPTH:
                 for inner in value:
                     self.read(inner, where, depth + 1, key)
             case dict() | list():
-                self._note("", where)  # nested deeper than anyone reads: not told apart
+                self.unread(where)  # nested deeper than anyone reads
             case _:
                 pass
 
     def _read_text(self, text: str, where: str, depth: int, key: str) -> None:
         if _is_account(text, key):
             self._note(text, where)
-        elif len(text) > 2 and (inner := _inner_json(text, key)) is not None:
+        elif len(text) > 2 and (inner := _inner_json(text)) is not None:
+            if _repeats_a_key(text):
+                self.unread(where)  # contracts differ in which of the two they take
             self.read(inner, where, depth + 1, key)
+        elif (decoded := _decoded(text)) is not None:
+            self.read(decoded, where, depth + 1, key)
         else:
             self.within(text, where)
+            if key == "msg":
+                self._words(text, where)
+
+    def _read_name(self, name: str, where: str) -> None:
+        if _is_account(name, ""):
+            self._note(name, where)
+        else:
+            self.within(name, where)
+
+    def _words(self, text: str, where: str) -> None:
+        """Anything that is shaped like an account in a text that a contract reads."""
+        for word in _words_of(text[:_MAX_TEXT]):
+            if _is_account(word, ""):
+                self._note(word, where)
+
+    def unread(self, where: str) -> None:
+        """Here is something that nobody can tell the accounts of."""
+        self._note("", where)
 
     def within(self, text: str, where: str) -> None:
         """Accounts inside a longer text."""
-        if len(text) > _MAX_TEXT:
-            self._note("", where)
+        if len(text) > _MAX_TEXT or text.count("[") + text.count("{") > _MAX_BRACKETS:
+            self.unread(where)
         elif "." in text or len(text) >= 42:
-            for found in _WITHIN.finditer(text):
-                self._note(found[0].lower(), where)
+            for word in _words_of(text):
+                if (word.endswith(_TOP_LEVEL) or _IMPLICIT.fullmatch(word)) and _is_account(word, ""):
+                    self._note(word, where)
 
     def _note(self, account_id: str, where: str) -> None:
         self.accounts.setdefault(account_id, where)
+
+
+def _words_of(text: str) -> Iterator[str]:
+    """Words that may be account ids, in lower case; linear in the text's length, whatever it holds."""
+    for part in _BREAK.split(text.lower()):
+        word = part.strip("._-")
+        yield word
+        if len(word) > _ETH_LENGTH:
+            yield from _SEPARATOR.split(word)
 
 
 def _is_account(text: str, key: str) -> bool:
@@ -252,16 +330,37 @@ def _is_account(text: str, key: str) -> bool:
     return bool(_ACCOUNT_KEY.search(key))
 
 
-def _inner_json(text: str, key: str) -> JsonValue:
-    """The list or object that a text holds as JSON, or under `args` as base64 of it; None where it holds none."""
+def _decoded(text: str) -> str | None:
+    """The text that a text is the base64 of; None where it is that of none."""
+    if not 12 <= len(text) <= _MAX_TEXT or _BASE64.fullmatch(text) is None:
+        return None
+    padded = text.rstrip("=").translate(_URL_SAFE)
+    try:
+        decoded = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return decoded if decoded.isprintable() or decoded.lstrip()[:1] in {"{", "["} else None
+
+
+def _repeats_a_key(text: str) -> bool:
+    """Whether an object of this JSON has a key twice."""
+
+    def once(pairs: list[tuple[str, object]]) -> None:
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError("a key comes twice")
+
+    try:
+        json.loads(text, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _inner_json(text: str) -> JsonValue:
+    """The list, object or text that a text holds as JSON; None where it holds none."""
     if len(text) > _MAX_TEXT:
         return None
     inner = text.strip()
-    if key == "args" and inner[:1] not in {"{", "["}:
-        try:
-            inner = base64.b64decode(inner, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError, ValueError):
-            return None
     if inner[:1] not in {"{", "[", '"'}:
         return None
     try:
@@ -316,6 +415,15 @@ def _swap(_contract_id: AccountId, arguments: JsonObject) -> _Found:
     return "swap", tokens, () if tokens else ("unknown_method",)
 
 
+def _propose(_contract_id: AccountId, arguments: JsonObject) -> _Found:
+    """sputnik-dao's `add_proposal`: a payment, or anything else that a DAO can be made to do."""
+    match arguments.get("proposal"):
+        case {"kind": {"Transfer": _, **rest}} if not rest:
+            return "dao_propose_transfer", (), ("dao",)
+        case _:
+            return "contract_call", (), ("dao", "unknown_method")
+
+
 def _unregister(_contract_id: AccountId, _arguments: JsonObject) -> _Found:
     return "storage_unregister", (), ("deletion",)
 
@@ -349,10 +457,43 @@ _KNOWN: Final[Mapping[str, _Reader]] = {
     "withdraw": _withdraw,
     "withdraw_all": _plain("stake_withdraw"),
     "act_proposal": _plain("dao_vote", "dao"),
-    "add_proposal": _plain("dao_propose_transfer", "dao"),
+    "add_proposal": _propose,
     "swap": _swap,
     "create_account": _plain("account_create"),
 }
+_TRANSFER: Final = frozenset({"receiver_id", "amount", "memo"})
+_NFT_TRANSFER: Final = frozenset({"receiver_id", "token_id", "approval_id", "memo"})
+_AMOUNT: Final = frozenset({"amount"})
+_NO_ARGUMENTS: Final[frozenset[str]] = frozenset()
+_ARGUMENTS: Final[Mapping[str, frozenset[str]]] = {
+    "ft_transfer": _TRANSFER,
+    "ft_transfer_call": _TRANSFER | {"msg"},
+    "near_deposit": _NO_ARGUMENTS,
+    "near_withdraw": _AMOUNT,
+    "storage_deposit": frozenset({"account_id", "registration_only"}),
+    "storage_withdraw": _AMOUNT,
+    "storage_unregister": frozenset({"force"}),
+    "nft_transfer": _NFT_TRANSFER,
+    "nft_transfer_call": _NFT_TRANSFER | {"msg"},
+    "nft_approve": frozenset({"token_id", "account_id", "msg"}),
+    "nft_revoke": frozenset({"token_id", "account_id"}),
+    "nft_revoke_all": frozenset({"token_id"}),
+    "nft_mint": frozenset({"token_id", "token_owner_id", "receiver_id", "token_metadata", "metadata"}),
+    "deposit_and_stake": _NO_ARGUMENTS,
+    "deposit": _NO_ARGUMENTS,
+    "stake": _AMOUNT,
+    "stake_all": _NO_ARGUMENTS,
+    "unstake": _AMOUNT,
+    "unstake_all": _NO_ARGUMENTS,
+    "withdraw": _AMOUNT | {"token_id", "unregister", "skip_unwrap_near"},
+    "withdraw_all": _NO_ARGUMENTS,
+    "act_proposal": frozenset({"id", "action", "memo", "proposal"}),
+    "add_proposal": frozenset({"proposal"}),
+    "swap": frozenset({"actions", "referral_id"}),
+    "create_account": frozenset({"new_account_id", "new_public_key"}),
+}
+"""What the standard's method takes. With anything else it is another method of the same name, and nobody knows which:
+`withdraw` of a bridged token sends it to whatever address stands beside the amount."""
 
 
 def recipients_of(judged: tuple[Judged, ...], signer_id: AccountId) -> Iterator[tuple[str, str]]:

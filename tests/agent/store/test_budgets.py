@@ -193,7 +193,7 @@ BEHIND = [
 """A clock that went back, while blocks go on: the time of the first execution is known from the blocks alone."""
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(steps=STEPS)
 @example(steps=BEHIND)
 async def test_whatever_the_order_executed_spends_stay_within_the_limit_of_every_window(

@@ -75,6 +75,8 @@ def test_a_known_method_is_its_typed_action(
         ({"receiver_id": "aurora", "msg": f"0 {HEX} x"}, {"aurora": "receiver_id", HEX: "msg"}),
         ({"receiver_id": "aurora", "msg": "pay=eve.near;7"}, {"aurora": "receiver_id", "eve.near": "msg"}),
         ({"receiver_id": "aurora", "msg": "PAY EVE.NEAR"}, {"aurora": "receiver_id", "eve.near": "msg"}),
+        ({"receiver_id": "aurora", "msg": "..eve.near-"}, {"aurora": "receiver_id", "eve.near": "msg"}),
+        ({"receiver_id": "aurora", "msg": f"to-{HEX}_1"}, {"aurora": "receiver_id", HEX: "msg"}),
         ({"receiver_id": "0x" + "1a" * 20}, {"0x" + "1a" * 20: "receiver_id"}),
         ({"payouts": {"eve.near": "10", HEX: "1"}}, {"eve.near": "payouts.eve.near", HEX: f"payouts.{HEX}"}),
         ({"account_ids": ["bob", "eve"]}, {"bob": "account_ids", "eve": "account_ids"}),
@@ -100,6 +102,13 @@ def test_accounts_in_bytes_that_are_no_json_are_found_too() -> None:
 )
 def test_what_is_too_deep_or_too_long_to_read_is_said(msg: str) -> None:
     assert "" in named("ft_transfer_call", {"receiver_id": "x.near", "msg": msg})
+
+
+@pytest.mark.parametrize("piece", ["x", "a.", "a-", ".", "a..", "0x", "a.near "])
+def test_texts_that_are_made_to_be_slow_are_read(piece: str) -> None:
+    """Linear in their length: quadratic would be minutes here."""
+    found = named("ft_transfer_call", {"receiver_id": "x.near", "msg": piece * (65_000 // len(piece))})
+    assert set(found) <= {"x.near", "a.near"}
 
 
 def test_a_swap_without_a_minimum_is_seen_in_a_message() -> None:
