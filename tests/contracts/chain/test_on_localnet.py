@@ -36,6 +36,7 @@ from contracts.errors import RpcError
 from contracts.localnet.server import open_localnet
 from contracts.signing.keystore import KeyStore
 from contracts.signing.signer import KeyStoreSigner
+from contracts.signing.transaction import decode_signed_transaction
 from contracts.types import AccountId, Gas, JsonObject, Yocto
 from tests.doubles import Crash, MemoryLedger, approved
 
@@ -296,3 +297,18 @@ async def test_limits_come_from_the_chain(chain: OnChain) -> None:
     too_much = await chain.run(to(USDC, call(USDC, "ft_metadata", tgas=config.max_total_prepaid_gas // TGAS + 1)))
     assert isinstance(too_much, Failed)
     assert too_much.code == "TotalPrepaidGasExceeded"
+
+
+async def test_a_step_with_a_strict_nonce_is_executed(chain: OnChain) -> None:
+    client = chain.client()
+    transfer = ChangeCall(AccountId(BOB), (Transfer(Yocto(1)),))
+    for step in range(3):
+        intent, grant = await approved(
+            chain.ledger, transfer, name=f"step {step}", step=step, expires_at=time.time() + 60
+        )
+        assert isinstance(await client.execute(intent, grant), Finalized)
+        stored = await chain.ledger.get(intent.intent_id)
+        assert stored is not None
+        assert stored.signed is not None
+        sent = decode_signed_transaction(stored.signed.data).transaction
+        assert (sent.version, sent.nonce_mode) == ((1, "strict") if step else (0, "monotonic"))
