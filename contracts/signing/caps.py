@@ -26,6 +26,8 @@ from contracts.calls import (
     Transfer,
     TransferToGasKey,
     WithdrawFromGasKey,
+    total_deposit,
+    total_gas,
 )
 from contracts.errors import InvalidInput
 from contracts.signing.journal import NATIVE
@@ -148,15 +150,15 @@ def spending(receiver_id: AccountId, actions: Iterable[Action], caps: Caps, own_
             case FunctionCall():
                 _add(amounts, NATIVE, action.deposit + action.gas * _GAS_PRICE_YOCTO)
                 _weigh_call(receiver_id, action, caps, amounts, unweighed)
-            case AddKey(public_key, FunctionCallAccess(_, _, allowance)) if allowance is not None:
-                del public_key
-                _add(amounts, NATIVE, allowance)
+            case AddKey(_, FunctionCallAccess(contract_id, _, allowance)) if _holds_little(contract_id, allowance, caps):
+                _add(amounts, NATIVE, allowance or 0)
             case AddKey(public_key) if public_key in own_keys:
                 pass
             case CreateAccount() | DeleteKey() | WithdrawFromGasKey():
                 pass
-            case Delegate():
-                pass  # signed by its own sender, who pays for what it does; ours is the gas
+            case Delegate(inner):
+                # Signed by its own sender; what is attached to its actions, and their gas, is paid by who relays it.
+                _add(amounts, NATIVE, total_deposit(inner.actions) + total_gas(inner.actions) * _GAS_PRICE_YOCTO)
             case _:
                 unweighed.append(action.kind.replace("_", " "))
     return Spending(amounts, tuple(unweighed))
@@ -175,6 +177,11 @@ def over_caps(spent: Spending, caps: Caps, earlier: Mapping[str, int]) -> tuple[
         if amount and per_day is not None and total > per_day:
             reasons.append(f"{shown(total)} {unit} in 24 hours is above {shown(per_day)}")
     return tuple(reasons)
+
+
+def _holds_little(contract_id: AccountId, allowance: int | None, caps: Caps) -> bool:
+    """Whether all that a key for function calls can take is its allowance: what it calls needs no approvers either."""
+    return allowance is not None and caps.other_calls == "allow" and contract_id not in caps.tokens
 
 
 def _add(amounts: dict[str, int], token: str, amount: int) -> None:
