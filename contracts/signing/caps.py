@@ -150,7 +150,9 @@ def spending(receiver_id: AccountId, actions: Iterable[Action], caps: Caps, own_
             case FunctionCall():
                 _add(amounts, NATIVE, action.deposit + action.gas * _GAS_PRICE_YOCTO)
                 _weigh_call(receiver_id, action, caps, amounts, unweighed)
-            case AddKey(_, FunctionCallAccess(contract_id, _, allowance)) if _holds_little(contract_id, allowance, caps):
+            case AddKey(_, FunctionCallAccess(contract_id, _, allowance)) if _holds_little(
+                contract_id, allowance, caps
+            ):
                 _add(amounts, NATIVE, allowance or 0)
             case AddKey(public_key) if public_key in own_keys:
                 pass

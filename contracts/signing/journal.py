@@ -28,7 +28,6 @@ CREATE TABLE IF NOT EXISTS signed (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spent (signed_at REAL NOT NULL, token TEXT NOT NULL, amount TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS spent_at ON spent (signed_at);
-CREATE TABLE IF NOT EXISTS made (public_key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS endorsed (
     grant_id TEXT NOT NULL, public_key TEXT NOT NULL, signature BLOB NOT NULL, PRIMARY KEY (grant_id, public_key)
 ) WITHOUT ROWID;
@@ -154,17 +153,6 @@ class Journal:
             one = (now, token, amount)
             self._count(one)
             self._added.append(one)
-
-    def note_made(self, public_key: str) -> None:
-        """Remember a key that was made here, so that nobody else has ever seen its secret."""
-        try:
-            self._connection.execute("INSERT OR IGNORE INTO made VALUES (?)", (public_key,))
-        except sqlite3.Error as error:
-            raise _failed(error) from error
-
-    def made(self) -> frozenset[str]:
-        """The keys that were made here."""
-        return frozenset(row[0] for row in self._connection.execute("SELECT public_key FROM made"))
 
     def note_made(self, public_key: str) -> None:
         """Remember a key that was made here, so that nobody else has ever seen its secret."""
