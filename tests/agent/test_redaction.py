@@ -7,7 +7,7 @@ from pathlib import Path
 
 import base58
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mnemonic import Mnemonic
 from nacl.signing import SigningKey
@@ -337,10 +337,11 @@ def test_a_secret_in_json_inside_json_is_masked(name: str) -> None:
         assert len(clean) == len(escaped)
 
 
+@settings(max_examples=15)
 @given(before=st.integers(WINDOW - 300, WINDOW + 300))
 def test_a_secret_between_two_windows_is_seen_once(before: int) -> None:
     for secret in (f"ed25519:{ED25519_SECRET}", PHRASE, "confirm 7Z4K9QXA", PAIR.hex()):
-        text = "," * before + " " + secret + " " + "," * WINDOW
+        text = "." * before + " " + secret + " " + "." * 5000
         clean, count = redact(text)
         assert (count, len(clean)) == (1, len(text))
         assert secret[-6:] not in clean

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.calls import ApproverSignature, DelegateAction, FunctionCall, Grant, Transfer
@@ -256,6 +256,7 @@ def test_a_batch_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         pass
 
 
+@settings(max_examples=25)
 @given(
     spent=st.lists(
         st.tuples(st.integers(0, 200_000), st.sampled_from(["NEAR", "usdc.near"]), st.integers(1, 2**128)), max_size=12
