@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Final
 
 from agent.errors import ConfigError
+from contracts.catalogue.index import CATALOGUE
+from contracts.checks.methods import OTHER_ACTIONS
 from contracts.checks.policy_file import Policy, built_in_policy, parse_policy
 from contracts.errors import InvalidInput
 from contracts.knowledge.registry import Registry
@@ -31,7 +33,7 @@ def read_policy(path: Path, registry: Registry) -> Policy:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
             raise ConfigError("policy_invalid", f"{path} is longer than {MAX_BYTES} bytes; a policy is a few lines")
-        return parse_policy(text.decode(), registry)
+        return parse_policy(text.decode(), registry, (*CATALOGUE, *OTHER_ACTIONS))
     except OSError as error:
         raise ConfigError(
             "policy_missing", f"{path} cannot be read ({error.strerror}); write it, or correct [policy] file"

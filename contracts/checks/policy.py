@@ -6,7 +6,8 @@ from typing import Final
 
 from contracts.calls import ChangeCall
 from contracts.chain.budget import Budget, Spend
-from contracts.checks.judging import MAX_RECIPIENTS, Category, Judged, read_call, recipients_of
+from contracts.checks.judging import MAX_RECIPIENTS, Judged, read_call, recipients_of
+from contracts.checks.methods import Category
 from contracts.checks.policy_file import Methods, Names, Policy, Rules, TokenRules
 from contracts.checks.verdict import Decision, Reason, Recipient, Verdict
 from contracts.knowledge.inert import inert
@@ -70,6 +71,7 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
                 recipients[account_id] = Recipient(account_id, where, name)
         for one in judged:
             reasons += _check_lists(rules, one)
+            reasons += _check_paid(rules, one, subject.contracts)
             reasons += _check_caps(rules, one)
         reasons += _asked(rules, judged)
     if len(recipients) > MAX_RECIPIENTS:
@@ -140,6 +142,10 @@ def _weighed(
         reasons += _over_action(limits, token, read)
         elsewhere = elsewhere or _above(limits.ask_elsewhere_above, units, everything=everything)
         two = two or _above(limits.two_approvers_above, units, everything=everything)
+    if (elsewhere or two) and not reasons:
+        reasons.append(
+            Reason("free_allowance", "ask", "it is an amount that people approve, whatever goes without asking")
+        )
     if everything and NEAR_SYMBOL in rules.tokens and _limits_near(rules.tokens[NEAR_SYMBOL]):
         text = "it sends all NEAR that the account has, which no limit allows; raise the limits to do this"
         reasons.append(Reason(rules.tokens[NEAR_SYMBOL].rule, "deny", text))
@@ -197,6 +203,16 @@ def _check_lists(rules: Rules, one: Judged) -> Iterator[Reason]:
     denied = deny.has(one.contract_id, one.method)
     if denied or (allow is not None and not allow.has(one.contract_id, one.method)):
         yield _refused(deny if denied or allow is None else allow, "method", one.method, one.contract_id)
+
+
+def _check_paid(rules: Rules, one: Judged, contracts: frozenset[str]) -> Iterable[Reason]:
+    """NEAR that is attached goes to the contract: it is a recipient like any other, unless it is a known or listed one."""
+    if one.method is None or one.near <= 1 or one.contract_id in contracts:
+        return ()
+    allow, _ = rules.contracts
+    if allow is not None and allow.has(one.contract_id):
+        return ()
+    return _listed(rules.recipients, one.contract_id, "recipient", f"what is attached to {one.method}")
 
 
 def _listed(lists: tuple[Names | None, Names], name: str, what: str, where: str = "") -> Iterable[Reason]:

@@ -6,15 +6,15 @@ Amounts are text (or whole numbers) in human units and become base units here, e
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from contracts.chain.budget import DAY_S, HOUR_S, WEEK_S, Budget
-from contracts.checks.judging import CATEGORIES, NFT_PREFIX, Category
+from contracts.checks.methods import CATEGORIES, NFT_PREFIX, Category
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import nearest
 from contracts.knowledge.registry import NEAR_SYMBOL, Network, Registry
@@ -184,8 +184,8 @@ def built_in_policy() -> Policy:
     return Policy(_Compiler(_File(version=1), {}).rules("default", _Section(), section="built-in"))
 
 
-def parse_policy(text: str, registry: Registry) -> Policy:
-    """The policy of a file for the registry's network.
+def parse_policy(text: str, registry: Registry, actions: Collection[str] = ()) -> Policy:
+    """The policy of a file for the registry's network. `actions` are those that can be named; empty: any.
 
     InvalidInput `policy_invalid` with everything that is wrong at once, each with its line, its key and the nearest known one
     (`details["problems"]`).
@@ -200,7 +200,8 @@ def parse_policy(text: str, registry: Registry) -> Policy:
         places = _places(text)
         problems = [_problem(detail, places) for detail in error.errors(include_url=False)]
         raise _invalid(problems) from error
-    compiler = _Compiler(file, {token.casefold(): token for token in (*registry.symbols, NEAR_SYMBOL)}, registry)
+    symbols = {token.casefold(): token for token in (*registry.symbols, NEAR_SYMBOL)}
+    compiler = _Compiler(file, symbols, registry, actions)
     default = compiler.rules("default", file.default)
     identities = {name: compiler.rules(f"identities.{name}", own) for name, own in file.identities.items()}
     if compiler.problems:
@@ -212,8 +213,15 @@ def parse_policy(text: str, registry: Registry) -> Policy:
 class _Compiler:
     """Turns sections into rules; collects what is wrong as (key, what)."""
 
-    def __init__(self, file: _File, symbols: Mapping[str, str], registry: Registry | None = None) -> None:
+    def __init__(
+        self,
+        file: _File,
+        symbols: Mapping[str, str],
+        registry: Registry | None = None,
+        actions: Collection[str] = (),
+    ) -> None:
         self._file = file
+        self._actions = actions
         self._symbols = symbols
         self._registry = registry
         self.problems: list[tuple[str, str]] = []
@@ -253,6 +261,12 @@ class _Compiler:
         exact: set[str] = set()
         endings: list[str] = []
         for name in names:
+            account_like = name.startswith("@") or _ACCOUNT_LIKE.fullmatch(name.removeprefix("*."))
+            if name != "*" and not account_like and ".actions." not in rule:
+                self.problems.append((rule, f"holds {name!r}, which no account can be called"))
+            if name != "*" and ".actions." in rule and self._actions and name not in self._actions:
+                close = nearest(name, self._actions)
+                self.problems.append((rule, f"holds {name!r}, which is no action{_close(close)}"))
             if name.startswith("@"):
                 account = self._file.address_book.get(name[1:])
                 if account is None:
@@ -289,7 +303,9 @@ class _Compiler:
                 resolved = self._token(key, token, limits)
                 if resolved is not None:
                     scope: Literal["account", "identity"] = "account" if place == "default" else "identity"
-                    found[resolved[0]] = self._token_rules(key, resolved, limits, scope)
+                    rules = self._token_rules(key, resolved, limits, scope)
+                    before = found.get(resolved[0]) if section is not default else None
+                    found[resolved[0]] = rules if before is None else _over(before, rules)
         return found
 
     def _token(self, key: str, token: str, limits: _Limits) -> tuple[str, int] | None:
@@ -356,6 +372,23 @@ class _Compiler:
         except InvalidInput as error:
             self.problems.append((key, f"cannot be used: {error.message}"))
             return 0
+
+
+def _over(default: TokenRules, own: TokenRules) -> TokenRules:
+    """An identity's limits of a token; what they leave away is as in the default."""
+
+    def said(value: int | None, otherwise: int | None) -> int | None:
+        return otherwise if value is None else value
+
+    windows = {(budget.window_s, budget.free) for budget in own.budgets}
+    return replace(
+        own,
+        per_action=said(own.per_action, default.per_action),
+        free_per_action=said(own.free_per_action, default.free_per_action),
+        ask_elsewhere_above=said(own.ask_elsewhere_above, default.ask_elsewhere_above),
+        two_approvers_above=said(own.two_approvers_above, default.two_approvers_above),
+        budgets=(*own.budgets, *(one for one in default.budgets if (one.window_s, one.free) not in windows)),
+    )
 
 
 _ACCOUNT_LIKE: Final = re.compile(r"[a-z\d._-]{2,64}", re.ASCII)

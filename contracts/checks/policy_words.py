@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from contracts.checks.judging import CATEGORIES
+from contracts.checks.methods import CATEGORIES
 from contracts.checks.policy_file import Methods, Names, Policy, Rules, TokenRules
 from contracts.types import TGAS, format_near, format_units
 
