@@ -145,8 +145,7 @@ class Canceller:
             fences=target.intent_id,
         )
         story.calls, story.calls_hash = (*story.calls, call), fence.calls_hash
-        await self._ledger.create([fence])
-        await self._ledger.approve(grant, [fence.intent_id], fence.created_at)
+        await self._ledger.begin(grant, [fence], fence.created_at)
         return await self._chain.fence(target, fence, grant)
 
     def _told(self, target: Intent, fenced: Outcome, outcome: Outcome) -> str:

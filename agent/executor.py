@@ -124,11 +124,11 @@ class Executor:
             )
             for step, (call, expected) in enumerate(zip(approved.calls, approved.expected, strict=True))
         ]
-        await self._ledger.create(intents)
         try:
-            await self._ledger.approve(grant, [intent.intent_id for intent in intents], now, approved.reservation)
+            await self._ledger.begin(grant, intents, now, approved.reservation)
         except LedgerConflict as error:
             if error.code == "over_budget":
+                await self._ledger.create(intents)  # so that whoever asks again is told why nothing was done
                 for intent in intents:
                     await self._give_up(intent, error.message)
             raise

@@ -228,8 +228,7 @@ class Rotator:
             clock=self._clock,
         )
         story.calls, story.calls_hash = (*story.calls, call), intent.calls_hash
-        await self._ledger.create([intent])
-        await self._ledger.approve(grant, [intent.intent_id], intent.created_at)
+        await self._ledger.begin(grant, [intent], intent.created_at)
         return rotation, await self._chain.execute(intent, grant, key=key)
 
     async def _earlier(self, intent_id: str) -> Outcome | None:

@@ -84,6 +84,17 @@ class MemoryLedger:
         self.intents |= changed
         self.steps |= {(grant.grant_id, intent_id): False for intent_id in intent_ids}
 
+    async def begin(
+        self, grant: Grant, intents: Sequence[Intent], now: float, reservation: Reservation | None = None
+    ) -> None:
+        before = dict(self.intents)
+        await self.create(intents)
+        try:
+            await self.approve(grant, [intent.intent_id for intent in intents], now, reservation)
+        except LedgerConflict:
+            self.intents = before
+            raise
+
     async def store_signed(self, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
         await self._touch("store_signed")
         if self.steps.get((grant_id, intent_id)) is not False:

@@ -60,6 +60,25 @@ class SqlLedger:
         """
         await self._database.write(lambda c: _approve(c, grant, intent_ids, now, reservation))
 
+    async def begin(
+        self, grant: Grant, intents: Sequence[Intent], now: float, reservation: Reservation | None = None
+    ) -> None:
+        """`create` and `approve` in one transaction, with their conflicts."""
+        granted = {"state": "approved", "grant_id": grant.grant_id, "updated_at": now}
+        rows = [_new_row(intent) | granted for intent in intents]
+        intent_ids = [intent.intent_id for intent in intents]
+
+        def run(connection: Connection) -> None:
+            _grant_once(connection, grant, now)
+            _create(connection, rows)
+            connection.execute(
+                insert(GRANT_STEPS), [{"grant_id": grant.grant_id, "intent_id": intent_id} for intent_id in intent_ids]
+            )
+            if reservation is not None:
+                budgets.reserve(connection, reservation, grant.chain_id, grant.signer_id, intent_ids)
+
+        await self._database.write(run)
+
     async def store_signed(self, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
         """Consume the grant's step, raise the nonce, keep the bytes, `approved` -> `signed`; all or nothing.
 
@@ -165,13 +184,17 @@ def _create(connection: Connection, rows: list[dict[str, object]]) -> None:
         ) from error
 
 
-def _approve(
-    connection: Connection, grant: Grant, intent_ids: Sequence[str], now: float, reservation: Reservation | None
-) -> None:
+def _grant_once(connection: Connection, grant: Grant, now: float) -> None:
     try:
         connection.execute(insert(GRANTS), _grant_row(grant, now))
     except IntegrityError as error:
         raise _used(grant.grant_id, "is stored already; an approval counts once") from error
+
+
+def _approve(
+    connection: Connection, grant: Grant, intent_ids: Sequence[str], now: float, reservation: Reservation | None
+) -> None:
+    _grant_once(connection, grant, now)
     for intent_id in intent_ids:
         approved = connection.execute(
             update(INTENTS)

@@ -170,6 +170,12 @@ class Ledger(Protocol):
         """
         ...
 
+    async def begin(
+        self, grant: Grant, intents: Sequence[Intent], now: float, reservation: Reservation | None = None
+    ) -> None:
+        """`create` and `approve` in one transaction: all or nothing, LedgerConflict as those."""
+        ...
+
     async def store_signed(self, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
         """One transaction: consume the grant for this step, raise the key's nonce, keep the bytes, `approved` -> `signed`.
 

@@ -111,6 +111,21 @@ class LedgerConformance:
         assert await state_of(ledger, "request-1:1") == "planned"
         assert await ledger.grant("grant-2") is None
 
+    async def test_begun_is_created_and_approved_at_once(self, ledger: Ledger) -> None:
+        await ledger.begin(GRANT, [intent(0), intent(1)], NOW + 1)
+        assert await ledger.of_request("request-1") == [
+            replace(one, state="approved", grant_id="grant-1", updated_at=NOW + 1) for one in (intent(0), intent(1))
+        ]
+        await ledger.store_signed("request-1:1", "grant-1", signed(), NOW + 2)
+        assert await state_of(ledger, "request-1:1") == "signed"
+        other = intent(0, request="request-2")
+        for grant, begun in ((GRANT, [other]), (replace(GRANT, grant_id="grant-2"), [other, intent(0)])):
+            with pytest.raises(LedgerConflict) as caught:
+                await ledger.begin(grant, begun, NOW + 2)
+            assert caught.value.code in {"grant_used", "intent_exists"}
+        assert await ledger.get("request-2:0") is None
+        assert await ledger.grant("grant-2") is None
+
     async def test_a_grant_is_consumed_once_per_step(self, ledger: Ledger) -> None:
         intent_id = await to_signed(ledger)
         with pytest.raises(LedgerConflict) as caught:
