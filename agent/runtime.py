@@ -96,14 +96,11 @@ async def open_runtime(
         verifier = Verifier(rpc, Expected(config.network, config.rpc.max_clock_skew_s), clock=clock)
         chain_id = await _chain_id(config, rpc, verifier)
         store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
-        held = await signer.held()
-        chain = ChainClient(
-            rpc, store.ledger, signer, clock=clock, settings=_send_settings(config), kill_point=kill_point
-        )
+        settings = _send_settings(config)
+        chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
         models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
         preflight = await stack.enter_async_context(open_preflight(config.data_dir, registry, rpc, signer, clock))
-        catalogue = GrowingCatalogue(CATALOGUE)
-        contracts = Contracts(added, catalogue, registry, rpc, data_dir=config.data_dir, clock=clock)
+        contracts = Contracts(added, GrowingCatalogue(CATALOGUE), registry, rpc, data_dir=config.data_dir, clock=clock)
         pipeline = Pipeline(
             settings=_pipeline_settings(config, chain_id),
             store=store,
@@ -115,11 +112,11 @@ async def open_runtime(
             codes=Codes(open_code_key(config.data_dir)),
             policy=policy,
             preflight=preflight,
-            catalogue=catalogue,
+            catalogue=contracts.catalogue,
             clock=clock,
             kill_point=kill_point,
         )
-        first = await _first_identity(config, store, tuple(sorted(held.accounts)))
+        first = await _first_identity(config, store, signer)
         await _tell_of_doubt(chain, store, chain_id)
         yield Runtime(
             config=config,
@@ -195,12 +192,12 @@ def _operator(
     )
 
 
-async def _first_identity(config: Config, store: Store, accounts: tuple[AccountId, ...]) -> Identity:
+async def _first_identity(config: Config, store: Store, signer: SignerClient) -> Identity:
     """Whom the key in `api_key` stands for; the key is made where the file holds none that is in force."""
     kept = read_key(config.data_dir, API_KEY)
     identity = await store.api_keys.authenticate(kept) if kept else None
     if identity is None:
-        account_id = _first_account(config, accounts)
+        account_id = _first_account(config, tuple(sorted((await signer.held()).accounts)))
         _, plaintext = await store.api_keys.create(account_id, config.network == "localnet")
         write_key(config.data_dir, API_KEY, plaintext)
         identity = await store.api_keys.authenticate(plaintext)
