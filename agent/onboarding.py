@@ -119,7 +119,7 @@ class Contracts:
         clock: Callable[[], float],
     ) -> None:
         self._contracts = {contract.account_id: contract for contract in contracts}
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._registry = registry
         self._reads = reads
         self._data_dir = data_dir
@@ -216,7 +216,7 @@ class Contracts:
         text = _Book(network=self._registry.network, contracts=kept).model_dump_json(indent=1)
         await asyncio.to_thread(replace_file, self._data_dir / FILE_NAME, text + "\n", mode=0o600)
         self._contracts = contracts
-        self._catalogue.offer(kept)
+        self.catalogue.offer(kept)
 
 
 def _shown(contract: PinnedContract) -> JsonObject:
