@@ -127,10 +127,14 @@ async def open_runtime(
             operator=_operator(config, pipeline, store, chain, signer, contracts, first, chain_id, clock, kill_point),
             first=first,
             verifier=verifier,
-            # Without what may hold a provider's key: it goes into a file and into the log.
-            rpc_url=nodes[0].url if config.network == "localnet" else nodes[0].shown,
+            rpc_url=_shown_url(config, nodes[0]),
             clock=clock,
         )
+
+
+def _shown_url(config: Config, node: Endpoint) -> str:
+    """Without what may hold a provider's key: it goes into a file and into the log."""
+    return node.url if config.network == "localnet" else node.shown
 
 
 async def _open_nodes(stack: AsyncExitStack, config: Config, localnet_listen: str | None) -> tuple[Endpoint, ...]:
