@@ -69,7 +69,11 @@ def _without_repetitions(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     """Two steps that each register the same account do it once; the second deposit would only come back."""
     kept: list[Action] = []
     for action in actions:
-        registers = isinstance(action, FunctionCall) and b'"registration_only":true' in action.args
+        registers = (
+            isinstance(action, FunctionCall)
+            and action.method_name == "storage_deposit"
+            and b'"registration_only":true' in action.args
+        )
         if not (registers and action in kept):
             kept.append(action)
     return tuple(kept)

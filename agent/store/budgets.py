@@ -26,6 +26,8 @@ from contracts.types import AccountId
 
 DIGITS: Final = 39
 """Of u128; sums are made of three parts of 13 digits, each of which stays within 64 bits for a million rows."""
+MAX_AHEAD_S: Final = 7200.0
+"""How far a block's time counts ahead of the clock: a node that invents a later one would end all windows."""
 _PART: Final = 13
 _DEAD: Final[frozenset[IntentState]] = frozenset({"expired", "fenced", "abandoned"})
 _FINAL: Final[frozenset[IntentState]] = frozenset({"final", "failed"})
@@ -43,8 +45,8 @@ class LatestTime:
             self._block_time = max(self._block_time, block_time_ns / 1e9)
 
     def at(self, now: float) -> float:
-        """The later of the clock and the last final block's time."""
-        return max(now, self._block_time)
+        """The later of the clock and the last final block's time; a node cannot move it on by more than MAX_AHEAD_S."""
+        return max(now, min(self._block_time, now + MAX_AHEAD_S))
 
 
 class BudgetStore:
@@ -89,6 +91,14 @@ def reserve(
                 f"{over_budget(budget, used, wanted)} ({budget.rule}); nothing was sent",
                 details={"rule": budget.rule, "used": str(used), "wanted": str(wanted), "limit": str(budget.units)},
             )
+    newest = connection.execute(
+        select(func.max(SPENDING.c.at)).where(
+            and_(SPENDING.c.chain_id == chain_id, SPENDING.c.signer_id == str(signer_id))
+        )
+    ).scalar()
+    at = max(
+        reservation.at, newest or 0.0
+    )  # what a clock that was set back dates too early would leave the window early
     rows = [
         {
             "intent_id": intent_ids[spend.call],
@@ -98,7 +108,7 @@ def reserve(
             "token": spend.token,
             "units": _text(spend.units),
             "free": reservation.free,
-            "at": reservation.at,
+            "at": at,
             "state": "reserved",
         }
         for spend in reservation.spends
@@ -134,7 +144,8 @@ def _note_accounts(connection: Connection, intent_id: str) -> None:
         select(INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.call).where(INTENTS.c.intent_id == intent_id)
     ).one()
     call = _CALL.validate_json(intent.call)
-    named = {account_id for account_id, _ in recipients_of(read_call(call), AccountId(intent.signer_id))}
+    found = recipients_of(read_call(call), AccountId(intent.signer_id))
+    named = {account_id for account_id, where in found if where in _DEALT_WITH}
     rows = [
         {"chain_id": intent.chain_id, "signer_id": intent.signer_id, "account_id": account_id}
         for account_id in {*named, str(call.receiver_id)} - {""}
@@ -142,6 +153,10 @@ def _note_accounts(connection: Connection, intent_id: str) -> None:
     connection.execute(_NOTE, rows)
 
 
+_DEALT_WITH: Final = frozenset(
+    {"receiver", "receiver_id", "new account", "new_account_id", "account_id", "beneficiary"}
+)
+"""Where a recipient stands. Who is only named in a message or a text has not got anything, and stays a stranger."""
 _CALL: Final[TypeAdapter[ChangeCall]] = TypeAdapter(ChangeCall)
 _NOTE: Final = upsert(KNOWN_ACCOUNTS).on_conflict_do_nothing()
 
@@ -152,7 +167,8 @@ def _spent(token: str, reserved: int, outcome: Outcome | None) -> int:
         case Finalized(execution) | PartiallyExecuted(execution):
             return _lost(token, reserved, execution)
         case ExecutionFailed(execution):
-            return _lost(token, reserved, execution) if token == NEAR else 0
+            # What its receipts did before the last one failed stays done.
+            return _lost(token, reserved if token == NEAR else 0, execution)
         case _:
             return reserved
 
@@ -189,5 +205,8 @@ _SUMS: Final = tuple(
 )
 
 
+_MOST: Final = 10**DIGITS - 1
+
+
 def _text(units: int) -> str:
-    return str(units).zfill(DIGITS)
+    return str(min(units, _MOST)).zfill(DIGITS)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from agent.store.budgets import MAX_AHEAD_S
 from agent.store.store import Store, open_store
 from contracts.chain.budget import DAY_S, HOUR_S, Budget, Reservation, Spend
 from contracts.chain.ledger import IntentState
@@ -227,7 +228,7 @@ async def _lived(store: Store, steps: Sequence[tuple[str, int, int]], limit: int
                 block_time += units * 60
                 store.budgets.latest.note(int(block_time * 1e9))
             case "back":
-                clock -= units * 600
+                clock = max(clock - units * 600, block_time - MAX_AHEAD_S)
             case _ if waiting:
                 name, reserved = waiting.pop(place % len(waiting))
                 if await _ended(store, name, what, reserved, clock, number + 1):
