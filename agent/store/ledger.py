@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from agent.store import budgets, lanes, messages
@@ -36,6 +36,27 @@ STATE: Final[TypeAdapter[IntentState]] = TypeAdapter(IntentState)
 _BY_GRANT: Final = ("approved", "signed")
 """States that only `approve` and `store_signed` give, with a grant (DESIGN law 3)."""
 _EXECUTED: Final = ("final", "failed")
+
+# Statements of every transaction are built once: building one takes three times as long as running it. An update without
+# values sets the columns that the parameters name.
+_IT: Final = INTENTS.c.intent_id == bindparam("wanted")
+_THE_STEP: Final = and_(
+    GRANT_STEPS.c.grant_id == bindparam("of_grant"), GRANT_STEPS.c.intent_id == bindparam("of_intent")
+)
+_GET: Final = select(INTENTS).where(_IT)
+_STANDING: Final = select(INTENTS.c.state, INTENTS.c.outcome).where(_IT)
+_TO_SIGN: Final = select(INTENTS.c.state, INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.fences).where(_IT)
+_MOVE: Final = update(INTENTS).where(_IT)
+_KEEP: Final = update(INTENTS).where(_IT)
+_ADD: Final = insert(INTENTS)
+_GRANT: Final = insert(GRANTS)
+_COVER: Final = insert(GRANT_STEPS)
+_STEP: Final = (
+    select(GRANT_STEPS.c.consumed_at, GRANTS.c.expires_at, GRANTS.c.voided_at)
+    .join(GRANTS, GRANTS.c.grant_id == GRANT_STEPS.c.grant_id)
+    .where(_THE_STEP)
+)
+_CONSUME: Final = update(GRANT_STEPS).where(_THE_STEP)
 
 
 class SqlLedger:
@@ -72,7 +93,7 @@ class SqlLedger:
             _grant_once(connection, grant, now)
             _create(connection, rows)
             connection.execute(
-                insert(GRANT_STEPS), [{"grant_id": grant.grant_id, "intent_id": intent_id} for intent_id in intent_ids]
+                _COVER, [{"grant_id": grant.grant_id, "intent_id": intent_id} for intent_id in intent_ids]
             )
             if reservation is not None:
                 budgets.reserve(connection, reservation, grant.chain_id, grant.signer_id, intent_ids)
@@ -98,7 +119,8 @@ class SqlLedger:
         await self._database.write(run)
 
     async def get(self, intent_id: str) -> Intent | None:
-        return await self._one(select(INTENTS).where(INTENTS.c.intent_id == intent_id))
+        row = await self._database.look(lambda c: c.execute(_GET, {"wanted": intent_id}).first())
+        return None if row is None else _intent(row)
 
     async def grant(self, grant_id: str) -> Grant | None:
         query = select(GRANTS).where(GRANTS.c.grant_id == grant_id)
@@ -174,7 +196,7 @@ class SqlLedger:
 
 def _create(connection: Connection, rows: list[dict[str, object]]) -> None:
     try:
-        connection.execute(insert(INTENTS), rows)
+        connection.execute(_ADD, rows)
     except IntegrityError as error:
         ids = [str(row["intent_id"]) for row in rows]
         raise LedgerConflict(
@@ -186,7 +208,7 @@ def _create(connection: Connection, rows: list[dict[str, object]]) -> None:
 
 def _grant_once(connection: Connection, grant: Grant, now: float) -> None:
     try:
-        connection.execute(insert(GRANTS), _grant_row(grant, now))
+        connection.execute(_GRANT, _grant_row(grant, now))
     except IntegrityError as error:
         raise _used(grant.grant_id, "is stored already; an approval counts once") from error
 
@@ -203,17 +225,13 @@ def _approve(
         )
         if approved.rowcount != 1:
             raise _moved(intent_id, _state(connection, intent_id), "approved")
-        connection.execute(insert(GRANT_STEPS), {"grant_id": grant.grant_id, "intent_id": intent_id})
+        connection.execute(_COVER, {"grant_id": grant.grant_id, "intent_id": intent_id})
     if reservation is not None:
         budgets.reserve(connection, reservation, grant.chain_id, grant.signer_id, intent_ids)
 
 
 def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed: Signed, now: float) -> None:
-    step = connection.execute(
-        select(GRANT_STEPS.c.consumed_at, GRANTS.c.expires_at, GRANTS.c.voided_at)
-        .join(GRANTS, GRANTS.c.grant_id == GRANT_STEPS.c.grant_id)
-        .where(and_(GRANT_STEPS.c.grant_id == grant_id, GRANT_STEPS.c.intent_id == intent_id))
-    ).first()
+    step = connection.execute(_STEP, {"of_grant": grant_id, "of_intent": intent_id}).first()
     if step is None:
         raise _used(grant_id, f"does not cover intent {intent_id}; ask for an approval")
     if step.consumed_at is not None:
@@ -230,11 +248,7 @@ def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed:
             f"grant {grant_id} expired {now - step.expires_at:.0f} s ago; ask for a new approval",
             details={"grant_id": grant_id, "intent_id": intent_id},
         )
-    intent = connection.execute(
-        select(INTENTS.c.state, INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.fences).where(
-            INTENTS.c.intent_id == intent_id
-        )
-    ).one()
+    intent = connection.execute(_TO_SIGN, {"wanted": intent_id}).one()
     if intent.state != "approved":
         raise _moved(intent_id, intent.state, "signed")
     if intent.fences is None:
@@ -242,26 +256,20 @@ def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed:
         lanes.take_nonce(connection, lane, signed.nonce)
     else:
         _check_fence(connection, intent_id, intent.fences, signed)
-    connection.execute(
-        update(GRANT_STEPS)
-        .where(and_(GRANT_STEPS.c.grant_id == grant_id, GRANT_STEPS.c.intent_id == intent_id))
-        .values(consumed_at=now)
-    )
-    connection.execute(
-        update(INTENTS)
-        .where(INTENTS.c.intent_id == intent_id)
-        .values(
-            state="signed",
-            updated_at=now,
-            tx_hash=str(signed.tx_hash),
-            data=signed.data,
-            public_key=str(signed.public_key),
-            nonce=lanes.nonce_text(signed.nonce),
-            nonce_index=signed.nonce_index,
-            reference_hash=str(signed.reference_hash),
-            reference_height=signed.reference_height,
-        )
-    )
+    connection.execute(_CONSUME, {"of_grant": grant_id, "of_intent": intent_id, "consumed_at": now})
+    bytes_of = {
+        "wanted": intent_id,
+        "state": "signed",
+        "updated_at": now,
+        "tx_hash": str(signed.tx_hash),
+        "data": signed.data,
+        "public_key": str(signed.public_key),
+        "nonce": lanes.nonce_text(signed.nonce),
+        "nonce_index": signed.nonce_index,
+        "reference_hash": str(signed.reference_hash),
+        "reference_height": signed.reference_height,
+    }
+    connection.execute(_KEEP, bytes_of)
 
 
 def _check_fence(connection: Connection, intent_id: str, fenced: str, signed: Signed) -> None:
@@ -283,7 +291,7 @@ def _check_fence(connection: Connection, intent_id: str, fenced: str, signed: Si
 
 
 def _move(connection: Connection, intent_id: str, to: IntentState, now: float, outcome: str | None) -> None:
-    row = connection.execute(select(INTENTS.c.state, INTENTS.c.outcome).where(INTENTS.c.intent_id == intent_id)).first()
+    row = connection.execute(_STANDING, {"wanted": intent_id}).first()
     if row is None:
         raise _moved(intent_id, None, to)
     state = STATE.validate_python(row.state)
@@ -292,16 +300,14 @@ def _move(connection: Connection, intent_id: str, to: IntentState, now: float, o
         raise _moved(intent_id, state, to)
     if state == to and (row.outcome is not None or outcome is None):
         return
-    connection.execute(
-        update(INTENTS).where(INTENTS.c.intent_id == intent_id).values(state=to, updated_at=now, outcome=outcome)
-    )
+    connection.execute(_MOVE, {"wanted": intent_id, "state": to, "updated_at": now, "outcome": outcome})
 
 
 def _store_message(connection: Connection, message: SignedMessage, grant: Grant, now: float) -> None:
     if now >= grant.expires_at:
         raise LedgerConflict("grant_expired", f"grant {grant.grant_id} has expired; ask for a new approval")
     try:
-        connection.execute(insert(GRANTS), _grant_row(grant, now))
+        connection.execute(_GRANT, _grant_row(grant, now))
     except IntegrityError as error:
         raise _used(grant.grant_id, "is stored already; an approval counts once") from error
     messages.store_message(connection, message, grant.grant_id, now)
