@@ -30,7 +30,7 @@ from contracts.chain.outcome import (
 from contracts.chain.outcome_reader import read_outcome
 from contracts.chain.proofs import prove_dead
 from contracts.chain.rpc import RpcClient
-from contracts.chain.tx_answer import TxAnswer
+from contracts.chain.tx_answer import Failure, TxAnswer
 from contracts.errors import LedgerConflict, RpcError
 
 log = structlog.get_logger()
@@ -257,10 +257,32 @@ class Delivery:
         if outcome is None:
             pursuit.ended = None
             return None
-        state: IntentState = "failed" if isinstance(outcome, ExecutionFailed) else "final"
+        failed = isinstance(outcome, ExecutionFailed)
+        if failed and not await self._agree_that_it_failed(pursuit):
+            pursuit.ended = None
+            return None
+        state: IntentState = "failed" if failed else "final"
         await self._end(pursuit, state, outcome)
         log.info("tx_finalized", tx_hash=pursuit.signed.tx_hash, kind=outcome.kind, state=state)
         return outcome
+
+    async def _agree_that_it_failed(self, pursuit: _Pursuit) -> bool:
+        """Whether as many operators as are asked for say so and none denies it: who believes a lie here pays again."""
+        needed = min(self._settings.operators, len(self._operators))
+        said = 0
+        for name, rpc in self._operators if needed > 1 else ():
+            try:
+                answer = await rpc.tx(pursuit.signed.tx_hash, pursuit.intent.signer_id)
+            except RpcError as error:
+                pursuit.trouble = error
+                continue
+            if answer.final and not isinstance(answer.status, Failure):
+                pursuit.trouble = RpcError(
+                    "RPC_DISAGREE", f"{name} says that it succeeded, another operator that it failed"
+                )
+                return False
+            said += answer.final
+        return needed <= 1 or said >= needed
 
     async def _bury_if_dead(self, pursuit: _Pursuit) -> Outcome | None:
         loop = asyncio.get_running_loop()
