@@ -32,6 +32,19 @@ _DONE = delete(RUNNING).where(RUNNING.c.request_id == bindparam("ended"))
 _LARGE: Final = 50_000
 """Characters above which redaction takes longer than the event loop may wait (about 10 ms)."""
 _MAY_HAVE_EXECUTED: Final = ("sending", "sent", "included", "final", "unconfirmed")
+_EXECUTED: Final = (
+    select(INTENTS.c.request_id)
+    .where(
+        and_(
+            INTENTS.c.calls_hash == bindparam("of_calls"),
+            INTENTS.c.signer_id == bindparam("of_signer"),
+            INTENTS.c.state.in_(_MAY_HAVE_EXECUTED),
+            INTENTS.c.updated_at >= bindparam("since"),
+        )
+    )
+    .order_by(INTENTS.c.seq.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +140,8 @@ class RecordStore:
 
     async def find_executed(self, calls_hash: str, signer_id: str, since: float) -> str | None:
         """The newest request whose same calls were executed, or are on their way, at or after `since` (Unix seconds)."""
-        query = (
-            select(INTENTS.c.request_id)
-            .where(
-                and_(
-                    INTENTS.c.calls_hash == calls_hash,
-                    INTENTS.c.signer_id == str(signer_id),
-                    INTENTS.c.state.in_(_MAY_HAVE_EXECUTED),
-                    INTENTS.c.updated_at >= since,
-                )
-            )
-            .order_by(INTENTS.c.seq.desc())
-            .limit(1)
-        )
-        return await self._database.look(lambda c: c.execute(query).scalar())
+        values = {"of_calls": calls_hash, "of_signer": str(signer_id), "since": since}
+        return await self._database.look(lambda c: c.execute(_EXECUTED, values).scalar())
 
     async def _one(self, query: Select[str]) -> InteractionRecord | None:
         text = await self._database.look(lambda c: c.execute(query).scalar())
