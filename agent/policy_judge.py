@@ -12,6 +12,7 @@ from contracts.checks.judging import read_call, recipients_of
 from contracts.checks.policy import Subject, judge, within
 from contracts.checks.policy_file import Policy
 from contracts.checks.verdict import Channel, Verdict
+from contracts.knowledge.lookalikes import lookalikes
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
 
@@ -25,6 +26,7 @@ class PolicyJudge:
         self._policy = policy
         self._settings = settings
         self._contracts = frozenset(token.contract_id for token in registry.tokens)
+        self._named = (*policy.address_book, *registry.account_ids)
         self._budgets = budgets
         self._clock = clock
 
@@ -54,13 +56,26 @@ class PolicyJudge:
             gas_yocto=gas_yocto,
             known=known,
             contracts=self._contracts,
-            asks=asks,
+            asks=(*asks, *await self._alike(signer_id, calls, known)),
         )
         verdict = judge(self._policy, subject)
         used = await self._budgets.used(
             self._settings.chain_id, signer_id, _key(key_id), verdict.budgets, self._budgets.latest.at(self._clock())
         )
         return within(verdict, used)
+
+    async def _alike(
+        self, signer_id: AccountId, calls: tuple[ChangeCall, ...], known: frozenset[str]
+    ) -> tuple[str, ...]:
+        """What there is to say of strangers whose ids can be taken for those of accounts that are known."""
+        named = {str(call.receiver_id) for call in calls}
+        for call in calls:
+            named.update(account_id for account_id, _ in recipients_of(read_call(call), signer_id) if account_id)
+        strangers = sorted(named - known - set(self._named) - {str(signer_id)})
+        if not strangers:
+            return ()
+        familiar = (*self._named, signer_id, *await self._budgets.dealt_with(self._settings.chain_id, signer_id))
+        return tuple(f"{name} {like.words}" for name in strangers for like in lookalikes(name, familiar))
 
     def reservation(self, verdict: Verdict, key_id: str, *, free: bool) -> Reservation:
         """What a grant for this verdict takes out of the budgets."""

@@ -26,6 +26,7 @@ from contracts.types import AccountId
 
 DIGITS: Final = 39
 """Of u128; sums are made of three parts of 13 digits, each of which stays within 64 bits for a million rows."""
+MAX_DEALT_WITH: Final = 5_000
 MAX_AHEAD_S: Final = 7200.0
 """How far a block's time counts ahead of the clock: a node that invents a later one would end all windows."""
 _PART: Final = 13
@@ -76,6 +77,16 @@ class BudgetStore:
             )
         )
         return await self._database.look(lambda c: frozenset(c.execute(query).scalars()))
+
+    async def dealt_with(self, chain_id: str, signer_id: AccountId) -> tuple[str, ...]:
+        """The accounts that this signer has paid or called with a final outcome, at most MAX_DEALT_WITH of them."""
+        query = (
+            select(KNOWN_ACCOUNTS.c.account_id)
+            .where(and_(KNOWN_ACCOUNTS.c.chain_id == chain_id, KNOWN_ACCOUNTS.c.signer_id == str(signer_id)))
+            .order_by(KNOWN_ACCOUNTS.c.account_id)
+            .limit(MAX_DEALT_WITH)
+        )
+        return await self._database.look(lambda c: tuple(c.execute(query).scalars()))
 
 
 def reserve(

@@ -3,7 +3,6 @@
 from contracts.catalogue.entry import BuildContext
 from contracts.errors import InvalidInput
 from contracts.knowledge.facts import Absent, AccountFact, AccountFacts, ChainFacts
-from contracts.knowledge.lookalikes import lookalikes
 from contracts.knowledge.names import nearest
 from contracts.types import AccountId
 
@@ -15,13 +14,11 @@ def check_receiver(
 
     InvalidInput `account_missing` where nobody can receive under this name.
     """
-    alike = lookalikes(receiver_id, (*context.registry.account_ids, context.signer_id))
-    notes = tuple(f"warning: {receiver_id} {like.words}" for like in alike)
     if isinstance(facts.of(AccountFacts(receiver_id), AccountFact), AccountFact):
-        return notes
+        return ()
     if receiver_id.kind in {"near_implicit", "eth_implicit"}:
         yet = "does not exist yet and would be created" if created else "does not exist yet"
-        return (f"warning: {receiver_id} {yet}; a wrong character in it loses what is sent", *notes)
+        return (f"warning: {receiver_id} {yet}; a wrong character in it loses what is sent",)
     raise missing_account(receiver_id, context)
 
 

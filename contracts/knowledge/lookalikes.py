@@ -41,10 +41,10 @@ class LookAlike:
                 return f"begins like {self.known}, and belongs to somebody else"
 
 
-def lookalikes(account_id: AccountId, known: Iterable[str]) -> tuple[LookAlike, ...]:
-    """The known accounts that this one looks like, in their order; none where it is known itself."""
+def lookalikes(account_id: str, known: Iterable[str]) -> tuple[LookAlike, ...]:
+    """The known accounts that this one looks like, in their order; none where it is known itself, or is no account id."""
     names = tuple(dict.fromkeys(known))
-    if account_id in names:
+    if account_id in names or not _is_id(account_id):
         return ()
     shape = _shape(account_id)
     found: list[LookAlike] = []
@@ -72,6 +72,14 @@ def _likeness(account_id: str, shape: str, name: str) -> Likeness | None:
     if len(name) >= _MIN_EXTENDED and flat != name and account_id.replace("_", "-").startswith(flat):
         return "extended"
     return None
+
+
+def _is_id(text: str) -> bool:
+    try:
+        AccountId(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shape(text: str) -> str:
