@@ -22,7 +22,7 @@ from contracts.chain.rpc_types import Fee, ProtocolConfig
 from contracts.checks.verdict import Verdict
 from contracts.knowledge.inert import inert
 from contracts.signing.transaction import encode_actions
-from contracts.types import TGAS, AccountId, format_near, format_units
+from contracts.types import TGAS, AccountId, format_near, format_units, near_text
 
 CODE_KEY: Final = "code_key"
 """The file of the key in the data folder."""
@@ -122,7 +122,7 @@ def card_text(
     lines += [f"  {note[0].upper()}{note[1:]}" if _WARNING.match(note) else f"  Note: {note}" for note in notes]
     lines += [f"  Transaction {n}: {_call_line(call)}" for n, call in enumerate(calls, start=1)]
     total = sum(call.deposit for call in calls)
-    lines.append(f"  NEAR that leaves {signer_id}: {format_near(total)} NEAR, gas apart")
+    lines.append(f"  NEAR that leaves {signer_id}: {near_text(total)}, gas apart")
     price = "" if bound.yocto is None else f", {format_near(bound.yocto)} NEAR at today's price"
     lines.append(f"  Gas: at most {-(-bound.gas // TGAS)} Tgas{price}; what is not burnt comes back")
     if numbered or len(calls) > 1:
@@ -190,16 +190,16 @@ def _call_line(call: ChangeCall) -> str:
 def _action_text(action: Action) -> str:
     match action:
         case Transfer(deposit):
-            return f"transfer {format_near(deposit)} NEAR"
+            return f"transfer {near_text(deposit)}"
         case FunctionCall(method_name, _, gas, deposit):
             attached = format_units(gas, len(str(TGAS)) - 1)
-            return f"call {method_name} (deposit {format_near(deposit)} NEAR, gas {attached} Tgas)"
+            return f"call {method_name} (deposit {near_text(deposit)}, gas {attached} Tgas)"
         case Delegate(inner):
             return f"act for {inner.sender_id} {_call_line(ChangeCall(inner.receiver_id, inner.actions))}"
         case TransferToGasKey(public_key, deposit):
-            return f"put {format_near(deposit)} NEAR into the gas key {public_key.listed}"
+            return f"put {near_text(deposit)} into the gas key {public_key.listed}"
         case WithdrawFromGasKey(public_key, amount):
-            return f"take {format_near(amount)} NEAR out of the gas key {public_key.listed}"
+            return f"take {near_text(amount)} out of the gas key {public_key.listed}"
         case _:
             return action.kind.replace("_", " ")
 

@@ -109,7 +109,7 @@ class Canceller:
             if intent.state in OPEN:
                 outcome = await self._chain.settle(intent)
             if outcome is not None:
-                lines.append(step_text(f"step {intent.step + 1}", outcome, self._registry))
+                lines.append(step_text(f"transaction {intent.step + 1} of this request", outcome, self._registry))
         text = "Nothing of it is open, so there is nothing to cancel."
         return story.say(Refusal(text="\n".join((text, *lines)), why="nothing_open"))
 

@@ -22,6 +22,7 @@ SIMULATION: Final = "simulation"
 _SHOWN_BALANCES: Final = 6
 _SHOWN_UNKNOWNS: Final = 3
 _SHOWN: Final = 160
+_DUST_YOCTO: Final = 1000
 
 
 @asynccontextmanager
@@ -37,14 +38,20 @@ async def open_preflight(
         codes=frozenset(CryptoHash.of(code) for code in read_wasm().values())
         if registry.network == "localnet"
         else frozenset(),
+        tokens={
+            token.contract_id: (token.name, token.decimals) for token in registry.tokens if token.decimals is not None
+        },
     )
     async with open_sandbox(data_dir / SIMULATION) as sandbox:
         yield PreflightService(rpc, sandbox, keys, known=known, clock=clock)
 
 
-def card_lines(report: PreflightReport, signer_id: AccountId, registry: Registry) -> tuple[str, str, str]:
-    """What was checked, what it does, and what that is worth; text from outside in it is inert."""
-    return _checked(report), _simulated(report, signer_id, registry), _worth(report)
+def card_lines(report: PreflightReport, signer_id: AccountId, registry: Registry, at_most: int) -> tuple[str, str, str]:
+    """What was checked, what it does, and what that is worth; text from outside in it is inert.
+
+    `at_most` is the gas that the plan can burn at all: the margin goes no further.
+    """
+    return _checked(report), _simulated(report, signer_id, registry), _worth(report, at_most)
 
 
 def _checked(report: PreflightReport) -> str:
@@ -62,13 +69,21 @@ def _simulated(report: PreflightReport, signer_id: AccountId, registry: Registry
     if not results or "unknown" in results:
         return "Simulated: not known what it does"
     word = "it succeeds" if set(results) == {"success"} else f"it ends {results[-1]}"
+    changed = [balance for balance in report.balances if balance.change]
     changes = sorted(
-        (balance for balance in report.balances if balance.change), key=lambda balance: balance.account_id != signer_id
+        (balance for balance in changed if not _is_dust(balance)), key=lambda balance: balance.account_id != signer_id
     )
+    if changed and not changes:
+        return f"Simulated: {word}; no balance changes by more than a few yoctoNEAR"
     shown = [_change(balance, registry) for balance in changes[:_SHOWN_BALANCES]]
     more = len(changes) - len(shown)
     told = ", ".join(shown) + (f" and {more} more" if more > 0 else "") if shown else "no balance changes"
     return f"Simulated: {word}; {told}"
+
+
+def _is_dust(balance: Balance) -> bool:
+    """The yocto that a call carries as a proof of full access: the card tells it as a deposit; here it hides the rest."""
+    return balance.token == NEAR and abs(balance.change) < _DUST_YOCTO
 
 
 def _change(balance: Balance, registry: Registry) -> str:
@@ -83,9 +98,9 @@ def _change(balance: Balance, registry: Registry) -> str:
     return f"{balance.account_id} from {before} to {after} {name}"
 
 
-def _worth(report: PreflightReport) -> str:
+def _worth(report: PreflightReport, at_most: int) -> str:
     reason = next((simulated.reason for simulated in report.simulated if simulated.result != "success"), None)
-    bound = sum(simulated.gas_bound for simulated in report.simulated)
+    bound = min(sum(simulated.gas_bound for simulated in report.simulated), at_most)
     gas = (
         f"Gas by simulation: about {format_units(bound // 10**10, 2)} Tgas with a margin"
         if bound

@@ -182,7 +182,7 @@ class Proposer:
                 bound=weighed.bound,
                 checks=()
                 if weighed.preflight is None
-                else card_lines(weighed.preflight, turn.signer_id, self._registry),
+                else card_lines(weighed.preflight, turn.signer_id, self._registry, weighed.bound.gas),
                 verdict=weighed.verdict,
             ),
             created_at=now,

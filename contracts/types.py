@@ -23,6 +23,9 @@ Yocto = NewType("Yocto", int)
 
 TGAS: Final = 10**12
 NEAR_DECIMALS: Final = 24
+_FEW_YOCTO: Final = 10**6
+_SHOWN_YOCTO: Final = 1000
+"""Below it a remainder is a security deposit and not money."""
 U64_MAX: Final = 2**64 - 1
 U128_MAX: Final = 2**128 - 1
 
@@ -191,6 +194,17 @@ def parse_near(text: str) -> Yocto:
 def format_near(yocto: int) -> str:
     """The exact amount in NEAR, without unit."""
     return format_units(yocto, NEAR_DECIMALS)
+
+
+def near_text(yocto: int) -> str:
+    """The exact amount with its unit, for people: the few yocto of a security deposit are not written with 24 zeros.
+
+    `near_text(1) == "1 yoctoNEAR"`, `near_text(1250000000000000000000 + 1) == "0.00125 NEAR and 1 yoctoNEAR"`.
+    """
+    near, few = divmod(yocto, _FEW_YOCTO)
+    if not few or few >= _SHOWN_YOCTO:
+        return f"{format_near(yocto)} NEAR"
+    return f"{format_near(near * _FEW_YOCTO)} NEAR and {few} yoctoNEAR" if near else f"{few} yoctoNEAR"
 
 
 # Base58 costs 15 to 30 us a value, and the same keys and hashes come again and again. Callers bound the length first.

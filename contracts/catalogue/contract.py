@@ -26,7 +26,7 @@ from contracts.knowledge.facts import (
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.interface import Interface, Method, type_name
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import TGAS, AccountId, Gas, JsonObject, format_near, format_units, parse_near
+from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units, near_text, parse_near
 
 DEFAULT_GAS: Final = Gas(30 * TGAS)
 MAX_SHOWN_METHODS: Final = 100
@@ -174,7 +174,7 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
     warnings = _check_call(args, known, deposit, context)
     call = FunctionCall(args.method_name, compact_json(args.args), args.gas, deposit)
     method = inert(args.method_name, 80)
-    paying = f" with {format_near(deposit)} NEAR" if deposit else ""
+    paying = f" with {near_text(deposit)}" if deposit else ""
     written = len(inert_json(args.args, len(call.args) * 10))
     unseen = (f"warning: only {MAX_SHOWN_ARGUMENTS} of {written} characters of the arguments are shown",)
     return Built(
@@ -204,14 +204,14 @@ def _check_call(args: ContractCallArgs, method: Method | None, deposit: int, con
     if deposit and method.payable is False:
         raise InvalidInput(
             "not_payable",
-            f"{shown} takes no deposit, and {format_near(deposit)} NEAR are attached",
+            f"{shown} takes no deposit, and {near_text(deposit)} are attached",
             details={"contract_id": args.contract_id, "method_name": inert(method.name, 80)},
         )
     notes: list[str] = []
     if method.kind == "view":
         notes.append(f"warning: {shown} is a view method; contract_view asks it without a transaction")
     if method.one_yocto and deposit != 1:
-        notes.append(f"warning: {shown} asks for a deposit of exactly {format_near(1)} NEAR")
+        notes.append(f"warning: {shown} asks for a deposit of exactly {near_text(1)}")
     return tuple(notes)
 
 

@@ -1,6 +1,9 @@
 """What a transaction's return value means in words, where success alone says too little."""
 
+from collections.abc import Iterator
 from typing import Final
+
+from pydantic import JsonValue
 
 from contracts.calls import ChangeCall, FunctionCall
 from contracts.catalogue.tokens import base_units, token_label
@@ -11,14 +14,17 @@ from contracts.knowledge.registry import Registry, TokenEntry
 from contracts.types import AccountId, format_units
 
 TRANSFER_CALL: Final = "ft_transfer_call"
+_MINT: Final = "nft_mint"
 
 
 def told_result(call: ChangeCall, execution: Execution, registry: Registry) -> str | None:
-    """One sentence for an ft_transfer_call: what the receiver used; None for transactions that need none.
+    """What an ft_transfer_call's receiver used and gave in return, and whose a minted NFT is; None where nothing is to say.
 
     NEP-141: the transaction succeeds and returns the used amount also where that is 0 and all of it came back.
     """
     last = call.actions[-1]
+    if isinstance(last, FunctionCall) and last.method_name == _MINT:
+        return _minted(execution.value)
     if not isinstance(last, FunctionCall) or last.method_name != TRANSFER_CALL:
         return None
     try:
@@ -28,7 +34,29 @@ def told_result(call: ChangeCall, execution: Execution, registry: Registry) -> s
     match arguments:
         case {"receiver_id": str(receiver_id), "amount": amount} if (sent := base_units(amount)) is not None:
             used = base_units(execution.value)
-            return _used(inert(receiver_id, 64), used, sent, registry.of_contract(call.receiver_id), call.receiver_id)
+            told = _used(inert(receiver_id, 64), used, sent, registry.of_contract(call.receiver_id), call.receiver_id)
+            return " ".join((told, *_got(call, execution, registry)))
+        case _:
+            return None
+
+
+def _got(call: ChangeCall, execution: Execution, registry: Registry) -> Iterator[str]:
+    """Known tokens that came to the signer, by their contracts' own events."""
+    for effect in execution.effects:
+        token = registry.of_contract(effect.token)
+        if (
+            effect.account_id == execution.signer_id
+            and effect.token != call.receiver_id
+            and token
+            and effect.change > 0
+        ):
+            yield f"{execution.signer_id} got {_amount(effect.change, token, token.contract_id)}."
+
+
+def _minted(value: JsonValue) -> str | None:
+    match value:
+        case {"owner_id": str(owner_id)}:
+            return f"It belongs to {inert(owner_id, 64)}."
         case _:
             return None
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final, assert_never
 
 from pydantic import JsonValue
@@ -210,13 +211,13 @@ class _Named:
         self.no_minimum = False
         self._skip = skip
 
-    def read(self, value: JsonValue, where: str, depth: int, key: str = "") -> None:
-        """Read one value; `key` is the name it stands under."""
+    def read(self, value: JsonValue, where: str, depth: int, key: str = "", *, goes_on: bool = False) -> None:
+        """Read one value; `key` is the name it stands under, `goes_on` a swap whose result is all swapped on."""
         match value:
             case str():
                 self._read_text(value, where, depth, key)
             case dict() if depth < _MAX_DEPTH:
-                if "token_in" in value and "token_out" in value:
+                if "token_in" in value and "token_out" in value and not goes_on:
                     self.no_minimum = self.no_minimum or not _above_zero(value.get("min_amount_out"))
                 for name, inner in value.items():
                     if depth == 0 and name in self._skip:
@@ -226,8 +227,8 @@ class _Named:
                         self._read_name(name, place)
                     self.read(inner, place, depth + 1, name)
             case list() if depth < _MAX_DEPTH:
-                for inner in value:
-                    self.read(inner, where, depth + 1, key)
+                for inner, following in zip_longest(value, value[1:]):
+                    self.read(inner, where, depth + 1, key, goes_on=_takes_all_of(following, inner))
             case dict() | list():
                 self.unread(where)  # nested deeper than anyone reads
             case _:
@@ -339,6 +340,15 @@ def _inner_json(text: str) -> JsonValue:
 
 def _above_zero(value: JsonValue) -> bool:
     return isinstance(value, str) and _UNITS.fullmatch(value) is not None and int(value) > 0
+
+
+def _takes_all_of(following: JsonValue, swap: JsonValue) -> bool:
+    """A route's step that names no amount of its own takes what the one before it gave: the minimum is the last one's."""
+    match swap, following:
+        case {"token_out": str(token)}, {"token_in": taken, "token_out": str()}:
+            return token == taken and following.get("amount_in") is None
+        case _:
+            return False
 
 
 def recipients_of(judged: tuple[Judged, ...], signer_id: AccountId) -> Iterator[tuple[str, str]]:

@@ -56,6 +56,13 @@ class KnownThings:
     """Hashes of code whose behaviour is known."""
     pinned: Mapping[str, str] = field(default_factory=dict[str, str])
     """The code hash that a contract was known to have, by account id."""
+    tokens: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    """Name and decimals of tokens, by contract."""
+
+    def amount(self, units: int, token_id: str) -> str:
+        """Base units for people: `12.5 USDC`, or as they are where the token's decimals are not known."""
+        name, decimals = self.tokens.get(token_id, (f"base units of {token_id}", 0))
+        return f"{format_units(units, decimals)} {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +272,7 @@ def _token_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Ch
         if question.about == "registered":
             yield from _registration_check(place, question, answer)
         else:
-            yield from _balance_check(place, question, answer, call)
+            yield from _balance_check(facts.known, place, question, answer, call)
     for account_id in registered_here(facts.signer_id, call) & {move.recipient_id for move in moves_of(call)}:
         yield Check("storage", "pass", f"{account_id} is registered with {token_id} by the same transaction", place)
 
@@ -285,7 +292,9 @@ def _registration_check(place: int, question: Question, answer: bytes | None) ->
         yield Check("storage", "pass", f"{who} is registered with {token_id}", place)
 
 
-def _balance_check(place: int, question: Question, answer: bytes | None, call: ChangeCall) -> Iterator[Check]:
+def _balance_check(
+    known: KnownThings, place: int, question: Question, answer: bytes | None, call: ChangeCall
+) -> Iterator[Check]:
     who, token_id = question.account_id, question.contract_id
     has = amount_of(json_of(answer)) if answer is not None else None
     sent = sum(move.amount or 0 for move in moves_of(call) if move.kind == "token")
@@ -293,11 +302,12 @@ def _balance_check(place: int, question: Question, answer: bytes | None, call: C
     if has is None:
         yield Check("token_balance", "unknown", f"{token_id} does not tell the balance of {who}", place)
     elif sent > has and not brings:
+        missing = known.amount(sent - has, token_id)
         yield Check(
-            "token_balance", "fail", f"{who} has {has} base units of {token_id}, {sent - has} less than is sent", place
+            "token_balance", "fail", f"{who} has {known.amount(has, token_id)}, {missing} less than is sent", place
         )
     else:
-        yield Check("token_balance", "pass", f"{who} has {has} base units of {token_id}", place)
+        yield Check("token_balance", "pass", f"{who} has {known.amount(has, token_id)}", place)
 
 
 # ---- gas, code, price

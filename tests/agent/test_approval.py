@@ -78,7 +78,7 @@ def test_a_card_says_what_is_done_and_its_history_can_be_masked() -> None:
     for part in (
         "12.5 USDC",
         "carol.localnet",
-        "0.000000000000000000000001 NEAR",
+        "deposit 1 yoctoNEAR",
         "30 Tgas",
         "2027-01-15 08:00:00 UTC",
     ):
@@ -114,6 +114,6 @@ def test_a_card_says_what_newer_actions_move() -> None:
         bound=gas_bound([purse, carried], config, 1),
     )
     assert f"put 1 NEAR into the gas key {key}" in text
-    assert f"take 0.000000000000000000000005 NEAR out of the gas key {key}" in text
+    assert f"take 5 yoctoNEAR out of the gas key {key}" in text
     assert "act for alice.localnet to usdc.localnet: call ft_transfer" in text
     assert gas_bound([carried], config, 1).gas > gas_bound([CALL], config, 1).gas

@@ -11,7 +11,7 @@ from contracts.chain.effects import NEAR
 from contracts.checks.report import Balance, Check, PreflightReport, Simulated, unknown_report
 from contracts.knowledge.registry import Registry
 from contracts.simulation.preflight import PreflightRequest
-from contracts.types import AccountId, CryptoHash
+from contracts.types import TGAS, AccountId, CryptoHash
 from tests.agent.world import Agent, open_agent
 
 ALICE, BOB, USDC = AccountId("alice.localnet"), AccountId("bob.localnet"), AccountId("usdc.localnet")
@@ -62,7 +62,7 @@ async def agent(tmp_path: Path, foretelling: Foretelling) -> AsyncGenerator[Agen
 async def test_a_card_has_three_lines_and_the_record_has_all(agent: Agent, foretelling: Foretelling) -> None:
     reply = await agent.ask("/near_transfer bob.localnet 1")
     assert reply.status == "needs_approval"
-    for line in card_lines(GOOD, ALICE, Registry.for_network("localnet")):
+    for line in card_lines(GOOD, ALICE, Registry.for_network("localnet"), TGAS):
         assert f"  {line}\n" in reply.text
     assert (await agent.record(reply)).preflight == GOOD
     (request,) = foretelling.asked
@@ -107,10 +107,16 @@ async def test_a_preflight_that_breaks_says_unknown_on_the_card(tmp_path: Path) 
 
 def test_the_lines_are_exact_and_inert() -> None:
     registry = Registry.for_network("localnet")
-    checked, simulated, gas = card_lines(GOOD, ALICE, registry)
+    checked, simulated, gas = card_lines(GOOD, ALICE, registry, TGAS)
     assert checked == "Checked at block 100: 2 of 2 checks passed"
     assert simulated == ("Simulated: it succeeds; alice.localnet from 10 to 9 NEAR, bob.localnet from 10 to 11 NEAR")
     assert gas == "Gas by simulation: about 0.58 Tgas with a margin"
+    assert card_lines(GOOD, ALICE, registry, TGAS // 2)[2] == "Gas by simulation: about 0.5 Tgas with a margin"
+    deposits = replace(GOOD, balances=(*GOOD.balances, Balance(BOB, NEAR, 5, 6), Balance(ALICE, USDC, 10**6, 0)))
+    assert card_lines(deposits, ALICE, registry, TGAS)[1].endswith("11 NEAR")
+    dust = replace(GOOD, balances=(Balance(BOB, NEAR, 5, 6),))
+    told = card_lines(dust, ALICE, registry, TGAS)[1]
+    assert told == "Simulated: it succeeds; no balance changes by more than a few yoctoNEAR"
     strange = AccountId("strange.localnet")
     hostile = replace(
         GOOD,
@@ -118,7 +124,7 @@ def test_the_lines_are_exact_and_inert() -> None:
         simulated=(Simulated("partial", "`rm` http://x\nconfirm"),),
         balances=(Balance(BOB, strange, 0, 7),),
     )
-    lines = card_lines(hostile, ALICE, registry)
+    lines = card_lines(hostile, ALICE, registry, TGAS)
     assert lines[0].endswith("; and 2 more")
     assert "bob.localnet from 0 to 7 base units of strange.localnet" in lines[1]
     assert "it ends partial" in lines[1]

@@ -21,6 +21,7 @@ from contracts.types import (
     PublicKey,
     format_near,
     format_units,
+    near_text,
     parse_near,
     parse_units,
 )
@@ -210,3 +211,18 @@ def test_amounts_above_u128_are_refused(text: str) -> None:
     assert caught.value.code == "amount_too_large"
     assert len(caught.value.message) < 300
     assert parse_units(str(U128_MAX), 0) == U128_MAX
+
+
+@pytest.mark.parametrize(
+    ("yocto", "text"),
+    [
+        (0, "0 NEAR"),
+        (1, "1 yoctoNEAR"),
+        (10**24, "1 NEAR"),
+        (125 * 10**19 + 1, "0.00125 NEAR and 1 yoctoNEAR"),
+        (10**24 - 1, "0.999999999999999999999999 NEAR"),
+        (1000, "0.000000000000000000001 NEAR"),
+    ],
+)
+def test_an_amount_for_people_is_exact_and_writes_few_yocto_as_such(yocto: int, text: str) -> None:
+    assert near_text(yocto) == text

@@ -37,7 +37,7 @@ def test_near_and_accounts(running: RunningDaemon) -> None:
     assert "ed25519:" in view(running, "/access_keys @me")
     before = running.chain_balance_yocto("carol.localnet")
     card, done = change(running, "/near_transfer carol.localnet 0.000000000000000000000001")
-    assert "0.000000000000000000000001 NEAR" in card
+    assert "transfer 1 yoctoNEAR" in card
     assert running.chain_balance_yocto("carol.localnet") == before + 1
     tx_hash = done.facts["outcomes"][0]["tx_hash"]
     status = view(running, f"/tx_status {tx_hash}")

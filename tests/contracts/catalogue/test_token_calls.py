@@ -1,6 +1,7 @@
 """Tokens with a message go to contracts only, and what comes back is told, above all where nothing moved."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import JsonValue
@@ -119,3 +120,17 @@ def test_a_token_that_is_not_known_is_told_in_base_units_and_other_calls_are_not
     assert told_result(transfer_call(amount="all"), executed("0"), REGISTRY) is None
     broken = FunctionCall("ft_transfer_call", b"\xff", Gas(TGAS), Yocto(1))
     assert told_result(ChangeCall(USDC, (broken,)), executed("0"), REGISTRY) is None
+
+
+def test_what_came_in_return_and_whose_a_minted_nft_is_are_told() -> None:
+    usdt = AccountId("usdt.localnet")
+    swapped = replace(
+        executed("2500000"),
+        effects=(Effect(ALICE, USDC, -2500000), Effect(ALICE, usdt, 2490000), Effect(COUNTER, USDC, 9)),
+    )
+    assert (told_result(transfer_call(), swapped, REGISTRY) or "").endswith(
+        "alice.localnet got 2.49 USDT (usdt.localnet)."
+    )
+    mint = ChangeCall(COUNTER, (FunctionCall("nft_mint", b"{}", Gas(TGAS), Yocto(1)),))
+    assert told_result(mint, executed({"owner_id": "bob.localnet"}), REGISTRY) == "It belongs to bob.localnet."
+    assert told_result(mint, executed(None), REGISTRY) is None

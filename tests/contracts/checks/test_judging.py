@@ -120,6 +120,26 @@ def test_a_swap_without_a_minimum_is_seen_in_a_message() -> None:
     assert found.categories == ()
 
 
+@pytest.mark.parametrize(
+    ("second", "asks"),
+    [
+        ({"min_amount_out": "5"}, False),
+        ({"min_amount_out": "0"}, True),
+        ({"min_amount_out": "5", "amount_in": "3"}, True),
+        ({"min_amount_out": "5", "token_in": "other.near"}, True),
+    ],
+)
+def test_a_route_has_the_minimum_of_its_last_step_where_that_takes_all_of_the_first(
+    second: dict[str, str], *, asks: bool
+) -> None:
+    steps = [
+        {"pool_id": 1, "token_in": "a.near", "amount_in": "9", "token_out": "b.near", "min_amount_out": "0"},
+        {"pool_id": 2, "token_in": "b.near", "token_out": "c.near", **second},
+    ]
+    found = read("ft_transfer_call", {"receiver_id": "x.near", "amount": "9", "msg": json.dumps({"actions": steps})})
+    assert ("no_minimum_out" in found.categories) is asks
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8) | st.just("eve.near"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -162,10 +162,7 @@ async def test_more_than_there_is_names_what_is_missing(world: World) -> None:
     assert report.simulated[0].result == "failure"
     tokens = await world.one(ALICE, USDC, call("ft_transfer", {"receiver_id": BOB, "amount": str(10**11)}, 1))
     assert tokens.failure is not None
-    assert (
-        tokens.failure.detail
-        == "alice.localnet has 10000000000 base units of usdc.localnet, 90000000000 less than is sent"
-    )
+    assert tokens.failure.detail == "alice.localnet has 10000 USDC, 90000 USDC less than is sent"
 
 
 def with_gas(milli_tgas: int) -> FunctionCall:

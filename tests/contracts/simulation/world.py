@@ -233,6 +233,7 @@ async def open_world(
         known = KnownThings(
             accounts={USDC: "the USDC token", WRAP: "wrapped NEAR"},
             codes=frozenset(CryptoHash.of(code) for code in read_wasm().values()),
+            tokens={USDC: ("USDC", 6)},
         )
         chosen = sandbox or own
         service = PreflightService(counted, chosen, wallets, known=known, clock=time.time, settings=settings)
