@@ -208,10 +208,13 @@ class Decider:
 
 
 def refuse_channel(approval: Approval, card: PendingCard, verdict: Verdict) -> str | None:
-    """Why this approval does not count; None where it does. Another identity's own channel is not the one that asked."""
-    if approval.channel not in CHAT or approval.identity != card.identity_key_id:
+    """Why this approval does not count; None where it does. Another key's own channel is not the one that asked."""
+    asked_key, _, asked_person = card.identity_key_id.partition("/")
+    key, _, person = approval.identity.partition("/")
+    if approval.channel not in CHAT or key != asked_key:
         return None
-    if not verdict.chat_allowed:
+    # Who holds a shared key can leave its person out: that makes nobody a second one, and the front end no other channel.
+    if not verdict.chat_allowed or (asked_person and not person):
         return (
             "This key is shared and nothing says which person writes, so it cannot approve. On the daemon's machine: "
             f"near-agent approve {card.request_id}"
