@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from agent.store.database import Database
@@ -69,14 +69,8 @@ class BudgetStore:
 
     async def known(self, chain_id: str, signer_id: AccountId, among: Sequence[str]) -> frozenset[str]:
         """Those of these accounts that this signer has paid or called with a final outcome."""
-        query = select(KNOWN_ACCOUNTS.c.account_id).where(
-            and_(
-                KNOWN_ACCOUNTS.c.chain_id == chain_id,
-                KNOWN_ACCOUNTS.c.signer_id == str(signer_id),
-                KNOWN_ACCOUNTS.c.account_id.in_(among),
-            )
-        )
-        return await self._database.look(lambda c: frozenset(c.execute(query).scalars()))
+        values = {"on_chain": chain_id, "of_signer": str(signer_id), "among": list(among)}
+        return await self._database.look(lambda c: frozenset(c.execute(_KNOWN, values).scalars()))
 
     async def dealt_with(self, chain_id: str, signer_id: AccountId) -> tuple[str, ...]:
         """The accounts that this signer has paid or called with a final outcome, at most MAX_DEALT_WITH of them."""
@@ -102,11 +96,7 @@ def reserve(
                 f"{over_budget(budget, used, wanted)} ({budget.rule}); nothing was sent",
                 details={"rule": budget.rule, "used": str(used), "wanted": str(wanted), "limit": str(budget.units)},
             )
-    newest = connection.execute(
-        select(func.max(SPENDING.c.at)).where(
-            and_(SPENDING.c.chain_id == chain_id, SPENDING.c.signer_id == str(signer_id))
-        )
-    ).scalar()
+    newest = connection.execute(_NEWEST_OF_ALL, {"on_chain": chain_id, "of_signer": str(signer_id)}).scalar()
     at = max(
         reservation.at, newest or 0.0
     )  # what a clock that was set back dates too early would leave the window early
@@ -125,35 +115,28 @@ def reserve(
         for spend in reservation.spends
     ]
     if rows:
-        connection.execute(insert(SPENDING), rows)
+        connection.execute(_SPEND, rows)
 
 
 def settle(connection: Connection, intent_id: str, state: IntentState, outcome: Outcome | None, now: float) -> None:
     """What an intent's new state means: its reservation is spent, released, or (unconfirmed and the like) left as it is."""
-    mine = and_(SPENDING.c.intent_id == intent_id, SPENDING.c.state == "reserved")
     if state in _DEAD:
-        connection.execute(update(SPENDING).where(mine).values(state="released"))
+        connection.execute(_RELEASE, {"of_intent": intent_id, "state": "released"})
     if state == "final":
         _note_accounts(connection, intent_id)
     if state not in _FINAL:
         return
-    rows = connection.execute(
-        select(SPENDING.c.seq, SPENDING.c.token, SPENDING.c.units, SPENDING.c.at).where(mine)
-    ).all()
+    rows = connection.execute(_RESERVED, {"of_intent": intent_id}).all()
     for row in rows:
         spent = _spent(row.token, int(row.units), outcome)
         connection.execute(
-            update(SPENDING)
-            .where(SPENDING.c.seq == row.seq)
-            .values(state="spent", units=_text(spent), at=max(row.at, now))
+            _SETTLE, {"of_seq": row.seq, "state": "spent", "units": _text(spent), "at": max(row.at, now)}
         )
 
 
 def _note_accounts(connection: Connection, intent_id: str) -> None:
     """Remember whom a final transaction dealt with."""
-    intent = connection.execute(
-        select(INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.call).where(INTENTS.c.intent_id == intent_id)
-    ).one()
+    intent = connection.execute(_DEALING, {"of_intent": intent_id}).one()
     call = _CALL.validate_json(intent.call)
     found = recipients_of(read_call(call), AccountId(intent.signer_id))
     named = {account_id for account_id, where in found if where in _DEALT_WITH}
@@ -193,26 +176,57 @@ def _lost(token: str, reserved: int, execution: Execution) -> int:
 
 def _used(connection: Connection, chain_id: str, signer_id: AccountId, identity: str, budget: Budget, at: float) -> int:
     """A clock that jumped back frees nothing: the newest entry's time counts where it is later."""
-    mine = and_(
-        SPENDING.c.chain_id == chain_id, SPENDING.c.signer_id == str(signer_id), SPENDING.c.token == budget.token
-    )
-    newest = connection.execute(select(func.max(SPENDING.c.at)).where(mine)).scalar() or 0.0
-    since = max(at, newest) - budget.window_s
-    counted: list[ColumnElement[bool]] = [
-        mine,
-        or_(SPENDING.c.state == "reserved", and_(SPENDING.c.state == "spent", SPENDING.c.at > since)),
-    ]
+    mine: dict[str, object] = {"on_chain": chain_id, "of_signer": str(signer_id), "of_token": budget.token}
+    newest = connection.execute(_NEWEST, mine).scalar() or 0.0
+    mine["since"] = max(at, newest) - budget.window_s
     if budget.scope == "identity":
-        counted.append(SPENDING.c.identity == identity)
-    if budget.free:
-        counted.append(SPENDING.c.free)
-    parts = connection.execute(select(*_SUMS).where(and_(*counted))).one()
+        mine["of_identity"] = identity
+    parts = connection.execute(_COUNTED[budget.scope == "identity", budget.free], mine).one()
     high, middle, low = (int(part or 0) for part in parts)
     return high * 10 ** (2 * _PART) + middle * 10**_PART + low
 
 
 _SUMS: Final = tuple(
     func.sum(cast(func.substr(SPENDING.c.units, start, _PART), BigInteger)) for start in range(1, DIGITS, _PART)
+)
+
+# Built once: building a statement takes three times as long as running it.
+_OF_SIGNER: Final = and_(SPENDING.c.chain_id == bindparam("on_chain"), SPENDING.c.signer_id == bindparam("of_signer"))
+_OF_TOKEN: Final = and_(_OF_SIGNER, SPENDING.c.token == bindparam("of_token"))
+_NEWEST_OF_ALL: Final = select(func.max(SPENDING.c.at)).where(_OF_SIGNER)
+_NEWEST: Final = select(func.max(SPENDING.c.at)).where(_OF_TOKEN)
+_IN_WINDOW: Final = or_(
+    SPENDING.c.state == "reserved", and_(SPENDING.c.state == "spent", SPENDING.c.at > bindparam("since"))
+)
+_COUNTED: Final = {
+    (of_identity, free): select(*_SUMS).where(
+        and_(
+            _OF_TOKEN,
+            _IN_WINDOW,
+            *((SPENDING.c.identity == bindparam("of_identity"),) if of_identity else ()),
+            *((SPENDING.c.free,) if free else ()),
+        )
+    )
+    for of_identity in (True, False)
+    for free in (True, False)
+}
+"""What counts, by whether a budget is each identity's own and whether it is of what needs no approval."""
+_OF_INTENT: Final = and_(
+    SPENDING.c.intent_id == bindparam("of_intent"), SPENDING.c.state == literal_column("'reserved'")
+)
+_RESERVED: Final = select(SPENDING.c.seq, SPENDING.c.token, SPENDING.c.units, SPENDING.c.at).where(_OF_INTENT)
+_RELEASE: Final = update(SPENDING).where(_OF_INTENT)
+_SETTLE: Final = update(SPENDING).where(SPENDING.c.seq == bindparam("of_seq"))
+_SPEND: Final = insert(SPENDING)
+_DEALING: Final = select(INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.call).where(
+    INTENTS.c.intent_id == bindparam("of_intent")
+)
+_KNOWN: Final = select(KNOWN_ACCOUNTS.c.account_id).where(
+    and_(
+        KNOWN_ACCOUNTS.c.chain_id == bindparam("on_chain"),
+        KNOWN_ACCOUNTS.c.signer_id == bindparam("of_signer"),
+        KNOWN_ACCOUNTS.c.account_id.in_(bindparam("among", expanding=True)),
+    )
 )
 
 
