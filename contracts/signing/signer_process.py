@@ -76,8 +76,16 @@ class SignerServer:
     """Serves a vault on a listening socket until told to stop."""
 
     def __init__(
-        self, vault: Vault, journal: Journal, folders: KeyFolders, server: socket.socket, *, lifeline: int | None
+        self,
+        vault: Vault,
+        journal: Journal,
+        folders: KeyFolders,
+        server: socket.socket,
+        *,
+        lifeline: int | None,
+        owner_uid: int | None = None,
     ) -> None:
+        self._owner_uid = os.getuid() if owner_uid is None else owner_uid
         self._vault = vault
         self._journal = journal
         self._folders = folders
@@ -118,7 +126,7 @@ class SignerServer:
 
     def _accept(self) -> None:
         connection, _ = self._server.accept()
-        if len(self._clients) >= _MAX_CONNECTIONS or peer_uid(connection) != os.getuid():
+        if len(self._clients) >= _MAX_CONNECTIONS or peer_uid(connection) != self._owner_uid:
             connection.close()
             return
         connection.setblocking(False)
@@ -156,7 +164,7 @@ class SignerServer:
             with self._journal.batch():
                 told = [self._told(body) for _, body in asked]
         except SigningError as error:
-            told = [error_body(int(str(one["id"])), error) for one in told]
+            told = [error_body(_number(body), error) for _, body in asked]
         for (client, _), answer in zip(asked, told, strict=True):
             client.unsent += frame(answer)
             self._write(client)
@@ -329,6 +337,13 @@ def _passphrase(path: Path) -> str:
             return file.read(_MAX_PASSPHRASE_FILE).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SigningError("passphrase_file", f"{path} cannot be read: {error}") from error
+
+
+def _number(body: bytes) -> int:
+    try:
+        return ASK.validate_json(body).id
+    except ValidationError:
+        return 0
 
 
 def _signature(raw: bytes) -> JsonObject:
