@@ -9,6 +9,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import aiohttp
@@ -125,6 +126,7 @@ def _plain(host: str | None) -> str:
     return (host or "").lower().rstrip(".")
 
 
+@lru_cache(maxsize=256)
 def _ip(host: str) -> IpAddress | None:
     try:
         return ipaddress.ip_address(host.partition("%")[0])
