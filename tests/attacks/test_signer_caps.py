@@ -127,3 +127,14 @@ def test_another_user_who_reaches_the_socket_is_cut_off(tmp_path: Path, stranger
 def test_no_name_of_an_account_is_a_path(name: str) -> None:
     with pytest.raises(ValueError, match=r"account"):
         AccountId(name)
+
+
+def test_a_journal_that_cannot_be_written_signs_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, os.getuid(), full=True), socket.socket(socket.AF_UNIX) as client:
+        with socket_address(tmp_path / "signer") as address:
+            client.connect(address)
+        client.settimeout(5.0)
+        for number in (7, 8):
+            client.sendall(frame({"id": number, "op": "public_keys", "account_id": ALICE}))
+            said = json.loads(client.recv(65536)[4:])
+            assert (said["id"], said["error"]["code"]) == (number, "journal_failed")
