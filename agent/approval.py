@@ -171,14 +171,22 @@ def how_to_decide(request_id: str, expires_at: float, waiting: Waiting) -> str:
     until = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     lines = ["  This is the card that is already waiting."] if waiting.repeated else []
     if waiting.approvers > 1:
-        already = f"; approved by {', '.join(waiting.approved_by)}" if waiting.approved_by else ""
-        lines.append(f"  It needs {waiting.approvers} people's approval{already}.")
+        already = (
+            f"; approved by {', '.join(waiting.approved_by)}. Somebody else is needed: another key of this account, an "
+            f"approver whom the policy names, or on the daemon's machine: near-agent approve {request_id}"
+            if waiting.approved_by
+            else ""
+        )
+        lines.append(f"  It needs {waiting.approvers} people's approval{already or '.'}")
     if waiting.code is not None:
         lines.append(f"  To approve, write: confirm {waiting.code}\n  To drop it, write: cancel {waiting.code}")
     else:
-        here = "The policy wants this approved" if waiting.elsewhere else "Your key cannot confirm here."
-        where = " over another channel: on" if waiting.elsewhere else " On"
-        lines.append(f"  {here}{where} the daemon's machine: near-agent approve {request_id}")
+        here = (
+            "The policy wants this approved over another channel than this one."
+            if waiting.elsewhere
+            else "Your key cannot confirm here."
+        )
+        lines.append(f"  {here} On the daemon's machine: near-agent approve {request_id}")
     lines.append(f"  It expires at {until}. {CARD_END}")
     return "\n".join(lines)
 

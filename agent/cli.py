@@ -1,5 +1,7 @@
 """near-agent: the command line. Each command's options and answers are in `agent.commands`."""
 
+from typing import Annotated
+
 import typer
 
 from agent.commands.api_keys import api_keys_app
@@ -23,8 +25,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Carries out what you write on NEAR: plans, asks for approval, signs and sends once, records.",
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"near-agent {version('near-agent')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """Carries out what you write on NEAR: plans, asks for approval, signs and sends once, records."""
+
+
 for command in (run, ask, chat, approve, log, doctor, signer, backup, restore, endorse):
     app.command()(command)
 app.command("cancel-tx")(cancel_tx)

@@ -14,9 +14,10 @@ from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOpti
 from agent.data_folder import HISTORY
 
 PROMPT: Final = "> "
-_GREETING: Final = "Write what to do, or /help. An empty line or Ctrl-D ends the chat."
+_GREETING: Final = "Write what to do, or /help. /quit, an empty line or Ctrl-D ends the chat."
 _MAX_HISTORY: Final = 1000
-_WORDS: Final = ("confirm ", "cancel ", "/help")
+_WORDS: Final = ("confirm ", "cancel ", "/help", "/quit")
+_ENDS: Final = ("/quit", "/exit")
 
 
 def chat(
@@ -74,6 +75,8 @@ def _reader(*, interactive: bool) -> Callable[[], str | None]:
                 line = input(PROMPT) if interactive else sys.stdin.readline()
             except EOFError:
                 print()
+                return None
+            if line.strip() in _ENDS:
                 return None
             if line.strip():
                 return line.strip()

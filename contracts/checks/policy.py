@@ -123,7 +123,7 @@ def over_budget(budget: Budget, used: int, wanted: int) -> str:
 
     return (
         f"{shown(wanted)} {budget.token} is wanted and {shown(used)} of {shown(budget.units)} within "
-        f"{budget.window_s / 3600:g} h is spent or reserved"
+        f"{budget.window_s / 3600:g} h is spent or reserved" + (" without asking" if budget.free else "")
     )
 
 

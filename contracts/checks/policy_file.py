@@ -321,7 +321,9 @@ class _Compiler:
         contract_id = entry.contract_id if entry else token
         if entry is None and (not _ACCOUNT_LIKE.fullmatch(token) or "." not in token):
             close = nearest(token, (*self._symbols.values(),))
-            self.problems.append((key, f"is no token of {self._registry.network}{_close(close)}; or its contract's id"))
+            self.problems.append(
+                (key, f"is no token of {self._registry.network}{_close(close)}; or write its contract's id")
+            )
             return None
         decimals = entry.decimals if entry and entry.decimals is not None else limits.decimals
         if decimals is None:

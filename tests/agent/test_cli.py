@@ -341,6 +341,17 @@ class Scripted:
         del account_id, public_key
         return self._next()
 
+    def add_contract(self, account_id: str) -> dict[str, Any]:
+        del account_id
+        return self._next()
+
+    def contracts(self) -> dict[str, Any]:
+        return self._next()
+
+    def remove_contract(self, account_id: str) -> dict[str, Any]:
+        del account_id
+        return self._next()
+
     def create_key(self, account_id: str | None, may_confirm: bool | None) -> dict[str, Any]:  # noqa: FBT001 -- the session's
         del account_id, may_confirm
         return self._next()
@@ -381,6 +392,24 @@ def test_a_chat_sends_what_was_said_and_leaves_out_what_failed(capsys: pytest.Ca
     shown = capsys.readouterr()
     assert shown.out == "1\n3\n"
     assert "the daemon went away" in shown.err
+
+
+@pytest.mark.parametrize("end", ["/quit", "/exit", ""])
+def test_a_chat_ends_when_it_is_told_to(cli: Cli, end: str) -> None:
+    done = cli("chat", stdin=f"/help near_wrap\n{end}\n" + ("/near_nothing\n" if end else ""))
+    assert done.exit_code == 0, done.output
+    assert "/near_wrap amount" in done.output
+    assert "there is no command" not in done.output
+
+
+def test_the_version_is_told_and_the_help_names_it(cli: Cli) -> None:
+    from importlib.metadata import version
+
+    told = cli("--version")
+    assert (told.exit_code, told.stdout) == (0, f"near-agent {version('near-agent')}\n")
+    helped = cli("--help").stdout
+    assert "--version" in helped
+    assert "Carries out what you write on NEAR" in helped
 
 
 def test_help_and_asking_a_daemon_import_nothing_heavy() -> None:

@@ -84,7 +84,7 @@ async def test_an_allowance_that_is_used_up_asks_and_one_that_comes_back_does_no
     card = await agent.ask("/near_transfer bob.localnet 1.7")
     assert card.status == "needs_approval"
     assert "default.limits.NEAR" not in card.text
-    assert "is spent or reserved" in card.text
+    assert "is spent or reserved without asking" in card.text
     agent.clock.now += 86_401
     assert (await agent.ask("/near_transfer bob.localnet 1.6")).status == "executed"
 
@@ -204,7 +204,7 @@ async def test_two_people_approve_and_each_counts_once(tmp_path: Path, second: I
         for _ in range(2):
             waiting = await agent.ask(f"confirm {card.confirm_code}")
             assert waiting.status == "needs_approval"
-            assert "approved by key-alice" in waiting.text
+            assert "approved by key-alice. Somebody else is needed" in waiting.text
         assert agent.chain.executed == []
         channel = "operator" if second is OPERATOR else "key"
         done = await agent.pipeline.approve_by_request(second, card.request_id, channel)
