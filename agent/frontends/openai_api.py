@@ -190,7 +190,9 @@ class OpenAiApi:
             raise no_key(given=bool(key))
         header = self._settings.user_header(identity.key_id)
         user = http.headers.get(header, "") if header else ""
-        return identity.model_copy(update={"key_id": f"{identity.key_id}/{user}"}) if _USER.fullmatch(user) else identity
+        return (
+            identity.model_copy(update={"key_id": f"{identity.key_id}/{user}"}) if _USER.fullmatch(user) else identity
+        )
 
     async def _body(self, http: web.Request) -> bytes:
         if (http.content_length or 0) > self._settings.max_body_bytes:

@@ -191,7 +191,7 @@ def test_testnet_ships_with_addresses_and_keeps_them_when_another_key_is_set(emp
     written(empty_folder, 'network = "testnet"\n[networks.testnet]\nproof_operators = 1')
     config = load_config(None, {"HOME": "/home/ann"})
     assert [endpoint.archival for endpoint in config.rpc_endpoints] == [False] * 4 + [True]
-    assert not any("near.org" in url for url in (*config.rpc_urls, *config.networks.mainnet.rpc))
+    assert not any("near.org" in str(node) for node in (*config.rpc_urls, *config.networks.mainnet.rpc))
     assert config.chosen_network.proof_operators == 1
     assert config.credentials_dir == Path("/home/ann/.near-credentials")
     assert "at least 1 item" in problems_of({"NEAR_AGENT_NETWORKS__TESTNET__RPC": "[]"})[0]

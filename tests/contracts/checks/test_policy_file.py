@@ -114,7 +114,10 @@ def test_it_is_told_in_plain_words() -> None:
         ),
         ('version = 1\n[default]\nalways_ask = ["kyes"]', "'kyes' is not known; nearest: keys"),
         ('version = 1\n[default]\nnetworks = ["tesnet"]', "'tesnet' is not known; nearest: testnet"),
-        ("version = 1\n[default.limits.USDX]\nper_day = 1", "line 2: default.limits.USDX is no token of localnet; nearest: USDC; or write"),
+        (
+            "version = 1\n[default.limits.USDX]\nper_day = 1",
+            "line 2: default.limits.USDX is no token of localnet; nearest: USDC; or write",
+        ),
         ('version = 1\n[default.limits."t.localnet"]\nper_day = 1', "needs decimals = ..."),
         ("version = 1\n[default.limits.USDC]\ndecimals = 5", "says 5 decimals, the registry 6"),
         ('version = 1\n[default.limits.USDC]\nper_day = "0.0000001"', "has 7 decimals, the token has 6"),
