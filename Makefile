@@ -11,7 +11,7 @@ run: .venv/.default
 	$(BIN)/near-agent run
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --check-catalogue-table README.md tests
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -33,7 +33,7 @@ drill: .venv/.dev
 
 # The README's table of what is shown for each action, made from the tests that pass.
 table: .venv/.dev
-	$(BIN)/python -m pytest --no-cov -m shows --catalogue-table README.md
+	$(BIN)/python -m pytest --no-cov -m shows --catalogue-table README.md tests
 
 contracts: .venv/.dev
 	$(BIN)/python -m contracts.localnet.sources.build

@@ -45,15 +45,16 @@ def render(shown: Mapping[tuple[str, str], int], actions: tuple[str, ...]) -> st
 
 def table_in(readme: str) -> str:
     """What stands between the two marks. ValueError where they are missing."""
-    found = re.search(f"{re.escape(BEGIN)}\n(.*?)\n?{re.escape(END)}", readme, re.DOTALL)
+    found = re.search(f"{re.escape(BEGIN)}\n(.*?\n|){re.escape(END)}", readme, re.DOTALL)
     if found is None:
         raise ValueError(f"no {BEGIN} ... {END}")
-    return found[1]
+    return found[1].removesuffix("\n")
 
 
 def write_table(path: Path, table: str) -> None:
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(f"{BEGIN}\n{table_in(text)}", f"{BEGIN}\n{table}"), encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 def _cell(tests: int, action: str, level: str) -> str:

@@ -48,7 +48,9 @@ class _Shown:
             self._marks[item.nodeid] = list(dict.fromkeys(marks))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
+        # A check cannot judge what is skipped here, for want of contracts that others wrote.
+        shown = (report.when == "call" and report.passed) or (report.skipped and not self._write)
+        if shown:
             self._passed.update(self._marks.get(report.nodeid, []))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

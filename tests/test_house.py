@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.catalogue.index import CATALOGUE
+from tests.catalogue_table import table_in
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("contracts", "agent", "training")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -118,3 +121,12 @@ def test_every_test_that_the_security_page_names_exists() -> None:
     assert len(named) >= 30
     functions = {path: {one.name for one in _functions(ast.parse((ROOT / path).read_text()))} for path, _ in named}
     assert [f"{path}::{name}" for path, name in named if name not in functions[path]] == []
+
+
+def test_the_table_of_what_is_shown_has_a_row_for_each_action_and_no_empty_cell() -> None:
+    rows = [
+        [cell.strip() for cell in row.split("|")[1:-1]]
+        for row in table_in((ROOT / "README.md").read_text()).splitlines()
+    ]
+    assert [row[0] for row in rows[2:]] == [f"`{name}`" for name in CATALOGUE]
+    assert [row for row in rows if "" in row or len(row) != 4] == []

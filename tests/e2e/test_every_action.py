@@ -31,6 +31,11 @@ def change(running: RunningDaemon, command: str) -> tuple[str, Answer]:
     return card.text, done
 
 
+@pytest.mark.shows("near_balance", "embedded")
+@pytest.mark.shows("account_view", "embedded")
+@pytest.mark.shows("access_keys", "embedded")
+@pytest.mark.shows("near_transfer", "embedded")
+@pytest.mark.shows("tx_status", "embedded")
 def test_near_and_accounts(running: RunningDaemon) -> None:
     assert "10000 NEAR" in view(running, "/near_balance carol.localnet")
     assert "carol.localnet" in view(running, "/account_view carol.localnet")
@@ -45,6 +50,12 @@ def test_near_and_accounts(running: RunningDaemon) -> None:
     assert "final" in status
 
 
+@pytest.mark.shows("ft_metadata", "embedded")
+@pytest.mark.shows("ft_total_supply", "embedded")
+@pytest.mark.shows("ft_balance", "embedded")
+@pytest.mark.shows("ft_transfer", "embedded")
+@pytest.mark.shows("storage_deposit", "embedded")
+@pytest.mark.shows("storage_balance", "embedded")
 def test_tokens_and_storage(running: RunningDaemon) -> None:
     assert "6" in view(running, "/ft_metadata USDC")
     assert "USDC" in view(running, "/ft_total_supply USDC")
@@ -58,6 +69,8 @@ def test_tokens_and_storage(running: RunningDaemon) -> None:
     assert again.facts["status"] == "refused"
 
 
+@pytest.mark.shows("near_wrap", "embedded")
+@pytest.mark.shows("near_unwrap", "embedded")
 def test_wrapping_registers_first_and_gives_all_of_it(running: RunningDaemon) -> None:
     card, _ = change(running, "/near_wrap 2.5")
     assert "registers alice.localnet with wrap.localnet" in card
@@ -66,6 +79,9 @@ def test_wrapping_registers_first_and_gives_all_of_it(running: RunningDaemon) ->
     assert "1.5 wNEAR" in view(running, "/ft_balance wNEAR @me")
 
 
+@pytest.mark.shows("contract_methods", "embedded")
+@pytest.mark.shows("contract_view", "embedded")
+@pytest.mark.shows("contract_call", "embedded")
 def test_any_contract(running: RunningDaemon) -> None:
     assert "increment" in view(running, "/contract_methods counter.localnet")
     change(running, "/contract_call counter.localnet increment")

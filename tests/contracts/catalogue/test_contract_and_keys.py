@@ -114,6 +114,7 @@ def test_the_methods_read_reach_the_validation() -> None:
     assert UNREAD.methods == {}
 
 
+@pytest.mark.shows("contract_view", "unit")
 def test_a_view_is_asked_and_its_answer_quoted() -> None:
     raw = {"contract_id": "counter.localnet", "method_name": "get_num"}
     assert view(build("contract_view", raw, asked())) == ViewFunction(COUNTER, "get_num", b"{}")
@@ -241,6 +242,7 @@ def test_methods_with_their_arguments_and_without_their_authors_words() -> None:
     )
 
 
+@pytest.mark.shows("access_keys", "unit")
 def test_keys_are_listed_with_what_they_may() -> None:
     assert view(build("access_keys", {"account_id": "bob.localnet"})) == ViewAccessKeys(BOB)
     allowance = "9999203942481156415000"

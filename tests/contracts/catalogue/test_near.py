@@ -41,6 +41,7 @@ def transfer(receiver: str, amount: str, known: Any = EXISTS) -> Any:
     )
 
 
+@pytest.mark.shows("near_transfer", "unit")
 def test_a_transfer_is_one_action_with_the_exact_amount() -> None:
     built = transfer("bob.localnet", "1.5")
     call = change(built)
@@ -115,6 +116,7 @@ def test_near_to_oneself_moves_nothing_and_says_so() -> None:
     assert "nothing moves" in built.notes[0]
 
 
+@pytest.mark.shows("near_balance", "unit")
 def test_a_balance_is_told_in_its_parts() -> None:
     assert view(build("near_balance", {"account_id": "@me"})) == ViewAccount(ALICE)
     said = answer("near_balance", {"account_id": "@me"}, account(10_000 * NEAR))
@@ -149,6 +151,7 @@ def test_an_account_that_does_not_exist_is_told_plainly() -> None:
     assert explain("near_balance", {"account_id": "dave.localnet"}, RpcError("TIMEOUT_ERROR", "x")) is None
 
 
+@pytest.mark.shows("account_view", "unit")
 def test_an_account_is_told_with_its_code() -> None:
     said = answer("account_view", {"account_id": "counter.localnet"}, account(NEAR, 0, 5000, HASH))
     assert HASH in said

@@ -48,6 +48,7 @@ def wrap_facts(storage: StorageFact | Absent) -> ChainFacts:
     return facts((StorageFacts(WRAP, ALICE), storage))
 
 
+@pytest.mark.shows("storage_deposit", "unit")
 def test_a_symbol_and_no_amount_pay_the_minimum() -> None:
     built = build("storage_deposit", {"contract_id": "USDC", "account_id": "carol.localnet"}, storage_facts())
     call = change(built)
@@ -104,6 +105,7 @@ def test_a_deposit_that_does_nothing_good_is_refused(
         build("storage_deposit", raw, storage_facts(storage=storage, account=account))
 
 
+@pytest.mark.shows("storage_balance", "unit")
 def test_a_storage_balance_is_told() -> None:
     raw = {"contract_id": "USDC", "account_id": "carol.localnet"}
     call = view(build("storage_balance", raw))
@@ -136,6 +138,7 @@ def test_a_refused_storage_view_is_explained(error: RpcError, said: str) -> None
     assert said in text
 
 
+@pytest.mark.shows("near_wrap", "unit")
 def test_wrapping_registers_the_caller_first() -> None:
     built = build("near_wrap", {"amount": "2"}, wrap_facts(UNREGISTERED))
     register, deposit = steps(change(built))
@@ -168,6 +171,7 @@ def test_wrapping_where_registration_is_unknown_is_refused(absent: Absent, code:
         build("near_wrap", {"amount": "2"}, wrap_facts(absent))
 
 
+@pytest.mark.shows("near_unwrap", "unit")
 def test_unwrapping_attaches_one_yocto_and_gives_the_amount_back() -> None:
     built = build("near_unwrap", {"amount": "0.5"})
     (step,) = steps(change(built))

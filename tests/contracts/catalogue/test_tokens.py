@@ -44,6 +44,7 @@ def refused(code: str) -> Any:
     return pytest.raises(InvalidInput, check=lambda error: error.code == code)
 
 
+@pytest.mark.shows("ft_transfer", "unit")
 def test_an_unregistered_receiver_is_registered_in_the_same_transaction() -> None:
     built = build("ft_transfer", SEND, transfer_facts())
     call = change(built)
@@ -212,6 +213,8 @@ def test_a_contract_that_is_no_token_is_refused(absent: Absent, code: str) -> No
     assert "`" not in error.value.message
 
 
+@pytest.mark.shows("ft_balance", "unit")
+@pytest.mark.shows("ft_total_supply", "unit")
 def test_a_balance_is_told_in_whole_tokens_with_the_contract() -> None:
     known = facts((TokenFacts(USDC), metadata()))
     raw = {"token": "usdc", "account_id": "bob.localnet"}
@@ -235,6 +238,7 @@ def test_an_answer_that_is_no_amount_is_shown_inert_and_not_believed(value: Any)
         assert "`" not in said
 
 
+@pytest.mark.shows("ft_metadata", "unit")
 def test_metadata_is_quoted_inert_and_held_against_the_registry() -> None:
     value: dict[str, Any] = {
         "spec": "ft-1.0.0",

@@ -57,6 +57,7 @@ def test_many_effects_are_cut() -> None:
     assert answer("tx_status", {"tx_hash": HASH}, {**DONE, "effects": effects}).endswith("- and 10 more")
 
 
+@pytest.mark.shows("tx_status", "unit")
 def test_a_transactions_sender_is_the_one_said_else_ours_else_the_caller() -> None:
     given_sender = view(build("tx_status", {"tx_hash": HASH, "sender_id": "bob.localnet"}))
     assert isinstance(given_sender, ViewTransaction)
