@@ -12,7 +12,7 @@ from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry
 from contracts.localnet.genesis import read_wasm
 from contracts.simulation.preflight import Keys, PreflightService
-from contracts.simulation.remote_state import StateRpc
+from contracts.simulation.remote_state import Codes, StateRpc
 from contracts.simulation.sandbox import open_sandbox
 from contracts.types import NEAR_DECIMALS, AccountId, CryptoHash, format_units
 
@@ -30,20 +30,20 @@ async def open_preflight(
     data_dir: Path, registry: Registry, rpc: StateRpc, keys: Keys, clock: Callable[[], float]
 ) -> AsyncGenerator[PreflightService]:
     """The service; its process starts at the first plan and ends with the context."""
+    genesis = list(read_wasm().values()) if registry.network == "localnet" else []
+    codes = Codes(genesis)
     known = KnownThings(
         accounts={
             **{entry.account_id: inert(entry.about, 60) for entry in registry.accounts},
             **{token.contract_id: f"the {token.name} token" for token in registry.tokens},
         },
-        codes=frozenset(CryptoHash.of(code) for code in read_wasm().values())
-        if registry.network == "localnet"
-        else frozenset(),
+        codes=frozenset(map(CryptoHash.of, genesis)),
         tokens={
             token.contract_id: (token.name, token.decimals) for token in registry.tokens if token.decimals is not None
         },
     )
     async with open_sandbox(data_dir / SIMULATION) as sandbox:
-        yield PreflightService(rpc, sandbox, keys, known=known, clock=clock)
+        yield PreflightService(rpc, sandbox, keys, known=known, codes=codes, clock=clock)
 
 
 def card_lines(report: PreflightReport, signer_id: AccountId, registry: Registry, at_most: int) -> tuple[str, str, str]:

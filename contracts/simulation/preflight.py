@@ -80,6 +80,7 @@ class PreflightService:
         *,
         known: KnownThings,
         clock: Callable[[], float],
+        codes: Codes | None = None,
         settings: PreflightSettings | None = None,
     ) -> None:
         self._rpc = rpc
@@ -88,7 +89,7 @@ class PreflightService:
         self._known = known
         self._clock = clock
         self._settings = settings or PreflightSettings()
-        self._codes = Codes()
+        self._codes = codes or Codes()
         self._native = NativeRuns()
 
     async def preflight(self, request: PreflightRequest) -> PreflightReport:

@@ -5,7 +5,7 @@ What cannot be read is a `NotGiven` with its reason and never an exception: a pr
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -94,10 +94,11 @@ class Codes:
     """What never changes, kept between pre-flights: code by its hash, and the height of an epoch by its id.
 
     Also which code an account had when last seen, which is only used to ask for it early, and who could replace it.
+    `at_hand` is code that need not be asked for.
     """
 
-    def __init__(self) -> None:
-        self._codes: OrderedDict[CryptoHash, bytes] = OrderedDict()
+    def __init__(self, at_hand: Iterable[bytes] = ()) -> None:
+        self._codes: OrderedDict[CryptoHash, bytes] = OrderedDict((CryptoHash.of(code), code) for code in at_hand)
         self.last_seen: OrderedDict[AccountId, CryptoHash] = OrderedDict()
         self.epochs: dict[CryptoHash, int] = {}
         self.full_keys: OrderedDict[tuple[AccountId, CryptoHash], FullKeys] = OrderedDict()
