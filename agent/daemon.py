@@ -29,9 +29,9 @@ from agent.frontends.openai_api import ApiSettings, make_app
 from agent.frontends.operator import OperatorApi
 from agent.frontends.replies import completion
 from agent.frontends.running import RunningRequests
+from agent.operations.settling import settle_forever
 from agent.records import Reply
 from agent.runtime import Runtime, open_runtime
-from agent.settling import settle_forever
 from contracts.chain.client import no_kill
 from contracts.groups import one_error
 from contracts.types import JsonObject

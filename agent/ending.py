@@ -11,7 +11,7 @@ from agent.errors import AgentError
 from agent.executor import Executor, card_of, outcome_of
 from agent.proposing import Proposer
 from agent.records import Reply, Status
-from agent.reply_redaction import redact_reply
+from agent.redaction.replies import redact_reply
 from agent.store.store import Store
 from agent.story import Settings, Story
 from agent.told import tell_card

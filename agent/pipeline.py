@@ -34,7 +34,7 @@ from agent.records import (
     Unsupported,
     UserRequest,
 )
-from agent.redaction import holds_secret, redact
+from agent.redaction.texts import holds_secret, redact
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Progress, Settings, Story

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import structlog
 
 from agent.approval import Codes, open_code_key
-from agent.cancelling import Canceller
 from agent.config import Config
 from agent.data_folder import (
     API_KEY,
@@ -19,12 +18,13 @@ from agent.data_folder import (
 from agent.errors import ConfigError, DaemonError
 from agent.frontends.operator import Operator
 from agent.models.serving import Models, open_models
-from agent.onboarding import Contracts, GrowingCatalogue, read_contracts, tokens_of
+from agent.operations.cancelling import Canceller
+from agent.operations.onboarding import Contracts, GrowingCatalogue, read_contracts, tokens_of
+from agent.operations.rotating import Rotator
 from agent.pipeline import Pipeline, Settings
 from agent.policy_loading import load_policy
 from agent.preflighting import open_preflight
 from agent.records import Identity, ModelName
-from agent.rotating import Rotator
 from agent.signing import signer_spec
 from agent.store.store import Store, open_store
 from contracts.catalogue.index import CATALOGUE

@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO, TypeAlias, cast
 import structlog
 from pydantic import JsonValue
 
-from agent.redaction import may_hold_secret, redact_named
+from agent.redaction.texts import may_hold_secret, redact_named
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.errors import AgentError, DaemonError, RequestError
-from agent.redaction import redact_answer
+from agent.redaction.texts import redact_answer
 from contracts.errors import ContractsError
 
 _STATUS: Final = {

@@ -45,7 +45,7 @@ class ApiKeys(Protocol):
 
 
 class Lanes(Protocol):
-    """What an operator decides about transactions and keys in doubt (`agent.cancelling`)."""
+    """What an operator decides about transactions and keys in doubt (`agent.operations.cancelling`)."""
 
     async def cancel(self, identity: Identity, what: str, progress: Progress | None = None) -> Reply:
         """Fence what is open of a request or of a transaction hash."""
@@ -60,12 +60,12 @@ class KeyRotation(Protocol):
     async def rotate(
         self, identity: Identity, account_id: AccountId, old: PublicKey | None, progress: Progress | None = None
     ) -> Reply:
-        """Replace a key of an account by a new one (`agent.rotating`)."""
+        """Replace a key of an account by a new one (`agent.operations.rotating`)."""
         ...
 
 
 class AddedContracts(Protocol):
-    """Contracts whose methods are actions (`agent.onboarding`)."""
+    """Contracts whose methods are actions (`agent.operations.onboarding`)."""
 
     async def add(self, written: str) -> JsonObject: ...
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from agent.models.provider import ModelAnswer
 from agent.planning.conversations import history, is_task_prompt
 from agent.records import UserRequest
-from agent.redaction import redact
+from agent.redaction.texts import redact
 from contracts.types import JsonObject
 
 SYSTEM: Final = """\

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from agent.errors import ApprovalError
 from agent.records import CallPlan, Frozen
-from agent.redaction import redact_card
+from agent.redaction.texts import redact_card
 from agent.store.database import Database
 from agent.store.tables import CARDS, WRONG_CODES
 from contracts.calls import ChangeCall

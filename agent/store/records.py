@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from agent.errors import StoreError
 from agent.records import Frozen, InteractionRecord, UserRequest
-from agent.redaction import may_hold_secret, redact, redact_json
+from agent.redaction.texts import may_hold_secret, redact, redact_json
 from agent.store.database import Database
 from agent.store.tables import INTENTS, RECORDS, RUNNING
 

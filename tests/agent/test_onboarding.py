@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from agent.errors import ConfigError, DaemonError, RequestError
-from agent.onboarding import FILE_NAME, MAX_CONTRACTS, Contracts, GrowingCatalogue, read_contracts, tokens_of
+from agent.operations.onboarding import FILE_NAME, MAX_CONTRACTS, Contracts, GrowingCatalogue, read_contracts, tokens_of
 from contracts.calls import DeployContract, FunctionCall
 from contracts.catalogue.entry import Built
 from contracts.catalogue.index import CATALOGUE

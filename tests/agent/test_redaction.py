@@ -13,7 +13,15 @@ from mnemonic import Mnemonic
 from nacl.signing import SigningKey
 from pydantic import JsonValue
 
-from agent.redaction import WINDOW, may_hold_secret, redact, redact_answer, redact_answer_json, redact_card, redact_json
+from agent.redaction.texts import (
+    WINDOW,
+    may_hold_secret,
+    redact,
+    redact_answer,
+    redact_answer_json,
+    redact_card,
+    redact_json,
+)
 
 ED25519_SECRET = base58.b58encode(bytes(range(64))).decode()
 SECP256K1_SECRET = base58.b58encode(bytes(range(1, 33))).decode()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.operations.rotating import Rotator
 from agent.records import Identity, Reply, UserRequest
-from agent.rotating import Rotator
 from agent.story import Progress, Story
 from contracts.calls import AddKey, DeleteKey, Grant
 from contracts.chain.ledger import Intent, Signed

@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 from typer.testing import CliRunner, Result
 
-from agent.cancelling import Canceller
 from agent.cli import app
+from agent.operations.cancelling import Canceller
+from agent.operations.settling import settle_forever
 from agent.records import Identity, Reply
-from agent.settling import settle_forever
 from agent.store.store import Store, open_store
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.ledger import Intent

@@ -12,8 +12,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from agent.secret_shapes import BARE, ED25519, LONG, NUMBERS, SHAPES, Shape, found_by, is_base58_pair
-from agent.seed_phrases import PHRASE_WORDS, SHORTEST, may_hold_phrase, phrases
+from agent.redaction.seed_phrases import PHRASE_WORDS, SHORTEST, may_hold_phrase, phrases
+from agent.redaction.shapes import BARE, ED25519, LONG, NUMBERS, SHAPES, Shape, found_by, is_base58_pair
 
 MASK: Final = "*"
 WINDOW: Final = 65_536

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from agent.answers import status_of, step_text
 from agent.executor import intent_id
 from agent.frontends.request_id import new_request_id
-from agent.operator_calls import operator_call
+from agent.operations.operator_calls import operator_call
 from agent.records import Identity, Refusal, Reply, Route, UserRequest
 from agent.story import Progress, Story
 from contracts.calls import ChangeCall, Grant, Transfer

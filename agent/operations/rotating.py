@@ -20,7 +20,7 @@ from agent.answers import status_of, step_text
 from agent.data_folder import replace_file
 from agent.executor import outcome_of
 from agent.frontends.request_id import new_request_id
-from agent.operator_calls import operator_call
+from agent.operations.operator_calls import operator_call
 from agent.records import Identity, Refusal, Reply, Route, UserRequest
 from agent.story import Progress, Story
 from contracts.calls import Action, AddKey, ChangeCall, DeleteKey, FullAccess, Grant, Transfer

@@ -1,7 +1,7 @@
 """A reply as the client that asked may see it: what came from contracts, nodes and models holds no secret either."""
 
 from agent.records import Reply
-from agent.redaction import redact_answer, redact_answer_json
+from agent.redaction.texts import redact_answer, redact_answer_json
 
 
 def redact_reply(reply: Reply) -> Reply:

@@ -1,0 +1,1 @@
+"""Secrets go out of every text before it is written, shown or sent."""
