@@ -25,6 +25,9 @@ GENESIS: Final = {
 }
 _PUBLIC: Final = frozenset(GENESIS)
 
+_PAUSES_S: Final = (0.2, 0.5, 1.0)
+"""Between looks at the start, as long as no node answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -48,11 +51,21 @@ class Verifier:
         self._clock = clock
 
     async def start(self) -> Expected:
-        """Look at every node. Returns what was found, `chain_id` set.
+        """Look at every node, and again after a pause where none of them answers for now. Returns what was found, `chain_id` set.
 
         RpcError `WRONG_NODES` (details `problems`) where those that answer are all wrong; the first one's error where none
         answers.
         """
+        for pause_s in _PAUSES_S:
+            try:
+                return await self._look()
+            except RpcError as error:
+                if not error.retryable:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._look()
+
+    async def _look(self) -> Expected:
         silent: list[RpcError] = []
         wrong: list[str] = []
         for health, status in await self._probe():

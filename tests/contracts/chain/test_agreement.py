@@ -152,6 +152,20 @@ async def test_when_all_are_wrong_the_reason_is_told(
         assert told in caught.value.message
 
 
+async def test_a_start_outlasts_a_node_that_does_not_answer_for_a_moment() -> None:
+    async with AsyncExitStack() as stack:
+        nodes = Nodes(stack)
+        node = FakeNode(nodes.chain, broken=True)
+        rpc = await nodes.client(node)
+        async with asyncio.TaskGroup() as group:
+            starting = group.create_task(Verifier(rpc, Expected("localnet", 1.0), clock=time.time).start())
+            while not rpc.pool.health[0].left_out:
+                await asyncio.sleep(0.01)
+            node.broken = False
+        assert starting.result().chain_id == "localnet"
+        assert left_out(rpc) == [False]
+
+
 async def test_a_node_that_was_silent_at_the_start_is_asked_when_it_is_right() -> None:
     async with AsyncExitStack() as stack:
         nodes = Nodes(stack)
