@@ -51,7 +51,7 @@ class Verifier:
         self._clock = clock
 
     async def start(self) -> Expected:
-        """Look at every node, and again after a pause where none of them answers for now. Returns what was found, `chain_id` set.
+        """Look at every node, and again after a pause where none of them answers. Returns what was found, `chain_id` set.
 
         RpcError `WRONG_NODES` (details `problems`) where those that answer are all wrong; the first one's error where none
         answers.

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.calls import DelegateAction, Grant
 from contracts.errors import SigningError
+from contracts.groups import one_error
 from contracts.signing.caps import Network
 from contracts.signing.messages import Message, encode_delegate_payload
 from contracts.signing.room import make_private, peer_uid, socket_address
@@ -322,17 +323,13 @@ class SignerClient:
 async def open_signer(spec: SignerSpec) -> AsyncGenerator[SignerClient]:
     """The signer of a folder, started in the background: the first request waits for it. What is raised inside comes out."""
     client = SignerClient(spec)
-    try:
+    with one_error():
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(client.keep(), name="signer")
             try:
                 yield client
             finally:
                 keeping.cancel()
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
-        raise
 
 
 def _arguments(spec: SignerSpec) -> list[str]:
