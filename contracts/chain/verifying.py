@@ -124,7 +124,8 @@ class Verifier:
         return Expected(expected.network, expected.max_clock_skew_s, status.chain_id, genesis)
 
     def _leave_out(self, health: Health, why: str) -> None:
-        log.warning("rpc_node_left_out", node=health.endpoint.operator, problem=why)
+        if health.left_out != why:
+            log.warning("rpc_node_left_out", node=health.endpoint.operator, problem=why)
         self._rpc.pool.leave_out(health, why)
 
 

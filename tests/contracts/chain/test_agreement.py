@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.chain.outcome import Failed, Finalized
 from contracts.chain.rpc import RpcClient, open_rpc
@@ -185,6 +186,7 @@ async def test_a_node_that_was_silent_at_the_start_is_asked_when_it_is_right() -
 
 async def test_no_node_at_the_start_is_the_nodes_own_error() -> None:
     async with open_rpc(["http://127.0.0.1:9/"], config=RPC) as rpc:
-        with pytest.raises(RpcError) as caught:
+        with capture_logs() as logs, pytest.raises(RpcError) as caught:
             await Verifier(rpc, Expected("localnet", 1.0), clock=time.time).start()
         assert caught.value.code == "TRANSPORT"
+        assert [line["event"] for line in logs] == ["rpc_node_left_out"], "looked at several times, told once"
