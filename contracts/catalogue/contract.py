@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 from contracts.calls import ChangeCall, FunctionCall, ViewFunction, ViewMethods
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, GasArg, ObjectArg, TextArg, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.receivers import missing_contract
+from contracts.catalogue.receivers import explain_absence, missing_contract
 from contracts.catalogue.tokens import base_units
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
@@ -110,13 +110,7 @@ def _view_explain(args: ContractViewArgs, error: RpcError, context: BuildContext
 
 
 def _explain(args: ContractArgs | ContractViewArgs, error: RpcError, context: BuildContext) -> str | None:
-    match error.code:
-        case "UNKNOWN_ACCOUNT":
-            return f"{args.contract_id} does not exist on {context.network}."
-        case "NO_CONTRACT_CODE":
-            return f"{args.contract_id} has no contract on {context.network}."
-        case _:
-            return None
+    return explain_absence(args.contract_id, error, context)
 
 
 def check_arguments(contract_id: AccountId, method_name: str, args: JsonObject, facts: ChainFacts) -> Method | None:

@@ -9,7 +9,7 @@ from contracts.calls import ViewFunction
 from contracts.catalogue.arguments import AccountArg, Args, IntArg, compact_json
 from contracts.catalogue.dao_kinds import Deed, describe
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.receivers import missing_contract
+from contracts.catalogue.receivers import explain_view, missing_contract
 from contracts.catalogue.tokens import token_label
 from contracts.chain.outcome import ViewReturned
 from contracts.errors import InvalidInput, RpcError
@@ -18,7 +18,6 @@ from contracts.knowledge.facts import (
     FactRequest,
     ViewFact,
     ViewFacts,
-    execution_reason,
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.sputnik import Proposal, read_proposal
@@ -152,19 +151,10 @@ def utc(nanoseconds: int) -> str:
 
 
 def _explain(args: DaoProposalsArgs | DaoProposalArgs, error: RpcError, context: BuildContext) -> str | None:
-    match error.code:
-        case "UNKNOWN_ACCOUNT":
-            return f"{args.dao_id} does not exist on {context.network}."
-        case "NO_CONTRACT_CODE":
-            return f"{args.dao_id} has no contract on {context.network}."
-        case "CONTRACT_EXECUTION_ERROR" if _NO_PROPOSAL in error.message:
-            return f"{args.dao_id} has no such proposal; /dao_proposals {args.dao_id} lists what there is."
-        case "CONTRACT_EXECUTION_ERROR" if execution_reason(error) == "failed":
-            return f"{args.dao_id} refused: {inert(error.message)}"
-        case "CONTRACT_EXECUTION_ERROR":
-            return f"{args.dao_id} is not a DAO (sputnik-dao v2) on {context.network}."
-        case _:
-            return None
+    if error.code == "CONTRACT_EXECUTION_ERROR" and _NO_PROPOSAL in error.message:
+        return f"{args.dao_id} has no such proposal; /dao_proposals {args.dao_id} lists what there is."
+    otherwise = f"{args.dao_id} is not a DAO (sputnik-dao v2) on {context.network}."
+    return explain_view(args.dao_id, error, context, otherwise=otherwise)
 
 
 DAO_PROPOSALS: Final = Entry(

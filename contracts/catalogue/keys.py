@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 from contracts.calls import AddKey, ChangeCall, DeleteKey, FullAccess, FunctionCallAccess, Permission, ViewAccessKeys
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, PublicKeyArg, TextListArg
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.receivers import missing_account, missing_contract
+from contracts.catalogue.receivers import explain_absence, missing_account, missing_contract
 from contracts.chain.outcome import ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.account_keys import KeysFact, KeysFacts
@@ -78,9 +78,7 @@ def _methods(names: list[JsonValue]) -> str:
 
 
 def _explain(args: AccessKeysArgs, error: RpcError, context: BuildContext) -> str | None:
-    if error.code == "UNKNOWN_ACCOUNT":
-        return f"{args.account_id} does not exist on {context.network}."
-    return None
+    return explain_absence(args.account_id, error, context)
 
 
 class KeyAddFullArgs(Args):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 
 from contracts.catalogue.arguments import AccountArg, Args, TextArg
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.receivers import missing_contract
+from contracts.catalogue.receivers import explain_view, missing_contract
 from contracts.catalogue.tokens import view_function
 from contracts.chain.outcome import ViewReturned
 from contracts.errors import InvalidInput, RpcError
@@ -18,7 +18,6 @@ from contracts.knowledge.facts import (
     ChainFacts,
     ViewFact,
     ViewFacts,
-    execution_reason,
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.types import U64_MAX, AccountId, JsonObject
@@ -180,15 +179,8 @@ def _tokens_answer(args: NftTokensArgs, returned: ViewReturned, _facts: ChainFac
 
 
 def _explain(args: NftArgs | NftTokensArgs, error: RpcError, context: BuildContext) -> str | None:
-    if error.code == "UNKNOWN_ACCOUNT":
-        return f"{args.contract_id} does not exist on {context.network}."
-    if error.code == "NO_CONTRACT_CODE":
-        return f"{args.contract_id} has no contract on {context.network}."
-    if error.code != "CONTRACT_EXECUTION_ERROR":
-        return None
-    if execution_reason(error) == "failed":
-        return f"{args.contract_id} refused: {inert(error.message)}"
-    return f"{args.contract_id} is no NFT contract on {context.network}."
+    otherwise = f"{args.contract_id} is no NFT contract on {context.network}."
+    return explain_view(args.contract_id, error, context, otherwise=otherwise)
 
 
 NFT_TOKEN: Final = Entry(

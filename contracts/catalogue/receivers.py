@@ -1,8 +1,9 @@
-"""Who may receive: whether an account is there, and what the requester must know where it is not."""
+"""Who may receive and who is asked: whether an account is there, and what the requester must know where it is not."""
 
 from contracts.catalogue.entry import BuildContext
-from contracts.errors import InvalidInput
-from contracts.knowledge.facts import Absent, AccountFact, AccountFacts, ChainFacts
+from contracts.errors import InvalidInput, RpcError
+from contracts.knowledge.facts import Absent, AccountFact, AccountFacts, ChainFacts, execution_reason
+from contracts.knowledge.inert import inert
 from contracts.knowledge.names import nearest
 from contracts.types import AccountId
 
@@ -42,6 +43,26 @@ def missing_contract(contract_id: AccountId, absent: Absent, context: BuildConte
         f"{contract_id} has no contract on {context.network}, so it cannot be called",
         details={"contract_id": contract_id},
     )
+
+
+def explain_absence(account_id: AccountId, error: RpcError, context: BuildContext) -> str | None:
+    """Words for a view of an account or contract that is not there; None where it is."""
+    match error.code:
+        case "UNKNOWN_ACCOUNT":
+            return f"{account_id} does not exist on {context.network}."
+        case "NO_CONTRACT_CODE":
+            return f"{account_id} has no contract on {context.network}."
+        case _:
+            return None
+
+
+def explain_view(contract_id: AccountId, error: RpcError, context: BuildContext, *, otherwise: str) -> str | None:
+    """Words for a view that a contract did not answer; `otherwise`: what to say of one that has no such method."""
+    if error.code != "CONTRACT_EXECUTION_ERROR":
+        return explain_absence(contract_id, error, context)
+    if execution_reason(error) == "failed":
+        return f"{contract_id} refused: {inert(error.message)}"
+    return otherwise
 
 
 def _like(account_id: AccountId, context: BuildContext) -> str | None:

@@ -11,12 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 from contracts.calls import ChangeCall, FunctionCall, ViewFunction
 from contracts.catalogue.arguments import ALL, AccountArg, AmountArg, AmountOrAllArg, Args, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.receivers import missing_contract
+from contracts.catalogue.receivers import explain_view, missing_contract
 from contracts.catalogue.tokens import base_units
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.epochs import EpochFact, EpochFacts
-from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, ViewFact, ViewFacts, execution_reason
+from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, ViewFact, ViewFacts
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL
 from contracts.types import TGAS, AccountId, Gas, Yocto, format_near, parse_near
@@ -247,15 +247,8 @@ def _shown(value: JsonValue) -> str:
 
 
 def _explain(args: StakeBalanceArgs, error: RpcError, context: BuildContext) -> str | None:
-    if error.code == "UNKNOWN_ACCOUNT":
-        return f"{args.pool_id} does not exist on {context.network}."
-    if error.code == "NO_CONTRACT_CODE":
-        return f"{args.pool_id} has no contract on {context.network}."
-    if error.code != "CONTRACT_EXECUTION_ERROR":
-        return None
-    if execution_reason(error) == "failed":
-        return f"{args.pool_id} refused: {inert(error.message)}"
-    return f"{args.pool_id} is not a staking pool."
+    otherwise = f"{args.pool_id} is not a staking pool."
+    return explain_view(args.pool_id, error, context, otherwise=otherwise)
 
 
 _POOL: Final = "pool.localnet"

@@ -8,7 +8,7 @@ from pydantic import Field
 from contracts.calls import ChangeCall, FunctionCall, ViewFunction
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, ContractArg, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.receivers import check_receiver, missing_contract
+from contracts.catalogue.receivers import check_receiver, explain_view, missing_contract
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.facts import (
@@ -18,7 +18,6 @@ from contracts.knowledge.facts import (
     FactRequest,
     StorageFact,
     StorageFacts,
-    execution_reason,
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL
@@ -187,15 +186,8 @@ def _units(text: str) -> bool:
 
 
 def _explain(args: StorageBalanceArgs, error: RpcError, context: BuildContext) -> str | None:
-    if error.code == "UNKNOWN_ACCOUNT":
-        return f"{args.contract_id} does not exist on {context.network}."
-    if error.code == "NO_CONTRACT_CODE":
-        return f"{args.contract_id} has no contract on {context.network}."
-    if error.code != "CONTRACT_EXECUTION_ERROR":
-        return None
-    if execution_reason(error) == "failed":
-        return f"{args.contract_id} refused: {inert(error.message)}"
-    return f"{args.contract_id} keeps no storage balances (NEP-145)."
+    otherwise = f"{args.contract_id} keeps no storage balances (NEP-145)."
+    return explain_view(args.contract_id, error, context, otherwise=otherwise)
 
 
 STORAGE_DEPOSIT: Final = Entry(

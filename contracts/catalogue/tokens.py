@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from contracts.calls import Action, ChangeCall, FunctionCall, ViewFunction
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, TextArg, TokenArg, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example, merge_effects
-from contracts.catalogue.receivers import check_receiver, missing_account
+from contracts.catalogue.receivers import check_receiver, explain_view, missing_account
 from contracts.catalogue.storage import registration
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
@@ -21,7 +21,6 @@ from contracts.knowledge.facts import (
     StorageFacts,
     TokenFact,
     TokenFacts,
-    execution_reason,
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
@@ -129,16 +128,8 @@ def base_units(value: JsonValue) -> int | None:
 
 def explain_token(token: TokenEntry, error: RpcError, context: BuildContext) -> str | None:
     """Words for a view that a token contract did not answer."""
-    if error.code == "UNKNOWN_ACCOUNT":
-        return f"{token.contract_id} does not exist on {context.network}."
-    if error.code == "NO_CONTRACT_CODE":
-        return f"{token.contract_id} has no contract on {context.network}."
-    if error.code == "CONTRACT_EXECUTION_ERROR":
-        reason = execution_reason(error)
-        if reason == "failed":
-            return f"{token.contract_id} refused: {inert(error.message)}"
-        return f"{token.contract_id} is not a token contract on {context.network}."
-    return None
+    otherwise = f"{token.contract_id} is not a token contract on {context.network}."
+    return explain_view(token.contract_id, error, context, otherwise=otherwise)
 
 
 def _needs_metadata(args: TokenArgs | FtBalanceArgs, _context: BuildContext) -> tuple[FactRequest, ...]:
