@@ -137,8 +137,17 @@ class Spending:
     """What no amount bounds, in words."""
 
 
-def spending(receiver_id: AccountId, actions: Iterable[Action], caps: Caps, own_keys: frozenset[PublicKey]) -> Spending:
-    """What a transaction's actions take. `own_keys` are the signer's own of this account: adding one gives nothing away."""
+def spending(
+    receiver_id: AccountId,
+    actions: Iterable[Action],
+    caps: Caps,
+    own_keys: frozenset[PublicKey],
+    signing: PublicKey | None = None,
+) -> Spending:
+    """What a transaction's actions take. `own_keys` are the signer's own of the receiver: adding one gives nothing away.
+
+    `signing` is the key that signs: while it stays, so does the account.
+    """
     amounts: dict[str, int] = {}
     unweighed: list[str] = []
     for action in actions:
@@ -156,7 +165,9 @@ def spending(receiver_id: AccountId, actions: Iterable[Action], caps: Caps, own_
                 _add(amounts, NATIVE, allowance or 0)
             case AddKey(public_key) if public_key in own_keys:
                 pass
-            case CreateAccount() | DeleteKey() | WithdrawFromGasKey():
+            case DeleteKey(public_key) if public_key != signing:
+                pass
+            case CreateAccount() | WithdrawFromGasKey():
                 pass
             case Delegate(inner):
                 # Signed by its own sender; what is attached to its actions, and their gas, is paid by who relays it.

@@ -8,7 +8,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -60,6 +60,8 @@ class Journal:
         self._window: deque[tuple[float, str, int]] = deque()
         self._latest = 0.0
         self._added: list[tuple[float, str, int]] = []
+        self._failed: sqlite3.Error | None = None
+        """Why nothing more can be written in this batch."""
 
     @classmethod
     @contextmanager
@@ -109,13 +111,10 @@ class Journal:
 
     def endorse(self, grant_id: str, approval: ApproverSignature) -> None:
         """Keep an approver's signature; a later one of the same approver replaces it. Inside `batch`."""
-        try:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO endorsed VALUES (?, ?, ?)",
-                (grant_id, str(approval.public_key), approval.signature),
-            )
-        except sqlite3.Error as error:
-            raise _failed(error) from error
+        self._insert(
+            "INSERT OR REPLACE INTO endorsed VALUES (?, ?, ?)",
+            (grant_id, str(approval.public_key), approval.signature),
+        )
 
     def spent(self, token: str, now: float) -> int:
         """Base units of a token in the last 24 hours; a clock that was set back frees nothing."""
@@ -128,26 +127,10 @@ class Journal:
     def record(self, entry: Entry, spent: Mapping[str, int], now: float) -> None:
         """Keep a step and what it spends. Inside `batch`."""
         now = max(now, self._latest)
-        try:
-            for token, amount in spent.items():
-                if amount:
-                    self._connection.execute("INSERT INTO spent VALUES (?, ?, ?)", (now, token, str(amount)))
-            self._connection.execute(
-                "INSERT INTO signed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    entry.grant_id,
-                    entry.step,
-                    entry.calls_hash,
-                    entry.kind,
-                    entry.signer_id,
-                    entry.public_key,
-                    entry.nonce,
-                    entry.digest,
-                    now,
-                ),
-            )
-        except sqlite3.Error as error:
-            raise _failed(error) from error
+        for token, amount in spent.items():
+            if amount:
+                self._insert("INSERT INTO spent VALUES (?, ?, ?)", (now, token, str(amount)))
+        self._insert("INSERT INTO signed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*astuple(entry), now))
         self._latest = now
         for token, amount in spent.items():
             one = (now, token, amount)
@@ -156,10 +139,7 @@ class Journal:
 
     def note_made(self, public_key: str) -> None:
         """Remember a key that was made here, so that nobody else has ever seen its secret."""
-        try:
-            self._connection.execute("INSERT OR IGNORE INTO made VALUES (?)", (public_key,))
-        except sqlite3.Error as error:
-            raise _failed(error) from error
+        self._insert("INSERT OR IGNORE INTO made VALUES (?)", (public_key,))
 
     def made(self) -> frozenset[str]:
         """The keys that were made here."""
@@ -169,6 +149,7 @@ class Journal:
     def batch(self) -> Generator[None]:
         """One durable write for all that is recorded inside. SigningError `journal_failed`: then nothing was kept."""
         self._added = []
+        self._failed = None
         kept = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -180,6 +161,18 @@ class Journal:
         finally:
             if not kept:
                 self._undo()
+
+    def _insert(self, statement: str, values: tuple[object, ...]) -> None:
+        """After a failure nothing more of the batch is written: SQLite ends the transaction when the disk is full, and what
+        came then would be on disk at once, and not in the sums.
+        """
+        if self._failed is not None:
+            raise _failed(self._failed)
+        try:
+            self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            self._failed = error
+            raise _failed(error) from error
 
     def _undo(self) -> None:
         if self._connection.in_transaction:

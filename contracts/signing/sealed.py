@@ -8,9 +8,9 @@ import base64
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from nacl import pwhash
 from nacl.exceptions import CryptoError
@@ -55,6 +55,38 @@ class SealedKey(BaseModel):
     box: Base64Bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A passphrase made into the key of its boxes: it closes further keys without being asked for again. As secret as they are."""
+
+    salt: bytes
+    cost: Cost
+    box: SecretBox = field(repr=False)
+
+    @classmethod
+    def under(
+        cls, passphrase: str, *, cost: Cost = MODERATE, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    ) -> Self:
+        """A new one. SigningError `weak_passphrase`."""
+        if len(passphrase) < MIN_PASSPHRASE:
+            raise SigningError(
+                "weak_passphrase", f"a passphrase has at least {MIN_PASSPHRASE} characters; nothing was written"
+            )
+        return cls.of(passphrase, random_bytes(pwhash.argon2id.SALTBYTES), cost)
+
+    @classmethod
+    def of(cls, passphrase: str, salt: bytes, cost: Cost) -> Self:
+        """SigningError `no_memory` where argon2id does not get what it costs."""
+        try:
+            key = pwhash.argon2id.kdf(
+                SecretBox.KEY_SIZE, passphrase.encode(), salt, opslimit=cost.operations, memlimit=cost.memory_bytes
+            )
+        except CryptoError as error:
+            needed = cost.memory_bytes // 2**20
+            raise SigningError("no_memory", f"a passphrase takes {needed} MiB of memory, which is not there") from error
+        return cls(salt, cost, SecretBox(key))
+
+
 def sealed_path(folder: Path, network: str, account_id: AccountId, public_key: PublicKey) -> Path:
     return folder / "sealed" / network / f"{account_id}.{public_key.replace(':', '_')}{SUFFIX}"
 
@@ -63,26 +95,20 @@ def seal(
     path: Path,
     account_id: AccountId,
     key: SecretKey,
-    passphrase: str,
+    under: Seal,
     *,
-    cost: Cost = MODERATE,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> PublicKey:
-    """Write a key's sealed file (0600). FileExistsError where it is there; SigningError `weak_passphrase`."""
-    if len(passphrase) < MIN_PASSPHRASE:
-        raise SigningError(
-            "weak_passphrase", f"a passphrase has at least {MIN_PASSPHRASE} characters; nothing was written"
-        )
-    salt, nonce = random_bytes(pwhash.argon2id.SALTBYTES), random_bytes(SecretBox.NONCE_SIZE)
-    box = bytes(_box(passphrase, salt, cost).encrypt(key.unsafe_text().encode(), nonce))
+    """Write a key's sealed file (0600). FileExistsError where it is there."""
+    box = bytes(under.box.encrypt(key.unsafe_text().encode(), random_bytes(SecretBox.NONCE_SIZE)))
     content = {
         "version": 1,
         "account_id": account_id,
         "public_key": key.public_key,
         "kdf": "argon2id",
-        "operations": cost.operations,
-        "memory_bytes": cost.memory_bytes,
-        "salt": base64.b64encode(salt).decode(),
+        "operations": under.cost.operations,
+        "memory_bytes": under.cost.memory_bytes,
+        "salt": base64.b64encode(under.salt).decode(),
         "box": base64.b64encode(box).decode(),
     }
     write_private(path, json.dumps(content))
@@ -101,24 +127,16 @@ def read_sealed(folder: Path, network: str) -> list[SealedKey]:
     return found
 
 
-def unseal(sealed: SealedKey, passphrase: str) -> SecretKey:
-    """The key inside. SigningError `wrong_passphrase` also where the file was changed."""
-    cost = Cost(sealed.operations, sealed.memory_bytes)
+def unseal(sealed: SealedKey, passphrase: str) -> tuple[SecretKey, Seal]:
+    """The key inside, and what it was closed with. SigningError `wrong_passphrase` also where the file was changed."""
     wrong = SigningError("wrong_passphrase", f"the passphrase does not open the sealed key of {sealed.account_id}")
     if len(sealed.salt) != pwhash.argon2id.SALTBYTES:
         raise wrong
+    under = Seal.of(passphrase, sealed.salt, Cost(sealed.operations, sealed.memory_bytes))
     try:
-        text = _box(passphrase, sealed.salt, cost).decrypt(sealed.box)
-        key = SecretKey.parse(text.decode())
+        key = SecretKey.parse(under.box.decrypt(sealed.box).decode())
     except (CryptoError, ValueError):
         raise wrong from None
     if key.public_key != sealed.public_key:
         raise wrong
-    return key
-
-
-def _box(passphrase: str, salt: bytes, cost: Cost) -> SecretBox:
-    key = pwhash.argon2id.kdf(
-        SecretBox.KEY_SIZE, passphrase.encode(), salt, opslimit=cost.operations, memlimit=cost.memory_bytes
-    )
-    return SecretBox(key)
+    return key, under

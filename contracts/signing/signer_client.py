@@ -296,6 +296,7 @@ class SignerClient:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            env={},  # the daemon's holds the keys of models and nodes
         )
         try:
             await self._until_ready(child)

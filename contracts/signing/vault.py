@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from contracts.calls import Action, ApproverSignature, Grant
+from contracts.calls import Action, AddKey, ApproverSignature, Grant
 from contracts.errors import SigningError
 from contracts.signing.approvals import approvers_of
 from contracts.signing.caps import Caps, Network, Spending, over_caps, spending
@@ -26,7 +26,7 @@ from contracts.signing.keystore import (
     write_key_file,
 )
 from contracts.signing.messages import Message, decode_delegate_payload, message_hash
-from contracts.signing.sealed import MODERATE, Cost, read_sealed, seal, sealed_path, unseal
+from contracts.signing.sealed import MODERATE, Cost, Seal, read_sealed, seal, sealed_path, unseal
 from contracts.signing.signer import Step, check_step, delegate_step, message_step, transaction_step
 from contracts.signing.transaction import decode_transaction
 from contracts.types import AccountId, PublicKey
@@ -61,6 +61,13 @@ class _Asked:
     spent: Spending
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsealed:
+    account_id: AccountId
+    key: SecretKey
+    under: Seal
+
+
 class Vault:
     """Keys, journal and caps of one network. Errors: SigningError; InvalidInput and UnsupportedAction for unreadable bytes."""
 
@@ -73,14 +80,14 @@ class Vault:
         self._clock = clock
         self._cost = cost
         self._keys = KeyStore({})
-        self._unsealed: dict[PublicKey, tuple[AccountId, SecretKey]] = {}
+        self._unsealed: dict[PublicKey, _Unsealed] = {}
         self._leaving: set[tuple[AccountId, PublicKey]] = set()
 
     def reload(self) -> None:
         """Read the key files again; sealed keys that were opened stay open."""
         self._keys = KeyStore.load(self._folders.credentials_dir, self._folders.network)
-        for account_id, key in self._unsealed.values():
-            self._keys.add(account_id, key)
+        for one in self._unsealed.values():
+            self._keys.add(one.account_id, one.key)
 
     def held(self) -> dict[AccountId, tuple[PublicKey, ...]]:
         """What it can sign with."""
@@ -119,7 +126,7 @@ class Vault:
             transaction.public_key,
             f"{transaction.nonce}" + ("" if transaction.nonce_index is None else f"/{transaction.nonce_index}"),
             hashlib.sha256(transaction_bytes).digest(),
-            self._spending(transaction.signer_id, transaction.receiver_id, transaction.actions),
+            self._spending(transaction.public_key, transaction.receiver_id, transaction.actions),
         )
         return self._sign(asked, grant)
 
@@ -133,7 +140,7 @@ class Vault:
     def sign_delegate(self, payload: bytes, grant: Grant) -> bytes:
         """The signature of a NEP-366 delegate action, given as prefix and Borsh."""
         action = decode_delegate_payload(payload)
-        spent = self._spending(action.sender_id, action.receiver_id, action.actions)
+        spent = self._spending(action.public_key, action.receiver_id, action.actions)
         digest = hashlib.sha256(payload).digest()
         return self._sign(
             _Asked("delegate", delegate_step(action), action.public_key, f"{action.nonce}", digest, spent), grant
@@ -148,16 +155,21 @@ class Vault:
     def generate(
         self, account_id: AccountId, passphrase: str | None = None, *, more: bool = False
     ) -> tuple[PublicKey, Path]:
-        """A new ed25519 key and its file; with `more` beside the account's others. SigningError `key_exists`."""
-        kept = self._keep(account_id, SecretKey.generate(), passphrase, more=more)
-        self._journal.note_made(kept[0])
+        """A new ed25519 key and its file; with `more` beside the account's others.
+
+        Without a passphrase it is sealed like those that the account has already. SigningError `key_exists`, `key_locked`.
+        """
+        under = self._new_seal(passphrase) or self._seal_of(account_id)
+        kept = self._keep(account_id, SecretKey.generate(), under, more=more)
+        if passphrase is None:  # who gave one can open the file
+            self._journal.note_made(kept[0])
         return kept
 
     def import_secret(
         self, account_id: AccountId, secret: str, passphrase: str | None = None
     ) -> tuple[PublicKey, Path]:
         """Keep a secret key that was given as text. SigningError `bad_key`, `key_exists`."""
-        return self._keep(account_id, parse_secret(account_id, secret), passphrase, more=False)
+        return self._keep(account_id, parse_secret(account_id, secret), self._new_seal(passphrase), more=False)
 
     def unlock(self, passphrase: str) -> dict[AccountId, tuple[PublicKey, ...]]:
         """Open every sealed key that the passphrase opens. SigningError `wrong_passphrase` where it opens none."""
@@ -167,11 +179,10 @@ class Vault:
             if one.public_key in self._unsealed:
                 continue
             try:
-                key = unseal(one, passphrase)
+                self._unsealed[one.public_key] = _Unsealed(one.account_id, *unseal(one, passphrase))
             except SigningError as error:
                 wrong = error
                 continue
-            self._unsealed[one.public_key] = one.account_id, key
             opened[one.account_id] = (*opened.get(one.account_id, ()), one.public_key)
         if wrong is not None and not opened:
             raise wrong
@@ -195,33 +206,36 @@ class Vault:
         self._leaving.add((account_id, public_key))
 
     def retire(self, account_id: AccountId, public_key: PublicKey) -> list[Path]:
-        """Sign with a key no more: its files are renamed, its sealed file too."""
+        """Sign with a key no more: its files are renamed, its sealed file too. SigningError `key_not_retired`."""
         folders = self._folders
-        retired = retire_key_files(folders.credentials_dir, folders.network, account_id, public_key)
-        path = sealed_path(folders.own, folders.network, account_id, public_key)
-        if path.exists():
-            retired.append(path.replace(path.with_suffix(".retired")))
+        try:
+            retired = retire_key_files(folders.credentials_dir, folders.network, account_id, public_key)
+            path = sealed_path(folders.own, folders.network, account_id, public_key)
+            if path.exists():
+                retired.append(path.replace(path.with_suffix(".retired")))
+        except OSError as error:
+            raise SigningError(
+                "key_not_retired", f"the files of {public_key} cannot be renamed: {error.strerror}; move them away"
+            ) from error
         self._unsealed.pop(public_key, None)
         self._leaving.discard((account_id, public_key))
         self.reload()
         return retired
 
-    def _keep(
-        self, account_id: AccountId, key: SecretKey, passphrase: str | None, *, more: bool
-    ) -> tuple[PublicKey, Path]:
+    def _keep(self, account_id: AccountId, key: SecretKey, under: Seal | None, *, more: bool) -> tuple[PublicKey, Path]:
         folders = self._folders
-        if passphrase is not None:
+        if under is not None:
             path = sealed_path(folders.own, folders.network, account_id, key.public_key)
         elif more:
             path = additional_path(folders.credentials_dir, folders.network, account_id, key.public_key)
         else:
             path = folders.first_path(account_id)
         try:
-            if passphrase is None:
+            if under is None:
                 write_key_file(path, account_id, key)
             else:
-                seal(path, account_id, key, passphrase, cost=self._cost)
-                self._unsealed[key.public_key] = account_id, key
+                seal(path, account_id, key, under)
+                self._unsealed[key.public_key] = _Unsealed(account_id, key, under)
         except FileExistsError:
             raise SigningError(
                 "key_exists", f"{path} exists already and is never overwritten; move it away to replace the key"
@@ -231,11 +245,33 @@ class Vault:
         self.reload()
         return key.public_key, path
 
-    def _spending(self, account_id: AccountId, receiver_id: AccountId, actions: Sequence[Action]) -> Spending:
-        # A key that was imported is known to whoever brought it: adding it gives the account away like any other.
-        made = self._journal.made() if self._caps.set else frozenset[str]()
-        own = (key for key in self.held().get(account_id, ()) if key in made)
-        return spending(receiver_id, actions, self._caps, frozenset(own))
+    def _new_seal(self, passphrase: str | None) -> Seal | None:
+        return None if passphrase is None else Seal.under(passphrase, cost=self._cost)
+
+    def _seal_of(self, account_id: AccountId) -> Seal | None:
+        """What the account's sealed keys are closed with; None where none is sealed. SigningError `key_locked`."""
+        for one in self._unsealed.values():
+            if one.account_id == account_id:
+                return one.under
+        if account_id in self.locked():
+            raise SigningError(
+                "key_locked", f"the keys of {account_id} are sealed; open them first: near-agent keys unlock"
+            )
+        return None
+
+    def _spending(self, signing: PublicKey, receiver_id: AccountId, actions: Sequence[Action]) -> Spending:
+        adds = any(isinstance(action, AddKey) for action in actions)
+        own = self._own_keys(receiver_id) if adds and self._caps.set else frozenset[PublicKey]()
+        return spending(receiver_id, actions, self._caps, own, signing)
+
+    def _own_keys(self, account_id: AccountId) -> frozenset[PublicKey]:
+        """Keys that nobody else has: made here, and where the account's keys are sealed, sealed like them.
+
+        One that was imported, or sealed with a passphrase of its own, is known to whoever brought it.
+        """
+        own = self._journal.made().intersection(self.held().get(account_id, ()))
+        sealed = {*(one.account_id for one in self._unsealed.values()), *self.locked()}
+        return frozenset(PublicKey(key) for key in own if account_id not in sealed or key in self._unsealed)
 
     def _sign(self, asked: _Asked, grant: Grant) -> bytes:
         now, step = self._clock(), asked.step

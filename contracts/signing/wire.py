@@ -5,9 +5,10 @@ off before a byte of it is read.
 """
 
 import json
+import re
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter
 
 from contracts.calls import Grant
 from contracts.errors import ContractsError, InvalidInput, SigningError, UnsupportedAction
@@ -20,6 +21,16 @@ READY: Final = "ready"
 """What the process writes to its standard output when the socket answers."""
 
 
+def _of_digests(grant: Grant) -> Grant:
+    if not all(_SHA256.fullmatch(digest) for digest in grant.call_digests):
+        raise ValueError("a digest of a call is no sha256 in hex")
+    return grant
+
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_AskedGrant: TypeAlias = Annotated[Grant, AfterValidator(_of_digests)]
+
+
 class _Ask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -28,7 +39,7 @@ class _Ask(BaseModel):
 
 class Sign(_Ask):
     op: Literal["sign"] = "sign"
-    grant: Grant
+    grant: _AskedGrant
     transaction: Base64Bytes
 
 
@@ -43,7 +54,7 @@ class MessageText(BaseModel):
 
 class SignMessage(_Ask):
     op: Literal["sign_message"] = "sign_message"
-    grant: Grant
+    grant: _AskedGrant
     account_id: AccountId
     public_key: PublicKey
     message: MessageText
@@ -51,7 +62,7 @@ class SignMessage(_Ask):
 
 class SignDelegate(_Ask):
     op: Literal["sign_delegate"] = "sign_delegate"
-    grant: Grant
+    grant: _AskedGrant
     payload: Base64Bytes
 
 

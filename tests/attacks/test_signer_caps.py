@@ -6,21 +6,32 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from contracts.calls import AddKey, Delegate, DelegateAction, FullAccess, FunctionCall, FunctionCallAccess, Transfer
+from contracts.calls import (
+    AddKey,
+    CreateAccount,
+    Delegate,
+    DelegateAction,
+    DeleteKey,
+    FullAccess,
+    FunctionCall,
+    FunctionCallAccess,
+    Transfer,
+)
 from contracts.errors import SigningError
 from contracts.signing.caps import Caps, NearCap, default_caps
 from contracts.signing.journal import Journal
 from contracts.signing.keypair import SecretKey
 from contracts.signing.room import listening, socket_address
 from contracts.signing.signer_process import SignerServer
+from contracts.signing.vault import Vault
 from contracts.signing.wire import frame
 from contracts.types import TGAS, AccountId, Gas, PublicKey, Yocto
-from tests.contracts.signing.signing_world import ALICE, BOB, NEAR, bytes_of, change, grant_for, open_vault
+from tests.contracts.signing.signing_world import ALICE, BOB, NEAR, bytes_of, change, grant_for, open_vault, transfer
 
 MALLORY = AccountId("mallory.localnet")
 KEY = PublicKey.from_bytes("ed25519", bytes(32))
@@ -67,6 +78,71 @@ def test_a_key_for_function_calls_is_no_way_to_methods_that_need_approvers(tmp_p
     with open_vault(tmp_path, default_caps("mainnet")) as opened, pytest.raises(SigningError) as caught:
         opened.sign(bytes_of(opened.key, call), grant_for(call))
     assert caught.value.code == "over_cap"
+
+
+def test_a_sealed_account_is_not_given_to_a_key_whose_secret_the_daemon_can_read(tmp_path: Path) -> None:
+    """The signer made it itself, in a plain file or under the daemon's own passphrase: then it was added without approvers."""
+    with open_vault(tmp_path, CAPS) as opened:
+        vault = opened.vault
+        early, plain = vault.generate(ALICE, more=True)
+        owners, _ = vault.import_secret(ALICE, SecretKey.generate().unsafe_text(), "the owner's passphrase")
+        chosen, _ = vault.generate(ALICE, "the daemon's passphrase")
+        own, sealed = vault.generate(ALICE, more=True)
+        assert (plain.suffix, sealed.suffix) == (".json", ".sealed")
+        for added in (early, chosen, owners):
+            call = change(ALICE, AddKey(added, FullAccess()))
+            with pytest.raises(SigningError) as caught:
+                opened.sign(bytes_of(owners, call), grant_for(call, name=f"add {added}"))
+            assert caught.value.code == "over_cap"
+        call = change(ALICE, AddKey(own, FullAccess()))
+        assert opened.sign(bytes_of(owners, call), grant_for(call))
+
+
+def test_a_new_account_gets_the_key_that_was_made_for_it_without_approvers(tmp_path: Path) -> None:
+    child = AccountId(f"x.{ALICE}")
+    with open_vault(tmp_path, CAPS) as opened:
+        made = opened.vault.new_key(child)
+        call = change(child, CreateAccount(), Transfer(Yocto(NEAR)), AddKey(made, FullAccess()))
+        assert opened.sign(bytes_of(opened.key, call), grant_for(call))
+        call = change(child, CreateAccount(), Transfer(Yocto(1)), AddKey(opened.key, FullAccess()))
+        with pytest.raises(SigningError):
+            opened.sign(bytes_of(opened.key, call), grant_for(call, name="another's key"))
+
+
+def test_the_key_that_signs_is_not_deleted_without_approvers(tmp_path: Path) -> None:
+    """An account whose last key is gone is lost with all that is in it."""
+    with open_vault(tmp_path, CAPS) as opened:
+        second, _ = opened.vault.generate(ALICE, more=True)
+        call = change(ALICE, DeleteKey(opened.key))
+        with pytest.raises(SigningError) as caught:
+            opened.sign(bytes_of(opened.key, call), grant_for(call))
+        assert caught.value.code == "over_cap"
+        assert opened.sign(bytes_of(second, call), grant_for(call))
+
+
+def test_a_disk_that_fills_up_inside_a_batch_takes_nothing_out_of_the_sums(tmp_path: Path) -> None:
+    """SQLite ends the transaction then: what was signed next was on disk at once, and taken out of the day's sums."""
+    with (
+        open_vault(tmp_path) as opened,
+        closing(sqlite3.connect(tmp_path / "signer" / "journal.sqlite", isolation_level=None)) as connection,
+    ):
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 4}").close()
+        journal = Journal(connection)
+        vault = Vault(opened.folders, journal, CAPS, clock=opened.clock)
+        vault.reload()
+        signed = 0
+        for number in range(6):
+            large, small = transfer(1), transfer(NEAR, MALLORY)
+            data, grant = bytes_of(opened.key, small, nonce=number), grant_for(small, name=f"small {number}")
+            with suppress(SigningError), journal.batch():
+                with suppress(SigningError):
+                    vault.sign(bytes_of(opened.key, large), grant_for(large, name=f"{number}" * 200_000))
+                vault.sign(data, grant)
+            with suppress(SigningError), journal.batch():
+                vault.sign(data, grant)
+                signed += 1
+        assert signed == 2
 
 
 class FullDisk(Journal):

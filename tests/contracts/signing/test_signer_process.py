@@ -1,6 +1,7 @@
 """The signer as a process: its socket, its end, its restart, and what it is sent by mistake or on purpose."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -233,11 +234,25 @@ HOSTILE = [
 ]
 
 
+def _broken_digests(key: PublicKey) -> bytes:
+    """A grant that fits the bytes, but for digests that are no hex."""
+    grant = replace(grant_for(transfer(), expires_at=SOON), call_digests=("zz",))
+    body = json.dumps(
+        {
+            "id": 1,
+            "op": "sign",
+            "grant": asdict(grant),
+            "transaction": base64.b64encode(bytes_of(key, transfer())).decode(),
+        }
+    ).encode()
+    return len(body).to_bytes(4, "big") + body
+
+
 async def test_nothing_that_it_is_sent_ends_it_or_gets_a_key(tmp_path: Path) -> None:
     async with signer_with_key(tmp_path) as (signer, key):
         pid = (await signer.held()).pid
         secret = json.loads((tmp_path / "keys" / f"{ALICE}.json").read_text())["private_key"].encode()
-        for sent in HOSTILE:
+        for sent in (*HOSTILE, _broken_digests(key)):
             with socket.socket(socket.AF_UNIX) as client, socket_address(tmp_path / "signer") as address:
                 client.connect(address)
                 client.settimeout(0.3)
