@@ -14,7 +14,7 @@ from contracts.chain.ledger import OPEN, UNSETTLED, Intent, IntentState, Ledger
 from contracts.chain.outcome import Effect, Failed, Finalized, NotDone, Outcome, Unconfirmed, ViewReturned
 from contracts.errors import ContractsError, LedgerConflict
 from contracts.signing.transaction import call_digest, calls_hash
-from contracts.types import AccountId
+from contracts.types import AccountId, CryptoHash
 
 log = structlog.get_logger()
 
@@ -57,6 +57,8 @@ class Approved:
     identity: str
     """Who approved; several are joined by `+`."""
     channel: str
+    code_hashes: tuple[CryptoHash | None, ...]
+    """Per call: of the contract that it calls, as it was when this was approved; None where it calls none or was not read."""
     reservation: Reservation | None = None
     """What it takes out of the budgets."""
 
@@ -121,8 +123,11 @@ class Executor:
                 created_at=now,
                 updated_at=now,
                 expected=expected,
+                code_hash=code_hash,
             )
-            for step, (call, expected) in enumerate(zip(approved.calls, approved.expected, strict=True))
+            for step, (call, expected, code_hash) in enumerate(
+                zip(approved.calls, approved.expected, approved.code_hashes, strict=True)
+            )
         ]
         try:
             await self._ledger.begin(grant, intents, now, approved.reservation)

@@ -10,6 +10,7 @@ from contracts.catalogue.entry import merge_effects
 from contracts.chain.outcome import Effect
 from contracts.checks.validation import ValidationContext, validate
 from contracts.errors import InvalidInput
+from contracts.knowledge.exchange import PriceImpact
 from contracts.knowledge.limits import Limits
 
 _MERGED: Final = (FunctionCall, Transfer)
@@ -41,6 +42,19 @@ def sendings_of(steps: Sequence[Step]) -> tuple[Sending, ...]:
                 made[-1] = merged
             apart = False
     return tuple(made)
+
+
+def price_impacts(steps: Sequence[Step], sendings: Sequence[Sending]) -> dict[int, PriceImpact]:
+    """What swaps do to prices, by the transaction that makes each; of several in one, the highest."""
+    found: dict[int, PriceImpact] = {}
+    for place, step in enumerate(steps):
+        impact = step.built.price_impact
+        if impact is None:
+            continue
+        transaction = max(number for number, sending in enumerate(sendings) if place in sending.places)
+        known = found.get(transaction)
+        found[transaction] = impact if known is None or impact.ppm > known.ppm else known
+    return found
 
 
 def _of_step(step: Step, place: int) -> Iterator[Sending]:

@@ -9,7 +9,7 @@ from contracts.chain.effects import NEAR
 from contracts.checks.preflight import KnownThings
 from contracts.checks.report import Balance, PreflightReport
 from contracts.knowledge.inert import inert
-from contracts.knowledge.registry import Registry
+from contracts.knowledge.registry import Registry, known_codes
 from contracts.localnet.genesis import read_wasm
 from contracts.simulation.preflight import Keys, PreflightService
 from contracts.simulation.remote_state import Codes, StateRpc
@@ -30,14 +30,17 @@ async def open_preflight(
     data_dir: Path, registry: Registry, rpc: StateRpc, keys: Keys, clock: Callable[[], float]
 ) -> AsyncGenerator[PreflightService]:
     """The service; its process starts at the first plan and ends with the context."""
-    genesis = list(read_wasm().values()) if registry.network == "localnet" else []
-    codes = Codes(genesis)
+    genesis = read_wasm() if registry.network == "localnet" else {}
+    codes = Codes(genesis.values())
     known = KnownThings(
         accounts={
             **{entry.account_id: inert(entry.about, 60) for entry in registry.accounts},
             **{token.contract_id: f"the {token.name} token" for token in registry.tokens},
         },
-        codes=frozenset(map(CryptoHash.of, genesis)),
+        codes={
+            **{entry.code_hash: entry.about for entry in known_codes()},
+            **{CryptoHash.of(code): f"{name} of the embedded chain" for name, code in genesis.items()},
+        },
         tokens={
             token.contract_id: (token.name, token.decimals) for token in registry.tokens if token.decimals is not None
         },

@@ -9,7 +9,7 @@ from agent.approval import Codes, GasBound, Waiting, card_text, gas_bound, gas_c
 from agent.building import Reads, Step
 from agent.errors import ApprovalError
 from agent.executor import SENT, card_of, intent_id
-from agent.merging import Sending, sendings_of
+from agent.merging import Sending, price_impacts, sendings_of
 from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge
@@ -26,7 +26,7 @@ from contracts.knowledge.registry import Registry
 from contracts.signing.transaction import calls_hash
 from contracts.simulation.preflight import PreflightRequest
 from contracts.simulation.remote_state import Pinned
-from contracts.types import AccountId
+from contracts.types import AccountId, CryptoHash
 
 
 class Preflight(Protocol):
@@ -73,6 +73,13 @@ class Weighed:
     def expected(self) -> tuple[tuple[Effect, ...], ...]:
         return tuple(sending.expected for sending in self.sendings)
 
+    @property
+    def code_hashes(self) -> tuple[CryptoHash | None, ...]:
+        """The code of the contract that each transaction calls, as the pre-flight saw it."""
+        seen = () if self.preflight is None else self.preflight.contracts
+        codes = {contract.account_id: contract.code_hash for contract in seen}
+        return tuple(codes.get(call.receiver_id) if call.calls_contract else None for call in self.calls)
+
 
 class Proposer:
     """Weighs plans, makes and shows cards. Errors: RpcError where prices cannot be read, StoreError."""
@@ -109,8 +116,15 @@ class Proposer:
         report = None
         if self._preflight is not None:
             expected = tuple(sending.expected for sending in sendings)
+            called = [*dict.fromkeys(call.receiver_id for call in calls if call.calls_contract)]
             request = PreflightRequest(
-                turn.signer_id, calls, expected, paid_before=known.__contains__, block=_built_at(steps, price)
+                turn.signer_id,
+                calls,
+                expected,
+                paid_before=known.__contains__,
+                price_impacts=price_impacts(steps, sendings),
+                used_codes=await self._store.codes.used(self._settings.chain_id, turn.signer_id, called),
+                block=_built_at(steps, price),
             )
             report = await self._preflight.preflight(request)
             story.preflight = report

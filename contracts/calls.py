@@ -286,6 +286,10 @@ class ChangeCall:
         """Gas attached to its function calls."""
         return Gas(total_gas(self.actions))
 
+    @property
+    def calls_contract(self) -> bool:
+        return any(isinstance(action, FunctionCall) for action in self.actions)
+
 
 @dataclass(frozen=True, slots=True)
 class ViewFunction:

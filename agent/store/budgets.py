@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from agent.store.codes import note_code
 from agent.store.database import Database
 from agent.store.tables import INTENTS, KNOWN_ACCOUNTS, SPENDING
 from contracts.calls import ChangeCall
@@ -124,6 +125,7 @@ def settle(connection: Connection, intent_id: str, state: IntentState, outcome: 
         connection.execute(_RELEASE, {"of_intent": intent_id, "state": "released"})
     if state == "final":
         _note_accounts(connection, intent_id)
+        note_code(connection, intent_id)
     if state not in _FINAL:
         return
     rows = connection.execute(_RESERVED, {"of_intent": intent_id}).all()

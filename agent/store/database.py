@@ -19,7 +19,7 @@ from agent.store.writer import GroupWriter, store_error
 
 T = TypeVar("T")
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest migration."""
 READERS: Final = 4
 

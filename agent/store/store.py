@@ -13,6 +13,7 @@ from agent.store.api_keys import ApiKeyStore
 from agent.store.approvals import ApprovalStore
 from agent.store.budgets import BudgetStore, LatestTime
 from agent.store.cards import CardStore
+from agent.store.codes import CodeStore
 from agent.store.database import Database, open_database
 from agent.store.ledger import SqlLedger
 from agent.store.records import RecordStore
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """`ledger`, `budgets`, `records`, `cards`, `approvals` and `api_keys` over one database."""
+    """`ledger`, `budgets`, `codes`, `records`, `cards`, `approvals` and `api_keys` over one database."""
 
     def __init__(self, database: Database, clock: Callable[[], float], new_secret: Callable[[], str]) -> None:
         self._database = database
@@ -31,6 +32,7 @@ class Store:
         self.cards = CardStore(database)
         self.approvals = ApprovalStore(database)
         self.budgets = BudgetStore(database, latest)
+        self.codes = CodeStore(database)
         self.api_keys = ApiKeyStore(database, clock=clock, new_secret=new_secret)
 
     @property

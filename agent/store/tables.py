@@ -107,6 +107,7 @@ INTENTS: Final = Table(
     Column("nonce_index", Integer),
     Column("fences", Text),
     Column("review", Text),
+    Column("code_hash", Text),
     Index("intents_by_request", "request_id", "step"),
     Index("intents_by_state", "state"),
     Index("intents_by_calls", "calls_hash"),
@@ -235,6 +236,18 @@ KNOWN_ACCOUNTS: Final = Table(
     PrimaryKeyConstraint("chain_id", "signer_id", "account_id"),
 )
 """Whom a signer has paid or called before, with a final outcome."""
+
+USED_CODES: Final = Table(
+    "used_codes",
+    METADATA,
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("code_hash", Text, nullable=False),
+    Column("used_at", Float, nullable=False),
+    PrimaryKeyConstraint("chain_id", "signer_id", "account_id"),
+)
+"""The code that a contract had when a signer's last final transaction with it was approved."""
 
 WRONG_CODES: Final = Table(
     "wrong_codes",

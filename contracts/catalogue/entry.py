@@ -24,7 +24,7 @@ from contracts.catalogue.arguments import (
 )
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
-from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
+from contracts.knowledge.exchange import DEFAULT_SWAP, PriceImpact, SwapSettings
 from contracts.knowledge.facts import ChainFacts, FactRequest
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.limits import Limits
@@ -67,6 +67,8 @@ class Built:
     """The same for each of the calls, where there are several and their effects are known apart."""
     notes: tuple[str, ...] = ()
     """Further lines for the card: what is done besides, and what to look at before confirming."""
+    price_impact: PriceImpact | None = None
+    """Of a swap, which is the last of its calls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from contracts.catalogue.storage import Registration, registration
 from contracts.catalogue.tokens import ONE_YOCTO, base_units, token_fact, token_label, token_units
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
-from contracts.knowledge.exchange import PERCENT_DECIMALS, Hop, Route, best_route, least_out, parse_percent
+from contracts.knowledge.exchange import Hop, PriceImpact, Route, best_route, least_out, parse_percent, percent
 from contracts.knowledge.facts import (
     Absent,
     ChainFacts,
@@ -37,7 +37,6 @@ from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units
 
 SWAP_GAS: Final = Gas(150 * TGAS)
 """ref-exchange 1.9.17 needs less than 60 for two pools; tokens may need more. What is not used comes back."""
-WARN_PRICE_IMPACT_PPM: Final = 10_000
 
 
 class SwapQuoteArgs(Args):
@@ -58,11 +57,6 @@ class Quote:
     route: Route
     decimals_in: int
     decimals_out: int
-
-
-def percent(ppm: int) -> str:
-    """Parts of a million as people write them: 5000 is 0.5%."""
-    return f"{format_units(ppm, PERCENT_DECIMALS)}%"
 
 
 def exchange_of(context: BuildContext) -> AccountId:
@@ -186,7 +180,7 @@ def _swap_build(args: SwapArgs, facts: ChainFacts, context: BuildContext) -> Bui
     slippage = _slippage(args, context)
     quote = _quote(args, facts, context)
     route, token_in, token_out = quote.route, args.token_in.contract_id, args.token_out.contract_id
-    _check_impact(quote, args, context)
+    impact = _impact(quote, args, context)
     least = least_out(route.amount_out, slippage)
     register = _register(args, facts, context)
     transfer = ChangeCall(token_in, (_transfer(args, quote, least),))
@@ -208,6 +202,7 @@ def _swap_build(args: SwapArgs, facts: ChainFacts, context: BuildContext) -> Bui
         expected=(*effects[:2], spent),
         expected_per_call=(paid, effects) if first else (effects,),
         notes=_notes(args, quote, slippage, register, facts, context),
+        price_impact=impact,
     )
 
 
@@ -259,16 +254,17 @@ def _slippage(args: SwapArgs, context: BuildContext) -> int:
     return slippage
 
 
-def _check_impact(quote: Quote, args: SwapArgs, context: BuildContext) -> None:
-    impact = quote.route.price_impact_ppm
-    if impact > context.swap.max_price_impact_ppm:
+def _impact(quote: Quote, args: SwapArgs, context: BuildContext) -> PriceImpact:
+    impact = PriceImpact(quote.route.price_impact_ppm, context.swap.max_price_impact_ppm)
+    if impact.is_too_high:
         raise InvalidInput(
             "price_impact_too_high",
-            f"{_input(args, quote)} would move the price by {percent(impact)} ({_through(quote, context)} hold little, or "
-            f"the amount is tiny); the configuration allows at most {percent(context.swap.max_price_impact_ppm)}: swap another "
+            f"{_input(args, quote)} would move the price by {percent(impact.ppm)} ({_through(quote, context)} hold little, or "
+            f"the amount is tiny); the configuration allows at most {percent(impact.most_ppm)}: swap another "
             "amount",
-            details={"price_impact_ppm": impact, "max_ppm": context.swap.max_price_impact_ppm},
+            details={"price_impact_ppm": impact.ppm, "max_ppm": impact.most_ppm},
         )
+    return impact
 
 
 def _notes(
@@ -280,9 +276,6 @@ def _notes(
         _terms(quote, context),
         "below the least amount nothing is swapped and the tokens come back",
     ]
-    if quote.route.price_impact_ppm >= WARN_PRICE_IMPACT_PPM:
-        impact = percent(quote.route.price_impact_ppm)
-        notes.append(f"warning: this swap alone moves the price by {impact}, which is lost; a smaller one loses less")
     notes += [
         f"warning: {token.contract_id} is not in the registry: whoever made it decides what it is worth"
         for token in (args.token_in, args.token_out)

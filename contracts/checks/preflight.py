@@ -3,23 +3,22 @@
 Every question becomes a `Check`; what only a person can judge becomes a reason to ask. What was not read is `unknown`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from contracts.calls import ChangeCall, CreateAccount, DeleteAccount, FunctionCall, FunctionCallAccess
 from contracts.chain.prechecks import ZERO_BALANCE_BYTES, check_key
 from contracts.chain.rpc_types import AccessKeyView
 from contracts.checks.moves import Move, Question, amount_of, json_of, moves_of, questions_of, registered_here
-from contracts.checks.report import Check
+from contracts.checks.report import Check, CheckResult
 from contracts.errors import InvalidInput
+from contracts.knowledge.exchange import PriceImpact, percent
 from contracts.types import TGAS, AccountId, CryptoHash, PublicKey, format_near, format_units
 
 GAS_MARGIN: Final = (13, 10)
 """What is measured leaves out what only the chain knows (touched trie nodes): 2 to 20 % on real contracts."""
-MAX_PRICE_IMPACT_BPS: Final = 300
-ASK_PRICE_IMPACT_BPS: Final = 100
-"""Hundredths of a percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +29,35 @@ class NotRead:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedCode:
+    """What a contract ran when it was last used from here."""
+
+    code_hash: CryptoHash
+    at: float
+    """Unix seconds."""
+
+    @property
+    def date(self) -> str:
+        return datetime.fromtimestamp(self.at, UTC).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
 class SeenAccount:
     amount: int
     locked: int
     storage_usage: int
     code_hash: CryptoHash | None
-    """Of its own code or of the global contract that it uses."""
+    """Of its own code or of the global contract that it uses by hash."""
     full_access_keys: int | None = None
     """None: not asked."""
     keys_height: int | None = None
     """The block at which these were counted, where it is an earlier one."""
+    code_of: AccountId | None = None
+    """The account whose global contract it uses, by name: that one's owner changes the code at any time."""
+
+    @property
+    def has_code(self) -> bool:
+        return self.code_hash is not None or self.code_of is not None
 
 
 Seen: TypeAlias = SeenAccount | NotRead | None
@@ -52,10 +70,8 @@ class KnownThings:
 
     accounts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Accounts by id, with what they are; those that have code are contracts."""
-    codes: Collection[str] = frozenset()
-    """Hashes of code whose behaviour is known."""
-    pinned: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The code hash that a contract was known to have, by account id."""
+    codes: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Code whose behaviour is known, by its hash, with what it is."""
     tokens: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     """Name and decimals of tokens, by contract."""
 
@@ -87,8 +103,10 @@ class PlanFacts:
     known: KnownThings
     paid_before: Callable[[AccountId], bool]
     """Whether the signer sent something to this account earlier; what follows from it is the policy's to say."""
-    price_impacts: Mapping[int, int] = field(default_factory=dict[int, int])
-    """Of swaps, by place, in hundredths of a percent."""
+    price_impacts: Mapping[int, PriceImpact] = field(default_factory=dict[int, PriceImpact])
+    """Of swaps, by place."""
+    used_codes: Mapping[AccountId, UsedCode] = field(default_factory=dict[AccountId, UsedCode])
+    """The code of contracts at the signer's last use of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,19 +238,18 @@ def _deletes(calls: Sequence[ChangeCall]) -> bool:
 def _receiver_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
     receiver_id = call.receiver_id
     only_here = _created_before(facts.calls, place)
-    calls_contract = any(isinstance(action, FunctionCall) for action in call.actions)
     match facts.accounts.get(receiver_id, NotRead("it was not read")):
         case NotRead(reason):
             yield Check("receiver", "unknown", f"{receiver_id} could not be read: {reason}", place)
         case None if any(isinstance(action, CreateAccount) for action in call.actions) or receiver_id in only_here:
             yield Check("receiver", "pass", f"{receiver_id} is created by the plan", place)
-        case None if calls_contract or receiver_id.kind == "named":
+        case None if call.calls_contract or receiver_id.kind == "named":
             yield Check("receiver", "fail", f"{receiver_id} does not exist; check the name", place)
         case None:
             yield Check(
                 "receiver", "pass", f"{receiver_id} does not exist yet and comes to life by the transfer", place
             )
-        case SeenAccount(code_hash=None) if calls_contract and receiver_id != facts.signer_id:
+        case SeenAccount(has_code=False) if call.calls_contract and receiver_id != facts.signer_id:
             yield Check("receiver", "fail", f"{receiver_id} has no contract that could be called", place)
         case SeenAccount():
             yield Check("receiver", "pass", f"{receiver_id} exists", place)
@@ -251,7 +268,7 @@ def _recipient_check(facts: PlanFacts, place: int, move: Move) -> Iterator[Check
             yield Check("recipient", "unknown", f"{recipient_id} could not be read: {reason}", place)
         case None if recipient_id.kind == "named" and recipient_id not in _created_before(facts.calls, place):
             yield Check("recipient", "fail", f"{recipient_id} does not exist; what is sent to it is lost", place)
-        case SeenAccount(code_hash=None) if move.calls_recipient:
+        case SeenAccount(has_code=False) if move.calls_recipient:
             yield Check("recipient", "fail", f"{recipient_id} has no contract that could take this", place)
         case _:
             yield Check("recipient", "pass", f"{recipient_id} can receive", place)
@@ -339,7 +356,7 @@ def with_margin(gas: int) -> int:
 
 def _code_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
     account = facts.accounts.get(call.receiver_id)
-    if not isinstance(account, SeenAccount) or not any(isinstance(action, FunctionCall) for action in call.actions):
+    if not isinstance(account, SeenAccount) or not call.calls_contract:
         return
     keys = account.full_access_keys
     if keys is None:
@@ -349,25 +366,41 @@ def _code_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Che
     else:
         upgradable = "nobody has a full-access key to replace it"
     upgradable += f" (as of block {account.keys_height})" if account.keys_height is not None else ""
-    receiver_id, pinned = call.receiver_id, facts.known.pinned.get(call.receiver_id)
-    if pinned is not None and pinned != account.code_hash:
-        yield Check("code", "unknown", f"the code of {receiver_id} is not the one that was known; {upgradable}", place)
-    elif account.code_hash in facts.known.codes or (pinned is not None and pinned == account.code_hash):
-        yield Check("code", "pass", f"{receiver_id} runs known code; {upgradable}", place)
-    else:
-        yield Check("code", "unknown", f"{receiver_id} runs code that is not known here; {upgradable}", place)
+    result, said = _code_known(facts, call.receiver_id, account)
+    yield Check("code", result, f"{said}; {upgradable}", place)
+
+
+def _code_known(facts: PlanFacts, contract_id: AccountId, account: SeenAccount) -> tuple[CheckResult, str]:
+    """Whether a contract's code is the known one: by its hash, or by what it was when the signer last used it."""
+    used, code_hash = facts.used_codes.get(contract_id), account.code_hash
+    if code_hash is None:
+        runs = "no code" if account.code_of is None else f"the code that {account.code_of} publishes"
+        return "unknown", f"{contract_id} runs {runs}, which can change at any time"
+    changed = _code_changed(facts, contract_id)
+    about = facts.known.codes.get(code_hash)
+    if changed is not None:
+        return "unknown", changed + (f" (now {about})" if about else "")
+    if about is not None:
+        return "pass", f"{contract_id} runs known code ({about})"
+    if used is not None:
+        return "pass", f"{contract_id} runs the code that it had when you last used it on {used.date}"
+    return "unknown", f"you use {contract_id} for the first time and its code ({code_hash}) is not known here"
+
+
+def _code_changed(facts: PlanFacts, contract_id: AccountId) -> str | None:
+    """What there is to say of a contract whose code is not the one that the signer last used; None where it is."""
+    used, account = facts.used_codes.get(contract_id), facts.accounts.get(contract_id)
+    if used is None or not isinstance(account, SeenAccount) or account.code_hash == used.code_hash:
+        return None
+    return f"the code of {contract_id} changed since you last used it on {used.date}"
 
 
 def _price_checks(facts: PlanFacts, place: int) -> Iterator[Check]:
     impact = facts.price_impacts.get(place)
     if impact is None:
         return
-    shown = f"{format_units(impact, 2)} %"
-    if impact > MAX_PRICE_IMPACT_BPS:
-        limit = format_units(MAX_PRICE_IMPACT_BPS, 2)
-        yield Check("price_impact", "fail", f"the swap moves its pool's price by {shown}; at most {limit} % go", place)
-    else:
-        yield Check("price_impact", "pass", f"the swap moves its pool's price by {shown}", place)
+    said = f"the swap moves the price by {percent(impact.ppm)}; the configuration allows at most {percent(impact.most_ppm)}"
+    yield Check("price_impact", "fail" if impact.is_too_high else "pass", said, place)
 
 
 # ---- what a person must see
@@ -375,7 +408,7 @@ def _price_checks(facts: PlanFacts, place: int) -> Iterator[Check]:
 
 def _has_code(facts: PlanFacts, account_id: AccountId) -> bool:
     account = facts.accounts.get(account_id)
-    return isinstance(account, SeenAccount) and account.code_hash is not None
+    return isinstance(account, SeenAccount) and account.has_code
 
 
 def _asks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[str]:
@@ -390,11 +423,13 @@ def _asks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[str]:
             yield f"{recipient_id} is a contract ({known}): what is sent to it may be lost"
         elif recipient_id == move.what:
             yield f"{recipient_id} is the token's own contract: tokens sent to it are lost"
-    if facts.price_impacts.get(place, 0) > ASK_PRICE_IMPACT_BPS:
-        yield f"the swap moves its pool's price by {format_units(facts.price_impacts[place], 2)} %"
-    pinned, account = facts.known.pinned.get(call.receiver_id), facts.accounts.get(call.receiver_id)
-    if pinned is not None and isinstance(account, SeenAccount) and account.code_hash != pinned:
-        yield f"the code of {call.receiver_id} is not the one that was known"
+    impact = facts.price_impacts.get(place)
+    if impact is not None and impact.is_high:
+        yield f"the swap moves the price by {percent(impact.ppm)}, which is lost"
+    if call.calls_contract:
+        changed = _code_changed(facts, call.receiver_id)
+        if changed is not None:
+            yield changed
 
 
 def _tgas(gas: int) -> str:

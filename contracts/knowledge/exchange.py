@@ -12,10 +12,11 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from contracts.errors import InvalidInput
-from contracts.types import U128_MAX, AccountId, parse_units
+from contracts.types import U128_MAX, AccountId, format_units, parse_units
 
 FEE_DIVISOR: Final = 10_000
 MILLION: Final = 1_000_000
+WARN_PRICE_IMPACT_PPM: Final = 10_000
 PERCENT_DECIMALS: Final = 4
 """Digits after the point of a percentage: one part in a million is 0.0001%."""
 _U256_MAX: Final = 2**256 - 1
@@ -36,6 +37,28 @@ class SwapSettings:
 
 
 DEFAULT_SWAP: Final = SwapSettings()
+
+
+def percent(ppm: int) -> str:
+    """Parts of a million as people write them: 5000 is 0.5%."""
+    return f"{format_units(ppm, PERCENT_DECIMALS)}%"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceImpact:
+    """By how much a swap alone moves the price, and by how much one may, in parts of a million."""
+
+    ppm: int
+    most_ppm: int
+
+    @property
+    def is_too_high(self) -> bool:
+        return self.ppm > self.most_ppm
+
+    @property
+    def is_high(self) -> bool:
+        """High enough to be told for itself, and for a person to decide."""
+        return self.ppm >= WARN_PRICE_IMPACT_PPM
 
 
 def parse_percent(text: str) -> int:

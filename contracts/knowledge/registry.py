@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from contracts.errors import InvalidInput
 from contracts.knowledge.inert import inert
@@ -72,6 +72,14 @@ class PoolNames(_Data):
     source: str
 
 
+class KnownCode(_Data):
+    """A released contract whose code is public."""
+
+    code_hash: CryptoHash
+    about: str
+    source: str
+
+
 class _Explorer(_Data):
     url: str
     source: str
@@ -85,6 +93,15 @@ class _NetworkData(_Data):
     pools: PoolNames | None = None
     tokens: tuple[TokenEntry, ...]
     accounts: tuple[KnownAccount, ...]
+
+
+def known_codes() -> tuple[KnownCode, ...]:
+    """The code of released contracts, whatever account runs it on whatever network."""
+    data = resources.files("contracts.knowledge").joinpath("data", "codes.json").read_bytes()
+    return _CODES.validate_json(data)
+
+
+_CODES: Final = TypeAdapter(tuple[KnownCode, ...])
 
 
 @dataclass(frozen=True, slots=True)

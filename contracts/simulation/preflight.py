@@ -12,15 +12,16 @@ from typing import Final, Protocol
 
 import structlog
 
-from contracts.calls import ChangeCall, FullAccess, FunctionCall
+from contracts.calls import ChangeCall, FullAccess
 from contracts.chain.effects import NEAR
 from contracts.chain.outcome import Effect
 from contracts.chain.prechecks import check_key
 from contracts.chain.rpc_types import AccessKeyView, AccountView, BlockView, ProtocolConfig
 from contracts.checks.moves import Question, moves_of, questions_of
-from contracts.checks.preflight import KnownThings, NotRead, PlanFacts, Seen, SeenAccount, judge_plan
+from contracts.checks.preflight import KnownThings, NotRead, PlanFacts, Seen, SeenAccount, UsedCode, judge_plan
 from contracts.checks.report import Balance, Check, ContractSeen, PreflightReport, unknown_report
 from contracts.errors import ContractsError, InvalidInput
+from contracts.knowledge.exchange import PriceImpact
 from contracts.knowledge.inert import inert
 from contracts.simulation.messages import Done, Given, Ground, Job, JobStep, Measure, Need, NotGiven, Probe, TokenOf
 from contracts.simulation.native import NativeRuns, runs_no_code
@@ -51,8 +52,10 @@ class PreflightRequest:
     expected: tuple[tuple[Effect, ...], ...] = ()
     """What the plan says that each transaction moves; empty where it says nothing."""
     paid_before: Callable[[AccountId], bool] = _nobody
-    price_impacts: Mapping[int, int] = field(default_factory=dict[int, int])
-    """Of swaps, by place, in hundredths of a percent."""
+    price_impacts: Mapping[int, PriceImpact] = field(default_factory=dict[int, PriceImpact])
+    """Of swaps, by place."""
+    used_codes: Mapping[AccountId, UsedCode] = field(default_factory=dict[AccountId, UsedCode])
+    """The code of contracts at the signer's last use of them."""
     block: Pinned | None = None
     """The final block that the plan was built at; None: the latest is asked for."""
 
@@ -180,13 +183,8 @@ class _Flight:
         self._near: tuple[AccountId, ...] = ()
         self._tokens: tuple[TokenOf, ...] = ()
         self._balances: list[Balance] = []
-        self._contracts = tuple(
-            dict.fromkeys(
-                call.receiver_id
-                for call in request.calls
-                if any(isinstance(action, FunctionCall) for action in call.actions)
-            )
-        )
+        called = (call.receiver_id for call in request.calls if call.calls_contract)
+        self._contracts = tuple(dict.fromkeys(called))
         self.waited_ms = 0.0
         self._compile_ms = 0.0
 
@@ -261,6 +259,7 @@ class _Flight:
             known=self._known,
             paid_before=request.paid_before,
             price_impacts=request.price_impacts,
+            used_codes=request.used_codes,
         )
         findings = judge_plan(facts)
         asks = [*findings.asks, *(reading.ask for reading in self._readings if reading.ask is not None)]
@@ -393,7 +392,8 @@ def _seen(view: AccountView | Unread | None, keys: FullKeys | Unread | None, hei
             full = keys.count if isinstance(keys, FullKeys) else None
             earlier = keys.height if isinstance(keys, FullKeys) and keys.height != height else None
             code_hash = view.code_hash or view.global_contract_hash
-            return SeenAccount(view.amount, view.locked, view.storage_usage, code_hash, full, earlier)
+            follows = view.global_contract_account_id
+            return SeenAccount(view.amount, view.locked, view.storage_usage, code_hash, full, earlier, follows)
 
 
 def _key_fact(view: AccessKeyView | Unread | None) -> AccessKeyView | NotRead | None:

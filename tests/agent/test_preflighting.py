@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from agent.preflighting import card_lines
 from contracts.chain.effects import NEAR
-from contracts.checks.report import Balance, Check, PreflightReport, Simulated, unknown_report
+from contracts.checks.preflight import UsedCode
+from contracts.checks.report import Balance, Check, ContractSeen, PreflightReport, Simulated, unknown_report
+from contracts.knowledge.exchange import PriceImpact
 from contracts.knowledge.registry import Registry
 from contracts.simulation.preflight import PreflightRequest
 from contracts.types import TGAS, AccountId, CryptoHash
@@ -133,3 +136,53 @@ def test_the_lines_are_exact_and_inert() -> None:
         assert "\n" not in line
         assert "://" not in line
         assert "`" not in line
+
+
+async def test_the_code_that_was_approved_is_the_known_one_next_time(agent: Agent, foretelling: Foretelling) -> None:
+    """What the card's own check finds is kept, and not what an unconfirmed card saw."""
+    first, second = CryptoHash.of(b"first"), CryptoHash.of(b"second")
+    agent.reads.registered.add((USDC, BOB))
+    pay = "/ft_transfer USDC bob.localnet 1.5"
+
+    def runs(code_hash: CryptoHash) -> PreflightReport:
+        return replace(GOOD, contracts=(ContractSeen(USDC, code_hash, 0),))
+
+    foretelling.reports = [runs(first)]
+    await agent.ask(pay, conversation="never confirmed")
+    card = await agent.ask(pay)
+    await agent.ask(f"confirm {card.confirm_code}")
+    assert [request.used_codes for request in foretelling.asked] == [{}, {}, {}]
+    foretelling.reports = [runs(second)]
+    await agent.ask("/ft_transfer USDC bob.localnet 2.5")
+    assert foretelling.asked[-1].used_codes == {USDC: UsedCode(first, agent.clock())}
+    await agent.ask("/near_transfer bob.localnet 1")
+    assert foretelling.asked[-1].used_codes == {}
+
+
+async def test_code_that_is_replaced_between_card_and_confirmation_makes_a_new_card(
+    agent: Agent, foretelling: Foretelling
+) -> None:
+    agent.reads.registered.add((USDC, BOB))
+    reports = [replace(GOOD, contracts=(ContractSeen(USDC, CryptoHash.of(code), 0),)) for code in (b"1", b"2")]
+    foretelling.reports = reports
+    card = await agent.ask("/ft_transfer USDC bob.localnet 1.5")
+    again = await agent.ask(f"confirm {card.confirm_code}")
+    assert again.status == "needs_approval"
+    assert f"the code of {USDC} was replaced since the card was made" in again.text
+    assert agent.chain.executed == []
+
+
+async def test_the_price_impact_of_a_swap_reaches_the_report(agent: Agent, foretelling: Foretelling) -> None:
+    exchange = "exchange.localnet"
+    pool: JsonValue = {
+        "pool_kind": "SIMPLE_POOL",
+        "token_account_ids": [USDC, "usdt.localnet"],
+        "amounts": ["1000000000", "1000000000"],
+        "total_fee": 30,
+    }
+    agent.reads.answers[exchange, "get_number_of_pools"] = 1
+    agent.reads.answers[exchange, "get_pools"] = [pool]
+    agent.reads.answers[exchange, "get_return"] = "9871580"
+    reply = await agent.ask("/swap USDC USDT 10")
+    assert reply.status == "needs_approval", reply.text
+    assert foretelling.asked[0].price_impacts == {1: PriceImpact(9_872, 100_000)}  # the registration comes first

@@ -187,7 +187,9 @@ def test_wrapped_near_comes_out_as_the_token_and_not_as_near() -> None:
 def test_a_large_swap_is_warned_of_and_a_larger_one_refused() -> None:
     asked = raw("USDC", "USDT", "20000")
     built = build("swap", asked, known(asked))
-    assert any(note.startswith("warning: this swap alone moves the price by 1.9") for note in built.notes)
+    assert built.price_impact is not None
+    assert 19_000 < built.price_impact.ppm < 20_000
+    assert (built.price_impact.is_high, built.price_impact.is_too_high) == (True, False)
     error = refusal(raw("USDC", "USDT", "200000"))
     assert error.code == "price_impact_too_high"
     assert "allows at most 10%" in error.message

@@ -20,7 +20,16 @@ from contracts.chain.outcome import Effect
 from contracts.chain.rpc_types import AccessKeyView, AccessView
 from contracts.checks.corrections import correction_of
 from contracts.checks.moves import Move, moves_of, questions_of
-from contracts.checks.preflight import Findings, KnownThings, NotRead, PlanFacts, Seen, SeenAccount, judge_plan
+from contracts.checks.preflight import (
+    Findings,
+    KnownThings,
+    NotRead,
+    PlanFacts,
+    Seen,
+    SeenAccount,
+    UsedCode,
+    judge_plan,
+)
 from contracts.checks.report import (
     Balance,
     Check,
@@ -30,6 +39,7 @@ from contracts.checks.report import (
     moved,
     unknown_report,
 )
+from contracts.knowledge.exchange import PriceImpact
 from contracts.types import TGAS, AccountId, CryptoHash, Gas, PublicKey, Yocto
 
 NEAR = 10**24
@@ -63,7 +73,7 @@ def plan(receiver_id: AccountId, *actions: Action, **changes: object) -> PlanFac
         storage_amount_per_byte=10**19,
         answers={},
         measured=(2 * TGAS,),
-        known=KnownThings(codes=frozenset((CODE,))),
+        known=KnownThings(codes={CODE: "the token"}),
         paid_before=lambda _account_id: True,
     )
     return replace(facts, **changes)  # pyright: ignore[reportArgumentType] - names of fields, by the tests
@@ -259,22 +269,48 @@ class TestGasCodeAndPrice:
     def test_known_code_passes_and_tells_who_can_replace_it(self) -> None:
         assert result(plan(USDC, PAY), "code") == (
             "pass",
-            "usdc.test runs known code; nobody has a full-access key to replace it",
+            "usdc.test runs known code (the token); nobody has a full-access key to replace it",
         )
         open_to_change = {ALICE: account(), BOB: account(), USDC: account(code=CODE, keys=2)}
         assert "one of its 2 full-access keys" in result(plan(USDC, PAY, accounts=open_to_change), "code")[1]
 
-    def test_other_code_is_not_known_and_a_changed_one_asks(self) -> None:
-        assert result(plan(USDC, PAY, known=KnownThings()), "code")[0] == "unknown"
-        pinned = plan(USDC, PAY, known=KnownThings(pinned={USDC: OTHER}))
-        assert result(pinned, "code")[0] == "unknown"
-        assert judge_plan(pinned).asks == ("the code of usdc.test is not the one that was known",)
-        same = plan(USDC, PAY, known=KnownThings(pinned={USDC: CODE}))
-        assert result(same, "code")[0] == "pass"
+    def test_code_that_nobody_knows_is_told_as_a_first_use_and_asks_nothing(self) -> None:
+        first = plan(USDC, PAY, known=KnownThings())
+        got, detail = result(first, "code")
+        assert got == "unknown"
+        assert detail.startswith(f"you use usdc.test for the first time and its code ({CODE}) is not known here; ")
+        assert judge_plan(first).asks == ()
 
-    @pytest.mark.parametrize(("impact", "expected", "asks"), [(50, "pass", 0), (150, "pass", 1), (301, "fail", 1)])
-    def test_the_price_impact_of_a_swap(self, impact: int, expected: str, asks: int) -> None:
-        facts = plan(USDC, PAY, price_impacts={0: impact})
+    def test_code_that_was_used_before_is_known(self) -> None:
+        again = plan(USDC, PAY, known=KnownThings(), used_codes={USDC: UsedCode(CODE, 1_800_000_000.0)})
+        got, detail = result(again, "code")
+        assert got == "pass"
+        assert detail.startswith("usdc.test runs the code that it had when you last used it on 2027-01-15; ")
+        assert judge_plan(again).asks == ()
+
+    @pytest.mark.parametrize("known", [KnownThings(), KnownThings(codes={CODE: "the token"})])
+    def test_code_that_changed_since_the_last_use_asks(self, known: KnownThings) -> None:
+        changed = plan(USDC, PAY, known=known, used_codes={USDC: UsedCode(OTHER, 1_800_000_000.0)})
+        assert result(changed, "code")[0] == "unknown"
+        assert judge_plan(changed).asks == ("the code of usdc.test changed since you last used it on 2027-01-15",)
+        assert judge_plan(replace(changed, calls=(ChangeCall(USDC, (SEND,)),))).asks == ()
+
+    def test_a_global_contract_by_name_is_a_contract_whose_code_can_change_at_any_time(self) -> None:
+        follower = replace(account(keys=0), code_of=BOB)
+        facts = plan(USDC, PAY, accounts={ALICE: account(), BOB: account(), USDC: follower})
+        assert result(facts, "receiver")[0] == "pass"
+        got, detail = result(facts, "code")
+        assert got == "unknown"
+        assert detail.startswith("usdc.test runs the code that bob.test publishes, which can change at any time; ")
+        before = replace(facts, used_codes={USDC: UsedCode(CODE, 1_800_000_000.0)})
+        assert judge_plan(before).asks == ("the code of usdc.test changed since you last used it on 2027-01-15",)
+
+    @pytest.mark.parametrize(
+        ("ppm", "expected", "asks"),
+        [(9_999, "pass", 0), (10_000, "pass", 1), (100_000, "pass", 1), (100_001, "fail", 1)],
+    )
+    def test_the_price_impact_of_a_swap(self, ppm: int, expected: str, asks: int) -> None:
+        facts = plan(USDC, PAY, price_impacts={0: PriceImpact(ppm, 100_000)})
         assert result(facts, "price_impact")[0] == expected
         assert len(judge_plan(facts).asks) == asks
 

@@ -232,7 +232,7 @@ async def open_world(
         counted, wallets = CountedRpc(rpc), Wallets(data_dir)
         known = KnownThings(
             accounts={USDC: "the USDC token", WRAP: "wrapped NEAR"},
-            codes=frozenset(CryptoHash.of(code) for code in read_wasm().values()),
+            codes={CryptoHash.of(code): name for name, code in read_wasm().items()},
             tokens={USDC: ("USDC", 6)},
         )
         chosen = sandbox or own
