@@ -31,7 +31,7 @@ from contracts.catalogue.index import CATALOGUE
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.delivery import SendSettings
 from contracts.chain.endpoints import Endpoint
-from contracts.chain.ledger import UNSETTLED
+from contracts.chain.ledger import OPEN, UNSETTLED
 from contracts.chain.rpc import RpcClient, RpcConfig, open_rpc
 from contracts.chain.verifying import Expected, Verifier
 from contracts.errors import RpcError
@@ -96,6 +96,7 @@ async def open_runtime(
         verifier = Verifier(rpc, Expected(config.network, config.rpc.max_clock_skew_s), clock=clock)
         chain_id = await _chain_id(config, rpc, verifier)
         store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
+        await _check_chain(config, store, chain_id)
         settings = _send_settings(config)
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
         models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
@@ -246,6 +247,17 @@ async def _chain_id(config: Config, rpc: RpcClient, verifier: Verifier) -> str:
             "until then one operator's word counts, and no transaction can be proven dead",
         )
     return found.chain_id or config.network
+
+
+async def _check_chain(config: Config, store: Store, chain_id: str) -> None:
+    """ConfigError where a transaction of another chain has no end yet: these nodes know nothing of it, which proves nothing."""
+    others = sorted({one.chain_id for one in await store.ledger.in_states(OPEN)} - {chain_id})
+    if others:
+        raise ConfigError(
+            "config_invalid",
+            f"the ledger in {config.data_dir} has transactions without an end on {', '.join(others)}, and the nodes serve "
+            f"{chain_id}; give each network a data folder of its own (--data-dir)",
+        )
 
 
 async def _tell_of_doubt(chain: ChainClient, store: Store, chain_id: str) -> None:

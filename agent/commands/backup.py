@@ -55,6 +55,7 @@ def restore(
             "cancelled_cards": restored.cancelled_cards,
             "for_review": [*restored.for_review],
             "given_up": restored.given_up,
+            "api_keys": restored.api_keys,
             "previous": None if restored.previous is None else str(restored.previous),
         }
         if as_json:
@@ -67,4 +68,5 @@ def restore(
             print(f"The database that was there is kept as {restored.previous}")
         if restored.for_review:
             print(f"{len(restored.for_review)} transactions may be on chain: they are looked up and never sent again.")
+        print(f"{restored.api_keys} API keys are in force: near-agent api-keys list")
         print("A key that was used after the backup is blocked at the next start, until: near-agent keys acknowledge")

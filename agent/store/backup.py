@@ -38,6 +38,8 @@ class Restored:
     """Intent ids of transactions that may be on chain."""
     given_up: int
     """Steps that were not signed when the backup was made."""
+    api_keys: int
+    """In force now; those that the database which was there had revoked stay revoked."""
     previous: Path | None
     """Where the database that was there is kept."""
 
@@ -87,14 +89,15 @@ def restore_database(file: Path, database: Path, *, clock: Callable[[], float]) 
         with _told(draft), closing(sqlite3.connect(draft, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode = DELETE").close()
             copy.execute("BEGIN IMMEDIATE")
-            restored = _void(copy, now)
+            voided = _void(copy, now)
+            keys = _revoke(copy, _revoked(database))
             copy.execute("COMMIT")
         _check(draft)
         _sync(draft)
         previous = _set_aside(database, now)
         draft.replace(database)
     _sync(database.parent)
-    return Restored(*restored, previous)
+    return Restored(*voided, keys, previous)
 
 
 def _void(copy: sqlite3.Connection, now: float) -> tuple[int, int, tuple[str, ...], int]:
@@ -113,7 +116,7 @@ def _void(copy: sqlite3.Connection, now: float) -> tuple[int, int, tuple[str, ..
             f"Transaction {tx_hash} was {state} when the ledger was backed up, which was restored since. "
             "It is looked up on chain and never sent again by itself"
         )
-        outcome = OUTCOME.dump_json(Unconfirmed(CryptoHash(tx_hash), told, RESTORED)).decode()
+        outcome = OUTCOME.dump_json(Unconfirmed(_hash(tx_hash), told, RESTORED)).decode()
         copy.execute(
             "UPDATE intents SET state = 'unconfirmed', review = ?, outcome = ?, updated_at = ? WHERE intent_id = ?",
             (RESTORED, outcome, now, intent_id),
@@ -132,6 +135,32 @@ def _void(copy: sqlite3.Connection, now: float) -> tuple[int, int, tuple[str, ..
         (RESTORED, json.dumps(now)),
     )
     return grants, cards, tuple(row[0] for row in rows), given_up
+
+
+def _hash(tx_hash: object) -> CryptoHash:
+    try:
+        return CryptoHash(str(tx_hash))
+    except ValueError as error:
+        raise StoreError("not_a_backup", f"a transaction in it has no hash: {error}") from error
+
+
+def _revoked(database: Path) -> list[tuple[str, float]]:
+    """API keys that the database which is there has revoked; nothing where it cannot be read."""
+    if not database.is_file():
+        return []
+    try:
+        with closing(_reader(database)) as connection:
+            return connection.execute("SELECT key_id, revoked_at FROM api_keys WHERE revoked_at IS NOT NULL").fetchall()
+    except sqlite3.Error:
+        return []
+
+
+def _revoke(copy: sqlite3.Connection, revoked: list[tuple[str, float]]) -> int:
+    """A key that leaked and was revoked after the backup does not come back. How many keys are in force."""
+    for key_id, at in revoked:
+        copy.execute("UPDATE api_keys SET revoked_at = ? WHERE key_id = ? AND revoked_at IS NULL", (at, key_id))
+    (in_force,) = copy.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL").fetchone()
+    return int(in_force)
 
 
 def _set_aside(database: Path, now: float) -> Path | None:
@@ -153,12 +182,15 @@ def _check(file: Path) -> None:
     try:
         with closing(_reader(file)) as connection:
             whole = connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            found = connection.execute("SELECT type, name FROM sqlite_master").fetchall()
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if whole else None
     except sqlite3.Error as error:
         raise StoreError("not_a_backup", f"{file} cannot be read as a database: {error}") from error
     version = None if row is None else str(row[0])
-    if not whole or not tables >= _TABLES or version is None:
+    tables = {name for kind, name in found if kind == "table"}
+    # Triggers and views would run inside the daemon; this program makes none.
+    ours = all(kind in {"table", "index"} for kind, _ in found)
+    if not whole or not ours or not tables >= _TABLES or version is None:
         raise StoreError("not_a_backup", f"{file} is damaged, or not a database of this program")
     if version > HEAD:
         raise StoreError(
