@@ -58,15 +58,15 @@ async def run_daemon(
     with _signals() as signals, one_error():
         async with AsyncExitStack() as stack:
             tasks = asyncio.TaskGroup()
-            running = RunningRequests(tasks)
             ready = asyncio.Event()
+            running = RunningRequests(tasks, ready=ready.is_set)
             try:
                 async with asyncio.timeout(None) as starting:
                     # What a start leaves unfinished, the next one goes on with.
                     signals.hurry = lambda: starting.reschedule(0)
                     runtime = await stack.enter_async_context(open_runtime(config, kill_point=kill_point, clock=clock))
                     await stack.enter_async_context(tasks)
-                    url = await stack.enter_async_context(_serving(runtime, running, ready))
+                    url = await stack.enter_async_context(_serving(runtime, running))
                     await runtime.pipeline.recover()
             except TimeoutError:
                 if not signals.stop.is_set():
@@ -136,12 +136,11 @@ def _signals() -> Generator[_Signals]:
 
 
 @asynccontextmanager
-async def _serving(runtime: Runtime, running: RunningRequests, ready: asyncio.Event) -> AsyncGenerator[str]:
+async def _serving(runtime: Runtime, running: RunningRequests) -> AsyncGenerator[str]:
     """The HTTP server; its address. DaemonError `listen_refused`."""
     config = runtime.config
     settings = ApiSettings(
         configured_models=runtime.configured_models,
-        ready=ready.is_set,
         started_at=runtime.clock(),
         clock=runtime.clock,
         user_header=runtime.pipeline.user_header,

@@ -17,7 +17,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from agent.errors import AgentError, DaemonError, RequestError, StoreError
 from agent.frontends import sse
-from agent.frontends.errors import ErrorAnswer, answer_for, error_body, no_key, not_ready
+from agent.frontends.errors import ErrorAnswer, answer_for, error_body, no_key
 from agent.frontends.replies import ChunkForm, completion, plan_answer
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
@@ -59,7 +59,6 @@ class ApiSettings:
     """What the HTTP layer needs to know of the daemon."""
 
     configured_models: Callable[[], tuple[ModelName, ...]]
-    ready: Callable[[], bool]
     started_at: float
     """Unix seconds; `created` of the models."""
     clock: Callable[[], float] = time.time
@@ -101,7 +100,7 @@ class OpenAiApi:
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
-        self._check_open()
+        self._running.check()
         chat = parse_chat(await self._body(http))
         self._check_model(chat.model)
         request = self._request(http, identity, chat, "chat_completions")
@@ -117,7 +116,7 @@ class OpenAiApi:
 
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
-        self._check_open()
+        self._running.check()
         asked = parse_plan(await self._body(http))
         self._check_model(asked.model)
         request = self._request(http, identity, asked, "plan")
@@ -144,7 +143,7 @@ class OpenAiApi:
         return _json({"status": "ok"})
 
     async def _readyz(self, _http: web.Request) -> web.StreamResponse:
-        if self._running.draining or not self._settings.ready():
+        if self._running.draining or not self._running.ready():
             status = "draining" if self._running.draining else "starting"
             return _json({"status": status}, status=503, headers={"Retry-After": "1"})
         return _json({"status": "ready"})
@@ -203,11 +202,6 @@ class OpenAiApi:
         except TimeoutError:
             limit = f"{self._settings.body_timeout_s:g} s"
             raise RequestError("body_timeout", f"the body did not arrive within {limit}; send it again") from None
-
-    def _check_open(self) -> None:
-        if not self._settings.ready():
-            raise not_ready()
-        self._running.check()
 
     def _check_model(self, name: ModelName) -> None:
         # The routed model always exists; for the others a file is looked at.

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from agent.errors import DaemonError
-from agent.frontends.errors import draining, in_progress, too_busy
+from agent.frontends.errors import draining, in_progress, not_ready, too_busy
 from agent.frontends.seams import Progress
 from agent.records import Reply
 
@@ -64,9 +64,17 @@ class RunningRequest:
 
 
 class RunningRequests:
-    """All requests at work, as tasks of one group that the daemon owns."""
+    """All requests at work, as tasks of one group that the daemon owns; none before `ready` says so."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, *, limit: int = 128, retry_after_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        *,
+        ready: Callable[[], bool] = lambda: True,
+        limit: int = 128,
+        retry_after_s: float = 5.0,
+    ) -> None:
+        self.ready: Final = ready
         self._tasks = tasks
         self._limit = limit
         self._retry_after_s = retry_after_s
@@ -84,7 +92,9 @@ class RunningRequests:
         return len(self._at_work)
 
     def check(self) -> None:
-        """DaemonError `draining`, or RequestError `too_many_requests` where the limit is reached."""
+        """DaemonError `not_ready` or `draining`, or RequestError `too_many_requests` where the limit is reached."""
+        if not self.ready():
+            raise not_ready()
         if self._draining:
             raise draining(self._retry_after_s)
         if len(self._at_work) >= self._limit:

@@ -1,4 +1,4 @@
-"""Broken and endless bodies: each gets its error in OpenAI's form and costs nothing more."""
+"""Broken and endless bodies, and what comes too early: each gets its error in OpenAI's form and costs nothing more."""
 
 import asyncio
 import json
@@ -6,6 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from agent.errors import DaemonError
+from agent.frontends.running import RunningRequests
+from agent.frontends.seams import Progress
+from agent.records import Reply
 from tests.agent.frontends.scripted import KEY, Served, served
 
 
@@ -41,3 +45,17 @@ async def test_a_body_that_is_none(headers: str, body: bytes, status: int, code:
     async with served(body_timeout_s=0.3) as daemon:
         assert await raw(daemon, headers, body) == (status, code)
         assert daemon.pipeline.requests == []
+
+
+async def test_nothing_begins_before_an_earlier_run_is_settled() -> None:
+    """Whatever the route: an approval by request id, or the operator's, met the ledger while it was being put in order."""
+    begun: list[Progress] = []
+
+    async def work(progress: Progress) -> Reply:
+        begun.append(progress)
+        raise AssertionError
+
+    async with asyncio.TaskGroup() as tasks:
+        with pytest.raises(DaemonError) as caught:
+            RunningRequests(tasks, ready=lambda: False).start(work)
+    assert (caught.value.code, begun) == ("not_ready", [])

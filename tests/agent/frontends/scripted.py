@@ -111,10 +111,9 @@ async def served(
     pipeline = ScriptedPipeline(script)
     models: list[ModelName] = ["near-agent"]
     async with asyncio.TaskGroup() as tasks:
-        running = RunningRequests(tasks, limit=limit)
+        running = RunningRequests(tasks, ready=lambda: ready, limit=limit)
         settings = ApiSettings(
             configured_models=lambda: tuple(models),
-            ready=lambda: ready,
             started_at=1_700_000_000.0,
             clock=lambda: 1_700_000_123.25,
             ping_interval_s=ping_interval_s,
