@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from agent.planning.units import accepted_units, is_amount_of
+from agent.planning.units import Units, accepted_units, is_amount_of
 from agent.records import Source
 from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
 from contracts.types import JsonObject
@@ -29,6 +29,7 @@ _ME_WORDS = re.compile(r"(?i)(?<![\w@.-])(?:@me|me|my|mine|myself|i)(?![\w@-]|\.
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
 """`1 000 000` and `1'000`: neither 1 nor 000 is a number of its own."""
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _UNITS: Final = frozenset({"near", "n", "tgas"})
 """What may stand right behind a number's digits, token symbols apart; `2k` and `1e5` are other numbers."""
 _BESIDE: Final[Mapping[ValueKind, str]] = {"index": "#", "percent": "%"}
@@ -56,8 +57,8 @@ def trace(
 
     Accounts, tokens and numbers must stand as a token of their own (`12.5` is not in `112.5`, `bob.near` not in
     `x-bob.near`), ids and symbols in any case, messages as written. Objects and lists are walked: every string and number
-    inside needs a source, a key that holds true or false must be named, other keys are code's. An amount that stands next
-    to another unit than the argument's is not the argument's.
+    inside needs a source, and so do keys that are no names of fields; a key that holds true or false must be named. An
+    amount that stands next to another unit than the argument's is not the argument's.
     """
     units = accepted_units(action, args, registry)
     sources: dict[str, Source] = {}
@@ -89,12 +90,14 @@ def _leaves(value: JsonValue) -> Iterator[str | int]:
             yield from _leaves(inner)
     elif isinstance(value, dict):
         for key, inner in value.items():
+            if _FIELD.fullmatch(key) is None:
+                yield key  # no name of a field: a value, such as an account that something is promised to
             # The key is what `"force": true` says.
             yield from (_Switch(key),) if isinstance(inner, bool) else _leaves(inner)
 
 
 def _source(
-    value: str | int, kind: ValueKind, words: Words, caller: str, registry: Registry, units: frozenset[str] | None
+    value: str | int, kind: ValueKind, words: Words, caller: str, registry: Registry, units: Units | None
 ) -> Source | None:
     if isinstance(value, _Switch):
         return _name(value, words)
@@ -154,9 +157,7 @@ def _known_token(value: str, registry: Registry) -> TokenEntry | None:
     return registry.by_symbol.get(value.casefold()) or registry.of_contract(value)
 
 
-def _number(
-    value: str, words: Words, registry: Registry, accepted: frozenset[str] | None, *, beside: str = ""
-) -> Source | None:
+def _number(value: str, words: Words, registry: Registry, accepted: Units | None, *, beside: str = "") -> Source | None:
     """The number as a token of its own: not inside another number, a name, a date, a percentage or a sum of money.
 
     `accepted`: the units it may have; None for any. `beside`: a sign that may stand next to it nevertheless.
@@ -175,15 +176,39 @@ def _number(
 
 
 def _stands_alone(text: str, start: int, end: int, units: frozenset[str], beside: str) -> bool:
-    before, after = text[start - 1 : start], text[end : end + 40]
-    if before and before != beside and (_continues(before) or before in ".,/:-+$€£¥#'"):
+    before, after = text[max(0, start - 2) : start], text[end : end + 40]
+    if before[-1:] != beside and not _may_precede(before):
         return False
     if beside == "%" and re.match(r"\s?(?:%|percent\b)", after, re.IGNORECASE):
         return True
     unit = re.match(r"[^\W\d_]+", after)
     if unit:
         return unit[0].casefold() in units and not re.match(r"[\d_]", after[unit.end() :])
-    return not re.match(r"\s?[%$€£¥]|[.-]\w|[,/:']\d", after) and not _continues(after[:1])
+    return not re.match(r"\s?[%$€£¥]", after) and _may_follow(after)
+
+
+def _may_precede(before: str) -> bool:
+    """Whether a number can begin after these characters: not one of its own digits, signs or separators, nor money's sign."""
+    last = before[-1:]
+    if not last or last.isspace():
+        return True
+    if _continues(last) or before[0].isdigit():
+        return False
+    kind = unicodedata.category(last)
+    return kind in {"Ps", "Pe", "Pi", "Pf"} or last in "=`" or (kind == "Po" and last not in ".,/:#'%&@\\·")
+
+
+def _may_follow(after: str) -> bool:
+    """Whether a number can end before these characters: whatever its separators are, no other digits go on behind them."""
+    first, second = after[:1], after[1:2]
+    if not first or first.isspace():
+        return True
+    if _continues(first) or first in "%#@&\\":
+        return False
+    kind = unicodedata.category(first)
+    if first == "." or kind == "Pd":
+        return not _continues(second)
+    return (kind in {"Pe", "Pi", "Pf", "Po"} or first == "`") and not second.isdigit()
 
 
 def _token_of_text(value: str, words: Words) -> Source | None:

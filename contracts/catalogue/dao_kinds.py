@@ -2,13 +2,15 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from contracts.catalogue.arguments import read_json
+from contracts.catalogue.tokens import base_units
+from contracts.chain.strict_json import parse_json
 from contracts.errors import InvalidInput
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.sputnik import KIND_LABELS, kind_body, kind_name
@@ -155,9 +157,9 @@ def _call(receiver_id: AccountId, call: Call, money: Money) -> tuple[str, ...]:
     if value is None:
         return (f"{head}, {text}",)
     lines = [f"{head}: {inert_json(value, _SHOWN)}", *_cut(text)]
-    amount = value.get("amount")
-    if call.method_name in {"ft_transfer", "ft_transfer_call"} and isinstance(amount, str) and amount.isdecimal():
-        lines.append(f"its amount is {money(receiver_id, int(amount[:40]))}")
+    amount = base_units(value.get("amount"))
+    if call.method_name in {"ft_transfer", "ft_transfer_call"} and amount is not None:
+        lines.append(f"its amount is {money(receiver_id, amount)}")
     return tuple(lines)
 
 
@@ -168,10 +170,14 @@ def _arguments(encoded: str) -> tuple[JsonObject | None, str]:
     except (binascii.Error, ValueError):
         return None, f"with arguments that are no base64: {inert(encoded, 80)}"
     try:
-        text = raw.decode()
-        value: JsonValue = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
+        text = raw.decode() or "{}"
+        parse_json(text)
+    except ValueError:
         return None, f"with {len(raw)} bytes of arguments that are no JSON: 0x{raw[:32].hex()}"
+    try:
+        value = read_json("args", text)
+    except InvalidInput:  # a key twice, a number that is not exact, nested too deep
+        return None, f"with arguments that contracts can read in several ways: “{inert(text, _SHOWN)}”"
     if not isinstance(value, dict):
         return None, f"with the arguments {inert(text, 80)}"
     return value, text

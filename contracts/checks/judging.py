@@ -53,6 +53,13 @@ _BREAK: Final = re.compile(r"[^a-z\d._-]+|[._-]{2,}", re.ASCII)
 _SEPARATOR: Final = re.compile(r"[._-]")
 _TOP_LEVEL: Final = (".near", ".testnet", ".localnet", ".tg", ".sweat", ".aurora")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
+_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+", re.ASCII)
+_BARE_ETH: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
+"""How a message to Aurora's engine names who gets the tokens there."""
+_MINIMUM: Final = re.compile(r"min(imum)?_?(amount|out|receive)|amount_out_min|least_amount")
+"""Names of what a swap must give at least: ref-exchange's `min_amount_out`, its DCL pools' `min_output_amount`, others'."""
+_SHORTEST: Final = 8
+"""Of an encoded text that is looked into: `a.near` in base64."""
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _ACCOUNT_KEY: Final = re.compile(
     r"(?:^|_)(account|receiver|recipient|owner|beneficiary|sender|member|delegate|operator|user|to|target|payee|council"
@@ -162,9 +169,11 @@ def _judged(
 
 def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
     arguments = _arguments(call.args)
+    twice = arguments is not None and _repeats_a_key(call.args)
     reader = KNOWN.get(call.method_name)
-    found: Found = ("contract_call", (), ("raw_arguments" if arguments is None else "unknown_method",))
-    if reader is not None and arguments is not None:
+    unread = arguments is None or twice
+    found: Found = ("contract_call", (), ("raw_arguments" if unread else "unknown_method",))
+    if reader is not None and arguments is not None and not twice:
         found = reader(contract_id, arguments)
     action, tokens, categories = found
     if reader is not None and arguments is not None and not arguments.keys() <= ARGUMENTS[call.method_name]:
@@ -174,6 +183,8 @@ def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
     named = _Named(skip=frozenset({"memo"}) if reader is not None else frozenset())
     if arguments is not None:
         named.read(arguments, "", 0)
+        if twice:
+            named.unread("arguments")  # contracts differ in which of the two they take
     elif (text := _text(call.args)) is not None:
         named.within(text, "arguments")
     else:
@@ -217,8 +228,7 @@ class _Named:
             case str():
                 self._read_text(value, where, depth, key)
             case dict() if depth < _MAX_DEPTH:
-                if "token_in" in value and "token_out" in value and not goes_on:
-                    self.no_minimum = self.no_minimum or not _above_zero(value.get("min_amount_out"))
+                self.no_minimum = self.no_minimum or (not goes_on and _swaps_for_nothing(value))
                 for name, inner in value.items():
                     if depth == 0 and name in self._skip:
                         continue
@@ -259,6 +269,8 @@ class _Named:
         for word in _words_of(text[:_MAX_TEXT]):
             if _is_account(word, ""):
                 self._note(word, where)
+            elif _BARE_ETH.fullmatch(word):
+                self._note(f"0x{word}", where)
 
     def unread(self, where: str) -> None:
         """Here is something that nobody can tell the accounts of."""
@@ -299,18 +311,26 @@ def _is_account(text: str, key: str) -> bool:
 
 
 def _decoded(text: str) -> str | None:
-    """The text that a text is the base64 of; None where it is that of none."""
-    if not 12 <= len(text) <= _MAX_TEXT or _BASE64.fullmatch(text) is None:
+    """The text that a text is the hex or base64 of; None where it is that of none."""
+    if not _SHORTEST <= len(text) <= _MAX_TEXT or _BASE64.fullmatch(text) is None:
         return None
     padded = text.rstrip("=").translate(_URL_SAFE)
-    try:
-        decoded = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return decoded if decoded.isprintable() or decoded.lstrip()[:1] in {"{", "["} else None
+    decoders = (bytes.fromhex,) if _HEX.fullmatch(text) else ()
+    for decode, written in (*((one, text) for one in decoders), (_of_base64, padded + "=" * (-len(padded) % 4))):
+        try:
+            decoded = decode(written).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+        if decoded.isprintable() or decoded.lstrip()[:1] in {"{", "["}:
+            return decoded
+    return None
 
 
-def _repeats_a_key(text: str) -> bool:
+def _of_base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _repeats_a_key(text: str | bytes) -> bool:
     """Whether an object of this JSON has a key twice."""
 
     def once(pairs: list[tuple[str, object]]) -> None:
@@ -336,6 +356,13 @@ def _inner_json(text: str) -> JsonValue:
     except ValueError:
         return None
     return value if isinstance(value, dict | list | str) and value != text else None
+
+
+def _swaps_for_nothing(value: Mapping[str, JsonValue]) -> bool:
+    """Whether this is a swap by its fields, and what must come out of it is nothing."""
+    least = [inner for name, inner in value.items() if _MINIMUM.match(name)]
+    swaps = "token_in" in value and "token_out" in value
+    return any(not _above_zero(inner) for inner in least) or (swaps and not least)
 
 
 def _above_zero(value: JsonValue) -> bool:

@@ -1,7 +1,7 @@
 """Text from outside, made harmless for the people who read it (token names, contract answers, logs, memos).
 
 It stays readable and stays on one line: nothing in it can reorder the text around it, hide, begin a list or a code
-block, load an image, or become a link in a chat front end.
+block, load an image, or become a link or a formula in a chat front end. Formulas (KaTeX) can be drawn over other lines.
 """
 
 import json
@@ -19,14 +19,18 @@ _BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _VARIATIONS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\u17b4\u17b5]")
 _MAX_DEPTH: Final = 32
 """Of the lists and objects that are shown; a contract may answer with thousands, one in the other."""
-_MARKUP: Final = str.maketrans({"`": "'", "<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "|": "\u00a6"})
+_MARKUP: Final = str.maketrans(
+    {"`": "'", "<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "|": "\u00a6", "$": "\uff04"}
+)
+_FORMULA: Final = re.compile(r"\\(?=[()\[\]]|begin\b|end\b|ce\b|pu\b)")
 _ADDRESS: Final = re.compile(r"://|\bwww\.|\b(mailto|data|javascript|tel):", re.IGNORECASE)
 
 
 def inert(text: str, limit: int = 200) -> str:
     """The text on one line of at most `limit` characters (an ellipsis included), without markup, links or hidden signs."""
     cut = text[: limit + 1]  # before the loops: a contract may answer megabytes
-    shown = " ".join("".join(_character(character) for character in cut.translate(_MARKUP)).split())
+    cut = _FORMULA.sub("\u29f5", cut).translate(_MARKUP)
+    shown = " ".join("".join(_character(character) for character in cut).split())
     shown = _ADDRESS.sub(lambda found: f"{found.group()[:-1]} {found.group()[-1]}", shown)
     return shown if len(text) <= limit and len(shown) <= limit else shown[: limit - 1] + "\u2026"
 

@@ -42,6 +42,9 @@ def encoded(text: str) -> str:
         "x=1;to=Eve.Localnet;",
         json.dumps({f"to:{EVE}": 1}),
         json.dumps({"receiverId": "eve"}),
+        json.dumps({"to": EVE}).encode().hex(),
+        encoded("e.near"),
+        "d8dA6BF26964aF9D7eEd9e03E53415D37aA96045",
     ],
 )
 def test_a_recipient_that_is_encoded_or_said_twice_is_denied(msg: str) -> None:
@@ -50,6 +53,18 @@ def test_a_recipient_that_is_encoded_or_said_twice_is_denied(msg: str) -> None:
     assert verdict_of(
         BOB_ALONE, call("ft_transfer_call", {"receiver_id": BOB, "amount": "1", "msg": "hi"})
     ).decision == ("ask")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"receiver_id":"\\u0065ve.localnet","receiver_id":"bob.localnet","amount":"1"}',
+        b'{"receiver_id":"bob.localnet","amount":"99999999","amount":"1"}',
+    ],
+)
+def test_arguments_that_say_a_key_twice_are_judged_as_unreadable(raw: bytes) -> None:
+    assert verdict_of(BOB_ALONE, call("ft_transfer", raw=raw)).decision == "deny"
+    assert "always_ask.raw_arguments" in rules_of(verdict_of(FREE, call("ft_transfer", raw=raw)))
 
 
 @pytest.mark.parametrize("raw", [b"\xff\x00eve.localnet", b'{"to":"eve.localnet"', b"\x0c\x00\x00\x00eve.localnet"])
@@ -145,6 +160,12 @@ def test_wrapping_is_no_way_round_the_limit_of_near() -> None:
     wrapped = call("ft_transfer", {"receiver_id": BOB, "amount": "1"}, to="wrap.localnet")
     assert rules_of(verdict_of(limit, wrapped)) == {"free_allowance"}
     assert rules_of(verdict_of(limit, call("near_withdraw", {"amount": "9"}, to="wrap.localnet"))) == {"free_allowance"}
+
+
+def test_a_swap_for_nothing_asks_whatever_its_least_amount_is_called() -> None:
+    swap = {"Swap": {"pool_ids": ["a|b|100"], "output_token": "usdt.localnet", "min_output_amount": "0"}}
+    made = call("ft_transfer_call", {"receiver_id": BOB, "amount": "1", "msg": json.dumps(swap)})
+    assert "always_ask.no_minimum_out" in rules_of(verdict_of(FREE, made))
 
 
 @pytest.mark.parametrize("minimum", ["0", None, "all", 0])

@@ -270,6 +270,19 @@ def test_calls_as_the_dao_are_shown_with_their_arguments() -> None:
     assert change(built).gas == 300 * 10**12
 
 
+def test_a_call_of_the_dao_is_not_told_as_a_smaller_one() -> None:
+    """Contracts take an amount with zeros before it, and differ in which of two equal keys they take."""
+    facts = (AccountFacts(USDC), CONTRACT), (TokenFacts(USDC), metadata())
+    long = "0" * 40 + "999000000"
+    built = vote(proposal(calls(USDC, action("ft_transfer", {"receiver_id": "bob.localnet", "amount": long}))), *facts)
+    assert long in built.notes[0]
+    assert not any(note.startswith("its amount is") for note in built.notes)
+    twice = b'{"receiver_id":"mallory.localnet","receiver_id":"bob.localnet","amount":"1"}'
+    built = vote(proposal(calls(USDC, action("ft_transfer", twice))), *facts)
+    assert "contracts can read in several ways" in built.notes[0]
+    assert "mallory.localnet" in built.notes[0]
+
+
 @pytest.mark.parametrize(
     ("kind", "does"),
     [

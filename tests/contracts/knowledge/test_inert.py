@@ -1,5 +1,6 @@
 """Text from outside cannot reorder, hide, link or mark up what people read."""
 
+import re
 import unicodedata
 
 import pytest
@@ -83,3 +84,22 @@ def test_json_of_any_depth_and_length_is_cut() -> None:
         deep = [deep]
     assert inert_json(deep) == "[" * 32 + "…" + "]" * 32
     assert inert_json([list(range(10)) for _ in range(1_000_000)], 20) == "[[0, 1, 2, 3, 4, 5,…"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"$$\raisebox{3em}{to mallory.near}$$",
+        r"$\kern-9em 1 NEAR$",
+        r"\(\rlap{paid}\)",
+        r"\[\huge x\]",
+        r"\begin{equation}x\end{equation}",
+        r"\\(x\\)",
+        r"\ce{x}",
+    ],
+)
+def test_no_text_is_a_formula(text: str) -> None:
+    """Open WebUI and LibreChat draw formulas with KaTeX, which can move text over the lines above."""
+    for shown in (inert(text), inert_json({text: [text]})):
+        assert "$" not in shown
+        assert not re.search(r"\\(?:[()\[\]]|begin|end|ce|pu)", shown)
