@@ -11,6 +11,7 @@ run: .venv/.default
 	$(BIN)/near-agent run
 
 test: check
+	$(BIN)/python -m compileall -q agent contracts training tests
 	$(BIN)/python -m pytest --check-catalogue-table README.md tests
 
 check: .venv/.dev
@@ -51,6 +52,7 @@ clean:
 	$(call section,default) > .venv/default.txt && $(PIP) install --require-hashes --no-build-isolation -r .venv/default.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	$(call section,ranks) > .venv/ranks.txt && $(BIN)/python scripts/rank_files.py .venv/ranks.txt
+	$(BIN)/python -m compileall -q agent contracts training
 	touch $@
 
 .venv/.dev: .venv/.default

@@ -32,10 +32,13 @@ def localnet(
         return
     with told(as_json=False):
         settings = read_config(config, data_dir)
-        import asyncio
+        from agent.commands.loading import loading
 
-        from agent.telemetry import set_up_logging
-        from contracts.localnet.server import run_localnet
+        with loading(settings):
+            import asyncio
+
+            from agent.telemetry import set_up_logging
+            from contracts.localnet.server import run_localnet
 
         set_up_logging()
         with domain_errors():

@@ -13,10 +13,13 @@ def run(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: Js
     """
     with told(as_json=as_json):
         settings = read_config(config, data_dir)
-        import asyncio
+        from agent.commands.loading import loading
 
-        from agent.daemon import run_daemon
-        from agent.telemetry import set_up_logging
+        with loading(settings):
+            import asyncio
+
+            from agent.daemon import run_daemon
+            from agent.telemetry import set_up_logging
 
         set_up_logging()
         with domain_errors():

@@ -75,7 +75,11 @@ def open_session(config: Path | None, data_dir: Path | None) -> Generator[Sessio
 
         yield DaemonSession(folder, address)
         return
-    from agent.commands.in_process import open_in_process
+    settings = read_config(config, data_dir)
+    from agent.commands.loading import loading
 
-    with open_in_process(read_config(config, data_dir)) as session:
+    with loading(settings):
+        from agent.commands.in_process import open_in_process
+
+    with open_in_process(settings) as session:
         yield session

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, se
 from sqlalchemy.exc import DBAPIError
 
 from agent.errors import StoreError
-from agent.store.tables import META
+from agent.store.tables import META, METADATA
 from agent.store.writer import GroupWriter, store_error
 
 T = TypeVar("T")
@@ -22,6 +22,11 @@ T = TypeVar("T")
 HEAD: Final = "0004"
 """The newest migration."""
 READERS: Final = 4
+_VERSION_TABLE: Final = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+"""As Alembic makes it."""
 
 
 class Database:
@@ -178,12 +183,25 @@ def _migrate(connection: Connection) -> None:
                 f"the database has version {current}, this program knows {HEAD}; use the newer program or another data_dir",
                 details={"version": current, "known": HEAD},
             )
-        if current != HEAD:
+        if current is None and _is_empty(connection):
+            _make_newest(connection)
+        elif current != HEAD:
             _run_alembic(connection)
         connection.exec_driver_sql("COMMIT")
     finally:
         if _in_transaction(connection):
             connection.exec_driver_sql("ROLLBACK")
+
+
+def _is_empty(connection: Connection) -> bool:
+    return connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is None
+
+
+def _make_newest(connection: Connection) -> None:
+    """What all migrations end in, without loading what runs them; a test holds the two equal."""
+    METADATA.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql(_VERSION_TABLE)
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
 
 
 def _run_alembic(connection: Connection) -> None:

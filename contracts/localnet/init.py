@@ -40,6 +40,16 @@ def chain_path(data_dir: Path) -> Path:
     return localnet_folder(data_dir) / "chain.sqlite"
 
 
+def modules_path(data_dir: Path) -> Path:
+    """The folder of compiled contracts."""
+    return localnet_folder(data_dir) / "modules"
+
+
+def init_command(data_dir: Path, epoch_length: int) -> list[str]:
+    """The process that makes keys and genesis: private keys are made where the caller never sees them."""
+    return [sys.executable, "-P", "-m", "contracts.localnet.init", str(data_dir), str(epoch_length)]
+
+
 def init_localnet(data_dir: Path, epoch_length: int = EPOCH_LENGTH) -> None:
     """Make the credentials and the genesis file; does nothing where the genesis file is already there.
 

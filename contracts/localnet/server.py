@@ -22,7 +22,14 @@ from contracts.groups import one_error
 from contracts.localnet.chain import Chain, ChainSettings
 from contracts.localnet.genesis import genesis_block, read_genesis, read_wasm
 from contracts.localnet.genesis_contracts import genesis_contracts
-from contracts.localnet.init import EPOCH_LENGTH, chain_path, genesis_path, localnet_folder
+from contracts.localnet.init import (
+    EPOCH_LENGTH,
+    chain_path,
+    genesis_path,
+    init_command,
+    localnet_folder,
+    modules_path,
+)
 from contracts.localnet.rpc_reads import ChainReads
 from contracts.localnet.rpc_sends import ChainSends
 from contracts.localnet.rpc_server import RpcServer
@@ -73,7 +80,7 @@ async def open_localnet(
             await _make_keys(data_dir, epoch_length_blocks)
 
         def open_engine() -> Engine:
-            return Engine(folder / "modules")
+            return Engine(modules_path(data_dir))
 
         runtime = Runtime(config, open_engine())
         with _opened_store(chain_path(data_dir)) as store:
@@ -206,11 +213,7 @@ def _begin(data_dir: Path, store: ChainStore, runtime: Runtime, config: RuntimeC
 async def _make_keys(data_dir: Path, epoch_length: int) -> None:
     """Private keys are made where this process never sees them."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "contracts.localnet.init",
-        str(data_dir),
-        str(epoch_length),
+        *init_command(data_dir, epoch_length),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Final, NoReturn, Protocol, Self, cast
 
 import base58
-from near_api.signer import KeyPair
 
 from contracts.signing.signatures import secp256k1_public_key, unsafe_secp256k1_sign
 from contracts.types import PublicKey
@@ -82,6 +81,10 @@ class SecretKey:
 
     @classmethod
     def _ed25519(cls, seed: bytes) -> Self:
+        from near_api.signer import (
+            KeyPair,
+        )  # loads an HTTP client too; most processes that know this type never have a key
+
         pair = cast("_Pair", KeyPair(seed))
         return cls(seed, PublicKey.from_bytes("ed25519", pair.public_key), pair.sign)
 

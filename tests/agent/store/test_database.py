@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,54 @@ from agent.store.tables import METADATA
 MIGRATIONS = Path(database.__file__).parent / "migrations"
 
 
-async def test_migrations_end_in_the_tables_that_the_code_knows(path: Path) -> None:
-    async with open_store(path):
-        pass
+def migrated(path: Path) -> Path:
+    """A file that has gone through every migration from nothing."""
+    path.parent.mkdir(exist_ok=True)
     engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        database._run_alembic(connection)
+    engine.dispose()
+    return path
+
+
+def test_migrations_end_in_the_tables_that_the_code_knows(path: Path) -> None:
+    engine = create_engine(f"sqlite:///{migrated(path)}")
     with engine.connect() as connection:
         found: list[object] = list(compare_metadata(MigrationContext.configure(connection), METADATA))
     engine.dispose()
     assert found == []
+
+
+async def test_a_new_file_has_what_all_migrations_end_in(path: Path, tmp_path: Path) -> None:
+    async with open_store(path):
+        pass
+    assert schema(path) == schema(migrated(tmp_path / "migrated.db"))
+
+
+def schema(path: Path) -> dict[str, object]:
+    """Every table's and index's columns, types, defaults, keys and conditions, and the version. Columns by name: a migration
+    adds them at the end.
+    """
+    with closing(sqlite3.connect(path)) as connection:
+
+        def asked(statement: str, *names: str) -> list[tuple[object, ...]]:
+            return connection.execute(statement, names).fetchall()
+
+        found: dict[str, object] = {"version": asked("SELECT version_num FROM alembic_version")}
+        for (table,) in asked("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            columns = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
+            keys = 'SELECT "table", "from", "to", on_update, on_delete FROM pragma_foreign_key_list(?)'
+            found[str(table)] = (sorted(asked(columns, str(table)), key=str), sorted(asked(keys, str(table)), key=str))
+            for index, unique, origin, partial in asked(
+                'SELECT name, "unique", origin, partial FROM pragma_index_list(?)', str(table)
+            ):
+                parts = "SELECT name, desc, coll, key FROM pragma_index_xinfo(?) WHERE key"
+                (sql,) = asked("SELECT sql FROM sqlite_master WHERE name = ?", str(index))
+                kind = (unique, origin, partial, " ".join(str(sql[0]).split()))
+                # Those that SQLite makes for a constraint are numbered as they come.
+                name = f"{table} {kind} {asked(parts, str(index))}" if origin != "c" else str(index)
+                found[name] = (kind, asked(parts, str(index)))
+        return found
 
 
 def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
