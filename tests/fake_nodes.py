@@ -144,6 +144,13 @@ class FakeNode:
     """Request name -> the error that it is answered with."""
     broken: bool = False
     """It answers with a proxy's page."""
+    hangs: set[str] = field(default_factory=set[str])
+    """Requests that are not answered for half a minute."""
+    invents: bool = False
+    """It keeps what it is sent to itself, and calls it executed."""
+    invented: dict[str, tuple[SignedTransaction, int, bool]] = field(
+        default_factory=dict[str, tuple[SignedTransaction, int, bool]]
+    )
     on_call: Callable[[str], None] | None = None
     """Told the name of each request before it is answered."""
     calls: list[str] = field(default_factory=list[str])
@@ -164,8 +171,8 @@ class FakeNode:
         self.calls.append(name)
         if self.on_call is not None:
             self.on_call(name)
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
+        if self.delay_s or name in self.hangs:
+            await asyncio.sleep(30 if name in self.hangs else self.delay_s)
         if self.broken:
             return web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html")
         if name in self.refuses:
@@ -187,6 +194,8 @@ class FakeNode:
         fault = self.faults.pop(0) if self.faults else None
         if fault == "refuse":
             return _invalid(request_id, self.refusal)
+        if self.invents:
+            self.invented.setdefault(tx.tx_hash, (tx, self.head, True))
         if fault in {"timeout", "drop", "hang"} and tx.tx_hash not in self.chain.executed:
             self.chain.include(tx)
         match fault:
@@ -207,7 +216,7 @@ class FakeNode:
                 return _error(request_id, "REQUEST_ROUTED", {"transaction_hash": tx.tx_hash})
             case _:
                 pass
-        known = tx.tx_hash in self.chain.executed and self.resent == "outcome"
+        known = tx.tx_hash in self.invented or (tx.tx_hash in self.chain.executed and self.resent == "outcome")
         if not known:
             refusal = self.chain.refusal(tx)
             if refusal is not None:
@@ -323,13 +332,13 @@ class FakeNode:
 
     def _known(self, asked: JsonObject, *, receipts: bool) -> JsonValue:
         tx_hash = str(asked["tx_hash"])
-        found = self.chain.executed.get(tx_hash)
+        found = self.invented.get(tx_hash) or self.chain.executed.get(tx_hash)
         if found is None or self.blind or found[1] > self.head:
             raise ContractsError("UNKNOWN_TRANSACTION", tx_hash, details={"requested_transaction_hash": tx_hash})
         return self._transaction(tx_hash, receipts=receipts)
 
     def _transaction(self, tx_hash: str, *, receipts: bool) -> JsonValue:
-        tx, height, exists = self.chain.executed[tx_hash]
+        tx, height, exists = self.invented.get(tx_hash) or self.chain.executed[tx_hash]
         receipt_id = CryptoHash.of(tx.tx_hash.raw)
         failure: JsonValue = {
             "ActionError": {"index": 0, "kind": {"AccountDoesNotExist": {"account_id": tx.transaction.receiver_id}}}

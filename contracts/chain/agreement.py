@@ -5,9 +5,9 @@ from as many operators as are asked for; a difference is an error with their nam
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from contracts.chain.ledger import Lane
 from contracts.chain.rpc import RpcClient
@@ -17,6 +17,8 @@ from contracts.types import CryptoHash
 
 Operators: TypeAlias = Sequence[tuple[str, RpcClient]]
 """Each operator's name and nodes."""
+
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,11 @@ async def read_signer(rpc: RpcClient, operators: Operators, lane: Lane, *, neede
     rest = [operator for operator in operators if operator[0] != first_name]
     while len(said) < needed and rest:
         asked, rest = rest[: needed - len(said)], rest[needed - len(said) :]
-        async with asyncio.TaskGroup() as group:
-            tasks = {name: group.create_task(_answer(rpc, lane, first.block_hash)) for name, rpc in asked}
-        for name, task in tasks.items():
-            answer = task.result()
+        answers = await side_by_side(asked, lambda rpc: _read(rpc, lane, first.block_hash))
+        for name, answer in answers.items():
             if isinstance(answer, SignerState):
                 said[name] = answer
-            elif not _silent(answer):
+            elif not is_silent(answer):
                 raise _disagree(lane, first, {first_name: "knows the key", name: answer.code})
         _check_same(lane, said)
     if len(said) < needed:
@@ -70,6 +70,22 @@ async def read_signer(rpc: RpcClient, operators: Operators, lane: Lane, *, neede
             details={"operators": [*said], "needed": needed},
         )
     return SignerState(first.block_height, first.block_hash, first.nonce, first.permission, first.account, tuple(said))
+
+
+async def side_by_side(
+    operators: Operators, question: Callable[[RpcClient], Awaitable[AnswerT]]
+) -> dict[str, AnswerT | RpcError]:
+    """Each operator's answer, or its error, in their order."""
+
+    async def answer(rpc: RpcClient) -> AnswerT | RpcError:
+        try:
+            return await question(rpc)
+        except RpcError as error:
+            return error
+
+    async with asyncio.TaskGroup() as group:
+        tasks = {name: group.create_task(answer(rpc)) for name, rpc in operators}
+    return {name: task.result() for name, task in tasks.items()}
 
 
 async def lane_nonce(rpc: RpcClient, lane: Lane, at: BlockRef) -> int | None:
@@ -89,20 +105,13 @@ async def _first(operators: Operators, lane: Lane) -> tuple[str, SignerState]:
     """The first operator that answers chooses the block."""
     silent: RpcError | None = None
     for name, rpc in operators:
-        answer = await _answer(rpc, lane, "final")
-        if isinstance(answer, SignerState):
-            return name, answer
-        if not _silent(answer):
-            raise answer
-        silent = answer
+        try:
+            return name, await _read(rpc, lane, "final")
+        except RpcError as error:
+            if not is_silent(error):
+                raise
+            silent = error
     raise silent or RpcError("NO_NODES", "no RPC operator is configured", sent=False)
-
-
-async def _answer(rpc: RpcClient, lane: Lane, at: BlockRef) -> SignerState | RpcError:
-    try:
-        return await _read(rpc, lane, at)
-    except RpcError as error:
-        return error
 
 
 async def _read(rpc: RpcClient, lane: Lane, at: BlockRef) -> SignerState:
@@ -122,8 +131,8 @@ async def _nonce(rpc: RpcClient, lane: Lane, view: AccessKeyView) -> int:
     return nonce
 
 
-def _silent(error: RpcError) -> bool:
-    """The operator said nothing about the account: it was not reached, is behind, or has thrown the block away."""
+def is_silent(error: RpcError) -> bool:
+    """The operator said nothing about the chain: it was not reached, is behind, or has thrown the block away."""
     return error.retryable or error.code in {"UNKNOWN_BLOCK", "GARBAGE_COLLECTED_BLOCK", "HTTP_STATUS"}
 
 

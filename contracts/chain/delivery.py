@@ -1,15 +1,18 @@
 """From signed bytes in the ledger to their end: send, look up by hash, send the same bytes again, prove dead or say unknown.
 
-DESIGN law 2. No single answer of a node ends an intent. What a node refuses (`NotEnoughBalance`, `InvalidNonce` ...) is
-followed by a look-up on every operator: another node may have taken the bytes, and bytes that were refused can be
-replayed by anyone who saw them for as long as their nonce and reference block live. So a refusal without a proof ends
-as `unconfirmed`, with the node's reason in the message, at once where no earlier send of these bytes can have been taken.
+DESIGN law 2. No single answer of a node ends an intent: as many operators as are asked for must tell the same end
+(`witnesses`). What a node refuses (`NotEnoughBalance`, `InvalidNonce` ...) is followed by a look-up on every operator:
+another node may have taken the bytes, and bytes that were refused can be replayed by anyone who saw them for as long as
+their nonce and reference block live. So a refusal without a proof ends as `unconfirmed`, with the node's reason in the
+message, at once where no earlier send of these bytes can have been taken. Bytes go first to the node that answers best;
+sent again they go to the operators in turn, and where some know them already, to those who do not.
 An `unconfirmed` intent is never sent again by itself; looking it up later finds its end or the proof of its death, for
 instance after another transaction of the same key was included.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
@@ -17,20 +20,11 @@ import structlog
 
 from contracts.chain.agreement import Operators
 from contracts.chain.ledger import TRANSITIONS, Intent, IntentState, Lane, Ledger, Signed
-from contracts.chain.outcome import (
-    DeathProof,
-    Effect,
-    ExecutionFailed,
-    Failed,
-    Finalized,
-    Outcome,
-    PartiallyExecuted,
-    Unconfirmed,
-)
-from contracts.chain.outcome_reader import read_outcome
+from contracts.chain.outcome import DeathProof, Effect, ExecutionFailed, Failed, Outcome, Unconfirmed
 from contracts.chain.proofs import prove_dead
 from contracts.chain.rpc import RpcClient
-from contracts.chain.tx_answer import Failure, TxAnswer
+from contracts.chain.tx_answer import TxAnswer
+from contracts.chain.witnesses import Asked, End, Witnesses, open_witnesses
 from contracts.errors import LedgerConflict, RpcError
 
 log = structlog.get_logger()
@@ -42,7 +36,7 @@ _BURIAL: Final[dict[str, IntentState]] = {"expired": "expired", "nonce_passed": 
 @dataclass(frozen=True, slots=True)
 class SendSettings:
     operators: int = 2
-    """How many operators must agree on the signer's state, and that bytes are dead; 1 on localnet."""
+    """How many operators must agree on the signer's state, on a transaction's end, and that bytes are dead; 1 on localnet."""
     confirm_timeout_s: float = 60.0
     """How long a new transaction is followed before it is `unconfirmed`."""
     settle_timeout_s: float = 15.0
@@ -70,15 +64,12 @@ class _Pursuit:
     next_proof_at: float
     once: bool = False
     """Give up after one look, unless it is found in a block."""
+    sends: int = 0
     trouble: RpcError | None = None
-    ended: tuple[TxAnswer, RpcClient] | None = None
-    """A final answer whose receipts could not be read yet, and who gave it."""
-    everyone_answered: bool = False
-    """In the last look-up every operator said that it does not know the hash."""
     rival: Intent | None = None
     """The intent that these bytes fence: only one of the two can be executed."""
-    on_final: Callable[[], None] | None = None
-    """Called once a node says that it is final, before its details are read."""
+    on_final: Callable[[], None] = lambda: None
+    """Called once enough operators call it final, by one's word before its details are read."""
 
     @property
     def lane(self) -> Lane:
@@ -113,12 +104,12 @@ class Delivery:
         expected: tuple[Effect, ...],
         *,
         rival: Intent | None = None,
-        on_final: Callable[[], None] | None = None,
+        on_final: Callable[[], None] = lambda: None,
     ) -> Outcome:
         """Follow bytes that were just stored as `signed`: `sending` on disk, then the socket, then to their end.
 
         With `rival`, the intent that these bytes fence, that one is looked up as well: its end can be theirs. `on_final` is
-        called when a node says that they are final, before what they did is read and stored.
+        called when enough operators say that they are final, before their end is stored.
         """
         await self._ledger.move(intent.intent_id, "sending", self._clock())
         self._kill_point("after_sending_stored")
@@ -162,16 +153,17 @@ class Delivery:
 
     async def _follow(self, pursuit: _Pursuit, *, look_first: bool = False) -> Outcome:
         try:
-            while True:
-                answer = None if look_first or pursuit.ended else await self._send_if_due(pursuit)
-                look_first = False
-                outcome = await self._advance(pursuit, answer)
-                if outcome is not None:
-                    return outcome
-                looked_once = pursuit.once and pursuit.intent.state == "unconfirmed"
-                if looked_once or asyncio.get_running_loop().time() >= pursuit.give_up_at:
-                    return await self._give_up(pursuit)
-                await asyncio.sleep(self._settings.poll_s)
+            async with self._witnesses(pursuit) as witnesses:
+                while True:
+                    answer = None if look_first else await self._send_if_due(pursuit, witnesses)
+                    look_first = False
+                    outcome = await self._advance(pursuit, witnesses, answer)
+                    if outcome is not None:
+                        return outcome
+                    looked_once = pursuit.once and pursuit.intent.state == "unconfirmed"
+                    if looked_once or asyncio.get_running_loop().time() >= pursuit.give_up_at:
+                        return await self._give_up(pursuit, witnesses)
+                    await asyncio.sleep(self._settings.poll_s)
         except LedgerConflict:
             # Another process that shares the ledger was faster: what it stored is the answer.
             stored = await self._ledger.get(pursuit.intent.intent_id)
@@ -179,23 +171,40 @@ class Delivery:
                 raise
             return stored.outcome
 
-    async def _send_if_due(self, pursuit: _Pursuit) -> TxAnswer | None:
+    def _witnesses(self, pursuit: _Pursuit) -> AbstractAsyncContextManager[Witnesses]:
+        intent, signed, needed = pursuit.intent, pursuit.signed, min(self._settings.operators, len(self._operators))
+        asked = Asked(signed.tx_hash, intent.signer_id, pursuit.expected, needed)
+        if needed > 1:
+            return open_witnesses(self._operators, asked)
+        return open_witnesses(self._operators, asked, pursuit.on_final)
+
+    async def _send_if_due(self, pursuit: _Pursuit, witnesses: Witnesses) -> TxAnswer | None:
+        """Hand the bytes to the next node, if it is time; its answer, None for an error or where nothing was due."""
         loop = asyncio.get_running_loop()
-        if not pursuit.may_send or pursuit.intent.state == "included" or loop.time() < pursuit.next_send_at:
+        if not pursuit.may_send or loop.time() < pursuit.next_send_at:
             return None
+        known = pursuit.intent.state == "included" or witnesses.furthest is not None
+        target = self._next_node(pursuit, witnesses.unaware if known else None)
+        if target is None:
+            return None
+        pursuit.sends += 1
         pursuit.next_send_at = loop.time() + self._settings.resend_s
         signed = pursuit.signed
         answer: TxAnswer | None = None
         sent = True
         try:
-            answer = await self._rpc.send_tx(
-                signed.data, signed.tx_hash, "FINAL", on_written=lambda: self._kill_point("after_socket_write")
+            answer = await target.send_tx(
+                signed.data,
+                signed.tx_hash,
+                "NONE" if known else "FINAL",  # where its end is told already, nobody waits for another node's
+                on_written=lambda: self._kill_point("after_socket_write"),
             )
+            pursuit.ambiguous = True
         except RpcError as error:
             log.info("tx_send_failed", tx_hash=signed.tx_hash, code=error.code, node=error.details.get("node"))
             pursuit.trouble = error
             sent = error.sent
-            pursuit.ambiguous = pursuit.ambiguous or (error.sent and not _refused(error))
+            pursuit.ambiguous = pursuit.ambiguous or known or (error.sent and not _refused(error))
             if _refused(error):
                 pursuit.may_send = pursuit.ambiguous
             elif not error.sent:
@@ -207,84 +216,46 @@ class Delivery:
             log.info("tx_sent", tx_hash=signed.tx_hash, intent_id=pursuit.intent.intent_id)
         return answer
 
-    async def _advance(self, pursuit: _Pursuit, answer: TxAnswer | None) -> Outcome | None:
-        """One round: read the end if there is one, else note how far it is, else look for a proof."""
-        source = self._rpc
-        if pursuit.ended is not None:
-            answer, source = pursuit.ended
-        elif answer is None or not answer.final:
-            found = await self._look_up(pursuit)
-            if found is not None:
-                answer, source = found
+    def _next_node(self, pursuit: _Pursuit, unaware: tuple[RpcClient, ...] | None) -> RpcClient | None:
+        """Who gets the bytes: the node that answers best, then the operators in turn; of a known hash, who does not know it."""
+        if unaware is not None:
+            return unaware[pursuit.sends % len(unaware)] if unaware and len(self._operators) > 1 else None
+        if pursuit.sends == 0 or len(self._operators) == 1:
+            return self._rpc
+        return self._operators[pursuit.sends % len(self._operators)][1]
+
+    async def _advance(self, pursuit: _Pursuit, witnesses: Witnesses, answer: TxAnswer | None) -> Outcome | None:
+        """One round: the end if it is agreed on, else note how far it is, else look for a proof."""
         if answer is not None and answer.final:
-            return await self._finish(pursuit, answer, source)
-        if answer is not None and answer.included:
-            await self._move(pursuit, "included")
+            witnesses.claim()
+        # Who is slower than a pause between look-ups is heard in a later one; of one look all that is to be had is taken.
+        end = await witnesses.look(
+            patience_s=self._settings.settle_timeout_s if pursuit.once else self._settings.poll_s
+        )
+        if end is not None:
+            return await self._finish(pursuit, end)
+        pursuit.trouble = witnesses.trouble or pursuit.trouble
+        found = witnesses.furthest
+        known = found if found is not None else answer
+        if known is not None and known.included:
+            if not (pursuit.once and known.final):
+                await self._move(pursuit, "included")
             return None
-        if answer is not None or not pursuit.everyone_answered:
+        if known is not None or not witnesses.everyone_unaware:
             return None
         if pursuit.intent.state == "included":
             await self._move(pursuit, "sent")  # the block that held it was not final
-        return await self._bury_if_dead(pursuit)
+        return await self._bury_if_dead(pursuit, witnesses)
 
-    async def _look_up(self, pursuit: _Pursuit) -> tuple[TxAnswer, RpcClient] | None:
-        """The furthest that any operator knows of the hash, and who; None where none knows it."""
-        pursuit.everyone_answered = True
-        best: tuple[TxAnswer, RpcClient] | None = None
-        for _, rpc in self._operators:
-            try:
-                answer = await rpc.tx(pursuit.signed.tx_hash, pursuit.intent.signer_id)
-            except RpcError as error:
-                if error.code != "UNKNOWN_TRANSACTION":
-                    pursuit.everyone_answered = False
-                    pursuit.trouble = pursuit.trouble or error
-                continue
-            if answer.final:
-                return answer, rpc
-            if best is None or answer.included:
-                best = answer, rpc
-        return best
+    async def _finish(self, pursuit: _Pursuit, end: End) -> Outcome:
+        """Store and return the outcome of a final transaction."""
+        pursuit.on_final()
+        state: IntentState = "failed" if isinstance(end, ExecutionFailed) else "final"
+        await self._end(pursuit, state, end)
+        log.info("tx_finalized", tx_hash=pursuit.signed.tx_hash, kind=end.kind, state=state)
+        return end
 
-    async def _finish(self, pursuit: _Pursuit, answer: TxAnswer, source: RpcClient) -> Outcome | None:
-        """Store and return the outcome of a final transaction; None where its details cannot be read yet."""
-        if pursuit.on_final is not None:
-            pursuit.on_final()
-        try:
-            outcome = await _read_end(pursuit, answer, source)
-        except RpcError as error:
-            pursuit.trouble, pursuit.ended = error, (answer, source)
-            return None
-        if outcome is None:
-            pursuit.ended = None
-            return None
-        failed = isinstance(outcome, ExecutionFailed)
-        if failed and not await self._agree_that_it_failed(pursuit):
-            pursuit.ended = None
-            return None
-        state: IntentState = "failed" if failed else "final"
-        await self._end(pursuit, state, outcome)
-        log.info("tx_finalized", tx_hash=pursuit.signed.tx_hash, kind=outcome.kind, state=state)
-        return outcome
-
-    async def _agree_that_it_failed(self, pursuit: _Pursuit) -> bool:
-        """Whether as many operators as are asked for say so and none denies it: who believes a lie here pays again."""
-        needed = min(self._settings.operators, len(self._operators))
-        said = 0
-        for name, rpc in self._operators if needed > 1 else ():
-            try:
-                answer = await rpc.tx(pursuit.signed.tx_hash, pursuit.intent.signer_id)
-            except RpcError as error:
-                pursuit.trouble = error
-                continue
-            if answer.final and not isinstance(answer.status, Failure):
-                pursuit.trouble = RpcError(
-                    "RPC_DISAGREE", f"{name} says that it succeeded, another operator that it failed"
-                )
-                return False
-            said += answer.final
-        return needed <= 1 or said >= needed
-
-    async def _bury_if_dead(self, pursuit: _Pursuit) -> Outcome | None:
+    async def _bury_if_dead(self, pursuit: _Pursuit, witnesses: Witnesses) -> Outcome | None:
         loop = asyncio.get_running_loop()
         if loop.time() < pursuit.next_proof_at:
             return None
@@ -301,7 +272,7 @@ class Delivery:
             fence=executed[0].signed if executed else None,
         )
         if proof is None:
-            return await self._give_up(pursuit) if _nothing_to_wait_for(pursuit) else None
+            return await self._give_up(pursuit, witnesses) if _nothing_to_wait_for(pursuit) else None
         outcome = _dead(pursuit, proof)
         await self._end(pursuit, _BURIAL[proof.reason], outcome)
         log.info("tx_proven_dead", tx_hash=pursuit.signed.tx_hash, reason=proof.reason, block_height=proof.block_height)
@@ -323,16 +294,20 @@ class Delivery:
             next_send_at=now,
             next_proof_at=now,
         )
-        found = await self._look_up(look)
-        if found is not None and found[0].final:
-            await self._finish(look, *found)
+        async with self._witnesses(look) as witnesses:
+            end = await witnesses.look(patience_s=self._settings.settle_timeout_s)
+        if end is not None:
+            await self._finish(look, end)
 
-    async def _give_up(self, pursuit: _Pursuit) -> Outcome:
+    async def _give_up(self, pursuit: _Pursuit, witnesses: Witnesses) -> Outcome:
         """Say that it is not known. Bytes and hash stay in the ledger."""
         if pursuit.intent.state == "unconfirmed" and pursuit.intent.outcome is not None:
             return pursuit.intent.outcome
-        error, tx_hash = pursuit.trouble, pursuit.signed.tx_hash
-        if error is not None and _refused(error) and not pursuit.ambiguous:
+        doubt, tx_hash = witnesses.doubt(), pursuit.signed.tx_hash
+        error = doubt or pursuit.trouble
+        if doubt is not None:
+            why = doubt.message
+        elif error is not None and _refused(error) and not pursuit.ambiguous:
             why = f"{error.message}; not executed so far"
         else:
             why = "no node has confirmed it" + ("" if error is None else f" (last: {error.message})")
@@ -356,35 +331,9 @@ class Delivery:
         pursuit.intent = replace(intent, state=to, outcome=outcome)
 
 
-async def _read_end(
-    pursuit: _Pursuit, answer: TxAnswer, source: RpcClient
-) -> Finalized | PartiallyExecuted | ExecutionFailed | None:
-    """The outcome with all receipts, from the nodes that know it; None where they do not call it final yet."""
-    signed = pursuit.signed
-    try:
-        told = await source.experimental_tx_status(signed.tx_hash, pursuit.intent.signer_id)
-    except RpcError as error:
-        # Asked a second time in vain: behind the address are nodes that know the transaction and nodes that do not.
-        missed = error.code == "UNKNOWN_TRANSACTION" and pursuit.ended is not None
-        if not (missed or _no_receipts_here(error)):
-            raise
-        told = answer  # the outcome then says that its effects can be incomplete
-    if not told.final or told.transaction_outcome is None:
-        return None
-    block = await source.block(told.transaction_outcome.block_hash)
-    return read_outcome(told, block, pursuit.expected)
-
-
 def _refused(error: RpcError) -> bool:
     """The node looked at these bytes and will not take them, now or later."""
     return error.code == "INVALID_TRANSACTION" and not error.retryable
-
-
-def _no_receipts_here(error: RpcError) -> bool:
-    """The node, or the provider before it, does not serve EXPERIMENTAL_tx_status."""
-    if error.code == "HTTP_STATUS":
-        return error.details.get("status") in {401, 403, 404, 405}
-    return error.code in {"METHOD_NOT_FOUND", "PARSE_ERROR", "UNKNOWN_ERROR"}
 
 
 def _nothing_to_wait_for(pursuit: _Pursuit) -> bool:

@@ -11,7 +11,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts.chain.agreement import Operators, lane_nonce
+from contracts.chain.agreement import Operators, lane_nonce, side_by_side
 from contracts.chain.ledger import Lane, Signed
 from contracts.chain.outcome import DeathProof
 from contracts.chain.rpc import RpcClient
@@ -49,16 +49,9 @@ async def prove_dead(
     if block is None:
         return None
     case = _Case(signed, lane, block, fence if fence is not None and fence.nonce == signed.nonce else None)
-    found: dict[str, _Dead] = {}
-    for name, rpc in operators:
-        try:
-            vote = await _vote(rpc, case)
-        except RpcError:
-            continue
-        if vote is None:
-            return None
-        found[name] = vote
-    if len(found) < needed or len(set(found.values())) != 1:
+    votes = await side_by_side(operators, lambda rpc: _vote(rpc, case))
+    found = {name: vote for name, vote in votes.items() if isinstance(vote, _Dead)}
+    if None in votes.values() or len(found) < needed or len(set(found.values())) != 1:
         return None
     dead = next(iter(found.values()))
     fence_hash = case.fence.tx_hash if case.fence is not None and dead.reason == "fenced" else None

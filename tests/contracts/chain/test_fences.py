@@ -140,11 +140,16 @@ async def test_a_fence_that_was_killed_is_settled_with_what_it_fences(at: str, t
 async def test_one_operator_that_has_not_seen_the_fence_proves_nothing(tmp_path: Path) -> None:
     async with open_world(tmp_path, nodes=2) as world:
         target = await left_unconfirmed(world, earliest=5000)
-        world.nodes[1].blind = True
+        other = world.nodes[1]
+
+        def tell_the_end_only(name: str) -> None:
+            other.blind = name == "tx"
+
+        other.on_call = tell_the_end_only
         fenced, outcome = await (await world.client()).fence(target, *await fence(world))
         assert isinstance(outcome, Finalized)
         assert isinstance(fenced, Unconfirmed)
-        world.nodes[1].blind = False
+        other.on_call, other.blind = None, False
         assert isinstance(await (await world.client()).settle(target), Failed)
         assert await world.state("one") == "fenced"
 
