@@ -3,10 +3,12 @@
 Standard library only: the command line reads these files before anything heavy is imported.
 """
 
+import errno
 import fcntl
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,7 @@ ADDRESS: Final = "daemon.json"
 LOCK: Final = "lock"
 HISTORY: Final = "chat_history"
 _LOCK_POLL_S: Final = 0.1
+_OTHERS_WRITE: Final = 0o022
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,12 @@ class FolderInUse(Exception):
 
 @contextmanager
 def lock_folder(folder: Path, *, wait_s: float = 0.0) -> Generator[None]:
-    """Hold the folder alone, our pid in the lock file. Made (0700) where it is missing. FolderInUse after `wait_s`."""
+    """Hold the folder alone, our pid in the lock file. Made (0700) where it is missing.
+
+    FolderInUse after `wait_s`; PermissionError where others can put files into it.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _check_ours(folder)
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _take(descriptor, folder, wait_s)
@@ -63,6 +70,18 @@ def lock_folder(folder: Path, *, wait_s: float = 0.0) -> Generator[None]:
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _check_ours(folder: Path) -> None:
+    """Who can write to the folder can put a policy, a key of the codes or a whole database there."""
+    found = folder.stat()
+    ours = found.st_uid == os.getuid() or os.getuid() == 0
+    if not ours or stat.S_IMODE(found.st_mode) & _OTHERS_WRITE:
+        raise PermissionError(
+            errno.EPERM,
+            "other users can put files into this data folder; make it yours alone (chmod go-w)",
+            str(folder),
+        )
 
 
 def write_address(folder: Path, address: DaemonAddress) -> None:

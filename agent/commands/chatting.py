@@ -109,13 +109,19 @@ def _set_up_line_editing(history: Path) -> None:
     atexit.register(_save_history, history)
 
 
+def may_keep(line: str) -> bool:
+    """Whether a line may be written into the history: it holds neither a code nor what looks like a secret."""
+    from agent.redaction.texts import redact
+
+    return not line.strip().lower().startswith(("confirm ", "cancel ")) and redact(line)[1] == 0
+
+
 def _save_history(history: Path) -> None:
-    """Keep the lines, but none that holds a code."""
     import readline
 
     for place in range(readline.get_current_history_length(), 0, -1):
-        words: Any = readline.get_history_item(place)
-        if str(words).strip().lower().startswith(("confirm ", "cancel ")):
+        line: Any = readline.get_history_item(place)
+        if not may_keep(str(line)):
             readline.remove_history_item(place - 1)
     with suppress(OSError):
         history.touch(mode=0o600)

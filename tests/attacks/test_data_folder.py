@@ -1,0 +1,34 @@
+"""What other users of the machine can do to the data folder, and what is left in it by typing."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.commands.chatting import may_keep
+from agent.data_folder import lock_folder
+from tests.attacks.test_canaries import CANARIES
+from tests.e2e.programs import near_agent_here
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, mode: int) -> None:
+    """They could put a policy there that allows everything, or the key that codes are made with."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(PermissionError, match="chmod go-w"), lock_folder(folder):
+        pass
+    assert list(folder.iterdir()) == []
+    done = near_agent_here(folder, "ask", "/near_balance alice.localnet")
+    assert (done.exit_code, "chmod go-w" in done.output) == (2, True)
+    folder.chmod(0o755)
+    with lock_folder(folder):
+        pass
+
+
+def test_a_secret_that_was_typed_into_the_chat_is_not_kept_in_its_history() -> None:
+    typed = {canary.name: canary.said for canary in CANARIES}
+    assert [name for name, said in typed.items() if may_keep(said)] == []
+    assert not may_keep(" Confirm 7K2M9QXA")
+    assert not may_keep("please confirm 7K2M9QXA now")
+    assert may_keep("/near_transfer bob.localnet 1.5")
