@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from agent.records import Identity
 from agent.store.database import Database
-from agent.store.tables import API_KEYS
+from agent.store.tables import API_KEYS, APPROVALS, CARDS
 
 KEY_PREFIX: Final = "na_"
 KEY_LENGTH: Final = 46
@@ -85,16 +85,29 @@ class ApiKeyStore:
         return await self._database.read(lambda c: [ApiKey(*row) for row in c.execute(query)])
 
     async def revoke(self, key_id: str) -> bool:
-        """End a key at once; False where no such key is in force."""
-        change = (
-            update(API_KEYS)
-            .where(and_(API_KEYS.c.key_id == key_id, API_KEYS.c.revoked_at.is_(None)))
-            .values(revoked_at=self._clock())
-        )
+        """End a key at once, with the cards it waits for and the approvals it has given; False where none is in force."""
+        now = self._clock()
         self._seen.clear()
-        revoked = await self._database.write(lambda c: c.execute(change).rowcount == 1)
+        revoked = await self._database.write(lambda c: _revoke(c, key_id, now))
         self._seen.clear()
         return revoked
+
+
+def _revoke(connection: Connection, key_id: str, now: float) -> bool:
+    in_force = and_(API_KEYS.c.key_id == key_id, API_KEYS.c.revoked_at.is_(None))
+    if connection.execute(update(API_KEYS).where(in_force).values(revoked_at=now)).rowcount == 0:
+        return False
+    waiting = CARDS.c.status == "pending"
+    mine = and_(_of_key(CARDS.c.key_id, key_id), waiting)
+    connection.execute(update(CARDS).where(mine).values(status="cancelled", resolved_at=now))
+    not_counted_yet = APPROVALS.c.request_id.in_(select(CARDS.c.request_id).where(waiting))
+    connection.execute(delete(APPROVALS).where(and_(_of_key(APPROVALS.c.identity, key_id), not_counted_yet)))
+    return True
+
+
+def _of_key(identity: Column[str], key_id: str) -> ColumnElement[bool]:
+    """The key itself, or a person of a shared one."""
+    return or_(identity == key_id, identity.startswith(f"{key_id}/", autoescape=True))
 
 
 def _hash(plaintext: str) -> str:

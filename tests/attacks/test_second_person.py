@@ -52,3 +52,24 @@ async def test_the_requester_does_not_count_twice(tmp_path: Path) -> None:
             mine = await agent.pipeline.approve_by_request(ALICE, card.request_id, "key")
             assert mine.status == "needs_approval"
         assert agent.chain.executed == []
+
+
+async def test_a_revoked_key_neither_waits_for_a_card_nor_counts_as_an_approval(tmp_path: Path) -> None:
+    """Who stole it asked for something, and approved what others asked for, before that was noticed."""
+    async with open_agent(tmp_path, policy=TWO.replace("shared = true\n", "")) as agent:
+        keys = agent.store.api_keys
+        stolen_id, _ = await keys.create("alice.localnet", True)
+        stolen = SHARED.model_copy(update={"key_id": stolen_id})
+        theirs = await agent.ask("/near_transfer bob.localnet 0.5", identity=stolen)
+        of_a_person = await agent.ask(
+            "/near_transfer bob.localnet 0.6", identity=stolen.model_copy(update={"key_id": f"{stolen_id}/anna"})
+        )
+        card = await agent.ask("/near_transfer bob.localnet 2", identity=ALICE)
+        approved = await agent.pipeline.approve_by_request(stolen, card.request_id, "key")
+        assert approved.status == "needs_approval"
+        assert await keys.revoke(stolen_id)
+        for one in (theirs, of_a_person):
+            assert (await agent.pipeline.approve_by_request(BOB, one.request_id, "key")).status == "declined"
+        assert (await agent.ask(f"confirm {card.confirm_code}", identity=ALICE)).status == "needs_approval"
+        assert agent.chain.executed == []
+        assert (await agent.pipeline.approve_by_request(BOB, card.request_id, "key")).status == "executed"
