@@ -14,6 +14,7 @@ from contracts.knowledge.account_keys import KeysFact, KeysFacts
 from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, InterfaceFact, InterfaceFacts
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.names import did_you_mean, nearest
+from contracts.signing.signatures import is_anybodys
 from contracts.types import AccountId, PublicKey, Yocto, format_near, parse_near
 
 MAX_SHOWN_KEYS: Final = 20
@@ -108,6 +109,13 @@ def _read_keys(facts: ChainFacts, context: BuildContext) -> KeysFact:
 
 
 def _added(public_key: PublicKey, permission: Permission, facts: ChainFacts, context: BuildContext) -> ChangeCall:
+    if is_anybodys(public_key):
+        raise InvalidInput(
+            "weak_key",
+            f"{public_key} needs no secret: anybody can sign for it (a point of small order), so it would hand "
+            f"{context.signer_id} to everybody; write a key that somebody made",
+            details={"public_key": public_key},
+        )
     keys = _read_keys(facts, context)
     if public_key.listed in keys.full | keys.limited:
         raise InvalidInput(

@@ -8,6 +8,19 @@ from nacl.signing import VerifyKey
 
 from contracts.types import PublicKey
 
+_SMALL_ORDER: Final = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""ed25519's points of order 1, 2, 4 and 8 and their other encodings, without the sign (libsodium's ge25519_has_small_order)."""
 _UNCOMPRESSED: Final = b"\4"
 _RECOVERY_IDS: Final = 4
 
@@ -21,6 +34,15 @@ def verify(public_key: PublicKey, digest: bytes, signature: bytes) -> bool:
             return _verify_secp256k1(public_key.raw, digest, signature)
         case "ml-dsa-65":
             return False
+
+
+def is_anybodys(public_key: PublicKey) -> bool:
+    """Whether signatures for this key can be made without any secret: S = 0 fits such a point for one message in eight.
+
+    nearcore's verification is not the strict one, so that a key of zeros, which looks like nobody's, is everybody's.
+    """
+    raw = public_key.raw
+    return public_key.curve == "ed25519" and raw[:31] + bytes([raw[31] & 0x7F]) in _SMALL_ORDER
 
 
 def secp256k1_public_key(secret: bytes) -> PublicKey:

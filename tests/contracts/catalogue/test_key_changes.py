@@ -44,6 +44,30 @@ def test_a_full_access_key_is_added_with_a_warning(key: PublicKey) -> None:
     assert "warning: whoever holds this key controls alice.localnet" in built.notes[0]
 
 
+@pytest.mark.parametrize("sign", [0, 0x80])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    ],
+)
+def test_a_key_that_anybody_can_sign_for_is_not_added(point: str, sign: int) -> None:
+    """A key of zeros looks like nobody's and, with verification that is not strict, is everybody's."""
+    raw = bytes.fromhex(point)
+    key = PublicKey.from_bytes("ed25519", raw[:31] + bytes([raw[31] | sign]))
+    with refused("weak_key"):
+        build("key_add_full", {"public_key": key}, with_keys(keys(OWN)))
+    with refused("weak_key"):
+        limited(with_keys(keys(OWN), METHODS), public_key=key)
+    assert build("key_delete", {"public_key": key}, with_keys(keys(OWN, limited=(key,)))).calls
+
+
 @pytest.mark.parametrize("there", [keys(OWN, OTHER), keys(OWN, limited=(OTHER,))])
 def test_a_key_is_not_added_twice(there: KeysFact) -> None:
     with refused("key_exists"):
