@@ -5,7 +5,7 @@ from typing import assert_never
 
 from agent.records import CallOutcome, Status
 from contracts.calls import ChangeCall
-from contracts.catalogue.results import told_result
+from contracts.catalogue.results import moved_nfts, told_result
 from contracts.chain.outcome import (
     Declined,
     ExecutionFailed,
@@ -84,10 +84,10 @@ def step_text(summary: str, outcome: Outcome, registry: Registry, call: ChangeCa
     match outcome:
         case Finalized(execution):
             told = call and told_result(call, execution, registry)
-            returned = (
-                "" if execution.value is None else f" {told or f'It returned {inert_json(execution.value, 300)}.'}"
-            )
-            return f"Done: {summary}.{returned}\n  {_where(execution.tx_hash, registry, execution.block_height)}"
+            if told is None:
+                returned = () if execution.value is None else (f"It returned {inert_json(execution.value, 300)}.",)
+                told = " ".join((*returned, *moved_nfts(execution.effects)))
+            return f"Done: {summary}.{f' {told}' if told else ''}\n  {_where(execution.tx_hash, registry, execution.block_height)}"
         case PartiallyExecuted(execution, message):
             told = (call and told_result(call, execution, registry)) or "Part of it took effect."
             return (

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from contracts.catalogue.results import moved_nfts
 from contracts.chain.effects import NEAR
 from contracts.checks.preflight import KnownThings
 from contracts.checks.report import Balance, PreflightReport
@@ -76,12 +77,13 @@ def _simulated(report: PreflightReport, signer_id: AccountId, registry: Registry
     changes = sorted(
         (balance for balance in changed if not _is_dust(balance)), key=lambda balance: balance.account_id != signer_id
     )
-    if changed and not changes:
+    nfts = "".join(f"; {said.removesuffix('.')}" for said in moved_nfts(sorted(report.nfts, key=str)))
+    if changed and not changes and not nfts:
         return f"Simulated: {word}; no balance changes by more than a few yoctoNEAR"
     shown = [_change(balance, registry) for balance in changes[:_SHOWN_BALANCES]]
     more = len(changes) - len(shown)
     told = ", ".join(shown) + (f" and {more} more" if more > 0 else "") if shown else "no balance changes"
-    return f"Simulated: {word}; {told}"
+    return f"Simulated: {word}; {told}{nfts}"
 
 
 def _is_dust(balance: Balance) -> bool:

@@ -22,7 +22,7 @@ from contracts.catalogue.arguments import (
     parameters_of,
     read_argument,
 )
-from contracts.chain.outcome import Effect, ViewReturned
+from contracts.chain.outcome import Effect, Place, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.exchange import DEFAULT_SWAP, PriceImpact, SwapSettings
 from contracts.knowledge.facts import ChainFacts, FactRequest
@@ -220,15 +220,16 @@ _ABOUT_KINDS: Final[Mapping[ArgumentKind, str]] = {
 
 
 def merge_effects(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    """One effect per account and token, in order of first mention; those that cancel out are left away."""
-    sums: dict[tuple[AccountId, str], int] = {}
-    least: set[tuple[AccountId, str]] = set()
+    """One effect per account, token and NFT, in order of first mention; those that cancel out are left away."""
+    sums: dict[Place, int] = {}
+    least: set[Place] = set()
     for effect in effects:
-        place = (effect.account_id, effect.token)
-        sums[place] = sums.get(place, 0) + effect.change
+        sums[effect.place] = sums.get(effect.place, 0) + effect.change
         if effect.at_least:
-            least.add(place)
-    return tuple(Effect(*place, change, place in least) for place, change in sums.items() if change)
+            least.add(effect.place)
+    return tuple(
+        Effect(place[0], place[1], change, place in least, place[2]) for place, change in sums.items() if change
+    )
 
 
 def _property(parameter: Parameter) -> JsonObject:

@@ -7,7 +7,7 @@ from pydantic import Field
 from contracts.calls import ChangeCall, FunctionCall
 from contracts.catalogue.arguments import AccountArg, TextArg, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.nfts import SHOWN_ID, NftArgs, NftToken, nft_fact, nft_token_facts, nft_value, shown_nft
+from contracts.catalogue.nfts import NftArgs, NftToken, nft_fact, nft_token_facts, nft_value, shown_nft
 from contracts.catalogue.receivers import check_receiver
 from contracts.catalogue.tokens import MAX_SHOWN_MEMO, ONE_YOCTO
 from contracts.chain.outcome import Effect
@@ -15,7 +15,7 @@ from contracts.errors import InvalidInput
 from contracts.knowledge.facts import AccountFact, AccountFacts, ChainFacts, FactRequest
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import TGAS, Gas, JsonObject, Yocto, format_near
+from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, format_near
 
 NFT_GAS: Final = Gas(30 * TGAS)
 """vectors/abi names 10 to 20; what is not used comes back."""
@@ -65,16 +65,22 @@ def _transfer_build(args: NftTransferArgs, facts: ChainFacts, context: BuildCont
     sent: JsonObject = {"receiver_id": receiver_id, "token_id": args.token_id}
     if approval_id is not None:
         sent["approval_id"] = approval_id
-        notes.append(f"{inert(token.owner_id, SHOWN_ID)} owns it; {signer_id} is approved to transfer it")
+        notes.append(f"{token.owner_id} owns it; {signer_id} is approved to transfer it")
     if args.memo is not None:
         sent["memo"] = args.memo
         notes.append(f"memo: {inert(args.memo, MAX_SHOWN_MEMO)}")
     return Built(
         calls=(ChangeCall(args.contract_id, (_call("nft_transfer", sent, ONE_YOCTO),)),),
         summary=f"send {shown_nft(args.contract_id, args.token_id)}{token.title} to {receiver_id}",
-        expected=_spent(context, ONE_YOCTO),
+        expected=(*_owners(args, AccountId(token.owner_id), receiver_id), *_spent(context, ONE_YOCTO)),
         notes=tuple(notes),
     )
+
+
+def _owners(args: NftArgs, loser: AccountId | None, gainer: AccountId) -> tuple[Effect, ...]:
+    """The NFT in other hands."""
+    gained = Effect(gainer, args.contract_id, 1, token_id=args.token_id)
+    return (gained,) if loser is None else (Effect(loser, args.contract_id, -1, token_id=args.token_id), gained)
 
 
 def _check_new_owner(args: NftTransferArgs, token: NftToken) -> None:
@@ -95,9 +101,9 @@ def _check_new_owner(args: NftTransferArgs, token: NftToken) -> None:
 def _not_yours(args: NftArgs, token: NftToken, context: BuildContext) -> InvalidInput:
     return InvalidInput(
         "not_the_owner",
-        f"{shown_nft(args.contract_id, args.token_id)} belongs to {inert(token.owner_id, SHOWN_ID)}, not to "
+        f"{shown_nft(args.contract_id, args.token_id)} belongs to {token.owner_id}, not to "
         f"{context.signer_id}, so {context.signer_id} cannot do this with it",
-        details={"contract_id": args.contract_id, "token_id": args.token_id, "owner_id": token.owner_id[:SHOWN_ID]},
+        details={"contract_id": args.contract_id, "token_id": args.token_id, "owner_id": token.owner_id},
     )
 
 
@@ -132,7 +138,7 @@ def _mint_build(args: NftMintArgs, facts: ChainFacts, context: BuildContext) -> 
     return Built(
         calls=(ChangeCall(args.contract_id, (_call("nft_mint", sent, deposit),)),),
         summary=f"mint {shown_nft(args.contract_id, args.token_id)}{named} for {receiver_id}",
-        expected=_spent(context, deposit),
+        expected=(*_owners(args, None, receiver_id), *_spent(context, deposit)),
         notes=(
             *notes,
             f"up to {format_near(deposit)} NEAR pays for its storage; the contract sends back what it does not need",

@@ -76,7 +76,7 @@ def nft_token_facts(contract_id: AccountId, token_id: str) -> ViewFacts:
     return ViewFacts.of(contract_id, "nft_token", {"token_id": token_id})
 
 
-def shown_nft(contract_id: AccountId, token_id: str) -> str:
+def shown_nft(contract_id: str, token_id: str) -> str:
     """How a token is named to people."""
     return f"NFT “{inert(token_id, SHOWN_ID)}” of {contract_id}"
 
@@ -99,6 +99,10 @@ def nft_fact(args: NftArgs, facts: ChainFacts, context: BuildContext) -> NftToke
         raise _unreadable(args, f"{error.error_count()} errors") from error
     if token.token_id != args.token_id:
         raise _unreadable(args, "it tells of another token")
+    try:
+        AccountId(token.owner_id)
+    except ValueError:
+        raise _unreadable(args, "its owner is no account") from None
     return token
 
 

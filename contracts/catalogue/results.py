@@ -1,30 +1,30 @@
 """What a transaction's return value means in words, where success alone says too little."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pydantic import JsonValue
-
 from contracts.calls import ChangeCall, FunctionCall
+from contracts.catalogue.nfts import shown_nft
 from contracts.catalogue.tokens import base_units, token_label
-from contracts.chain.outcome import Execution
+from contracts.chain.outcome import Effect, Execution
 from contracts.chain.strict_json import parse_json
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry, TokenEntry
 from contracts.types import AccountId, format_units
 
 TRANSFER_CALL: Final = "ft_transfer_call"
-_MINT: Final = "nft_mint"
+MAX_SHOWN_NFTS: Final = 6
+_NFT: Final = "nft_"
 
 
 def told_result(call: ChangeCall, execution: Execution, registry: Registry) -> str | None:
-    """What an ft_transfer_call's receiver used and gave in return, and whose a minted NFT is; None where nothing is to say.
+    """What an ft_transfer_call's receiver used and gave in return, and whose NFTs are now; None where nothing is to say.
 
     NEP-141: the transaction succeeds and returns the used amount also where that is 0 and all of it came back.
     """
     last = call.actions[-1]
-    if isinstance(last, FunctionCall) and last.method_name == _MINT:
-        return _minted(execution.value)
+    if isinstance(last, FunctionCall) and last.method_name.startswith(_NFT):
+        return " ".join(moved_nfts(execution.effects)) or None
     if not isinstance(last, FunctionCall) or last.method_name != TRANSFER_CALL:
         return None
     try:
@@ -46,6 +46,7 @@ def _got(call: ChangeCall, execution: Execution, registry: Registry) -> Iterator
         token = registry.of_contract(effect.token)
         if (
             effect.account_id == execution.signer_id
+            and effect.token_id is None
             and effect.token != call.receiver_id
             and token
             and effect.change > 0
@@ -53,12 +54,16 @@ def _got(call: ChangeCall, execution: Execution, registry: Registry) -> Iterator
             yield f"{execution.signer_id} got {_amount(effect.change, token, token.contract_id)}."
 
 
-def _minted(value: JsonValue) -> str | None:
-    match value:
-        case {"owner_id": str(owner_id)}:
-            return f"It belongs to {inert(owner_id, 64)}."
-        case _:
-            return None
+def moved_nfts(effects: Iterable[Effect]) -> Iterator[str]:
+    """Who has which NFTs now and who has them no more, by their contracts' own words."""
+    moved = sorted((effect for effect in effects if effect.token_id is not None), key=lambda effect: -effect.change)
+    gained = {(effect.token, effect.token_id) for effect in moved if effect.change > 0}
+    told = [effect for effect in moved if effect.change > 0 or (effect.token, effect.token_id) not in gained]
+    for effect in told[:MAX_SHOWN_NFTS]:
+        word = "has" if effect.change > 0 else "no longer has"
+        yield f"{effect.account_id} {word} {shown_nft(effect.token, effect.token_id or '')}."
+    if len(told) > MAX_SHOWN_NFTS:
+        yield f"And {len(told) - MAX_SHOWN_NFTS} more NFTs."
 
 
 def _used(receiver_id: str, used: int | None, sent: int, token: TokenEntry | None, token_id: AccountId) -> str:

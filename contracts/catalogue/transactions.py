@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from contracts.calls import ViewTransaction
 from contracts.catalogue.arguments import AccountArg, Args, HashArg
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
+from contracts.catalogue.nfts import shown_nft
 from contracts.chain.outcome import ViewReturned
 from contracts.errors import RpcError
 from contracts.knowledge.facts import ChainFacts
@@ -45,6 +46,7 @@ class _Effect(_Part):
     account_id: AccountId
     token: str
     change: int
+    token_id: str | None = None
 
 
 class _Error(_Part):
@@ -110,6 +112,8 @@ def _effect(effect: _Effect, context: BuildContext) -> str:
     sign = "+" if effect.change > 0 else ""
     if effect.token == NEAR_SYMBOL:
         return f"{effect.account_id}: {sign}{format_near(effect.change)} NEAR"
+    if effect.token_id is not None:
+        return f"{effect.account_id}: {sign}{effect.change} {shown_nft(inert(effect.token, 64), effect.token_id)}"
     token = context.registry.of_contract(effect.token)
     if token is None or token.decimals is None:
         return f"{effect.account_id}: {sign}{effect.change} base units of {inert(effect.token, 64)}"

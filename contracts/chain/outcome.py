@@ -11,9 +11,13 @@ Units: TypeAlias = Annotated[int, PlainSerializer(str, return_type=str, when_use
 """Base units, signed; a string in JSON."""
 
 
+Place: TypeAlias = tuple[AccountId, str, str | None]
+"""Account, token and NFT."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an account gains (or loses, below zero) of NEAR or of one token."""
+    """What an account gains (or loses, below zero) of NEAR, of one token, or one NFT."""
 
     account_id: AccountId
     token: str
@@ -21,6 +25,12 @@ class Effect:
     change: Units
     at_least: bool = False
     """Of an expected effect: more is as good (what a swap gives)."""
+    token_id: str | None = None
+    """Which NFT of the contract `token`; the change is then a number of NFTs, 1 or -1. Outside data."""
+
+    @property
+    def place(self) -> Place:
+        return self.account_id, self.token, self.token_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from contracts.types import JsonObject, format_near
 
 MAX_DEPTH: Final = 64
 """Of a returned value that is kept as JSON; records and ledger rows are read by a parser that stops at 200."""
+_SHOWN_ID: Final = 80
 _SHOWN: Final = 2000
 _MAX_LOGS: Final = 100
 _MAX_LOG: Final = 16 * 1024
@@ -153,4 +154,6 @@ def _change(effect: Effect) -> str:
     sign = ("at least " if effect.at_least else "") + ("+" if effect.change > 0 else "")
     if effect.token == NEAR:
         return f"{sign}{format_near(effect.change)} NEAR"
+    if effect.token_id is not None:
+        return f"{sign}{effect.change} of NFT {effect.token_id[:_SHOWN_ID]} of {effect.token}"
     return f"{sign}{effect.change} base units of {effect.token}"

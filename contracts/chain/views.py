@@ -15,7 +15,7 @@ from contracts.calls import (
     ViewTransaction,
 )
 from contracts.chain.effects import read_effects
-from contracts.chain.outcome import ViewReturned
+from contracts.chain.outcome import Effect, ViewReturned
 from contracts.chain.outcome_reader import decode_value, failure_text
 from contracts.chain.rpc import RpcClient
 from contracts.chain.rpc_types import AccessView, BlockRef, GasKeyAccess, OtherAccess
@@ -124,10 +124,7 @@ async def _transaction(rpc: RpcClient, answer: TxAnswer) -> ViewReturned:
             for action in transaction.actions
         ],
         "receipts": {"ok": len(answer.receipts_outcome) - failed, "failed": failed},
-        "effects": [
-            {"account_id": effect.account_id, "token": effect.token, "change": str(effect.change)}
-            for effect in read_effects(answer, transaction).effects
-        ],
+        "effects": [_effect(effect) for effect in read_effects(answer, transaction).effects],
     }
     if isinstance(answer.status, SuccessValue):
         value["value"] = decode_value(answer.status.value)
@@ -135,6 +132,11 @@ async def _transaction(rpc: RpcClient, answer: TxAnswer) -> ViewReturned:
         code, message = failure_text(answer.status.error)
         value["error"] = {"code": code, "message": message}
     return ViewReturned(value, block.height, block.hash)
+
+
+def _effect(effect: Effect) -> JsonObject:
+    told: JsonObject = {"account_id": effect.account_id, "token": effect.token, "change": str(effect.change)}
+    return told if effect.token_id is None else {**told, "token_id": effect.token_id}
 
 
 def _status(answer: TxAnswer) -> JsonValue:

@@ -97,6 +97,12 @@ class PreflightReport:
         return "; ".join(failed[:_TOLD_FAILURES]) if failed else None
 
     @property
+    def nfts(self) -> frozenset[Effect]:
+        """NFTs that would change hands, by their contracts' own words."""
+        effects = (effect for simulated in self.simulated for effect in simulated.effects)
+        return frozenset(effect for effect in effects if effect.token_id is not None)
+
+    @property
     def unknowns(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.result == "unknown")
 
@@ -120,6 +126,8 @@ def moved(old: PreflightReport, new: PreflightReport) -> str | None:
     reason = _moved_balance(old, new)
     if reason is not None:
         return reason
+    if old.nfts != new.nfts:
+        return "other NFTs would move than when the card was made"
     more = [reason for reason in new.asks if reason not in old.asks]
     return more[0] if more else None
 

@@ -6,7 +6,7 @@ Facts are read in parallel, the calls run in the sandbox on state read as they n
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -304,7 +304,7 @@ class _Flight:
             )
         if done.unknown is not None:
             self._readings.append(unknown_step(len(done.steps), done.unknown))
-        effects = [effect for reading in self._readings for effect in reading.simulated.effects]
+        effects = [effect for effect in self._effects() if effect.token_id is None]
         near = [request.signer_id, *(effect.account_id for effect in effects if effect.token == NEAR)]
         tokens = [TokenOf(effect.account_id, AccountId(effect.token)) for effect in effects if effect.token != NEAR]
         asked = (question for questions in self._questions for question in questions)
@@ -331,8 +331,11 @@ class _Flight:
                 self._balances.append(Balance(item.account_id, item.contract_id, before, after))
 
     def _moved(self, account_id: AccountId, token: str) -> int:
-        effects = (effect for reading in self._readings for effect in reading.simulated.effects)
-        return sum(effect.change for effect in effects if (effect.account_id, effect.token) == (account_id, token))
+        return sum(effect.change for effect in self._effects() if effect.place == (account_id, token, None))
+
+    def _effects(self) -> Iterator[Effect]:
+        for reading in self._readings:
+            yield from reading.simulated.effects
 
     def _balance_checks(self) -> list[Check]:
         """Contracts can log what they like: what they say that they moved is held against their own balances."""

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from agent.preflighting import card_lines
 from contracts.chain.effects import NEAR
+from contracts.chain.outcome import Effect
 from contracts.checks.preflight import UsedCode
 from contracts.checks.report import Balance, Check, ContractSeen, PreflightReport, Simulated, unknown_report
 from contracts.knowledge.exchange import PriceImpact
@@ -186,3 +187,25 @@ async def test_the_price_impact_of_a_swap_reaches_the_report(agent: Agent, foret
     reply = await agent.ask("/swap USDC USDT 10")
     assert reply.status == "needs_approval", reply.text
     assert foretelling.asked[0].price_impacts == {1: PriceImpact(9_872, 100_000)}  # the registration comes first
+
+
+async def test_nfts_that_would_move_are_on_the_card_with_inert_ids_and_other_ones_make_a_new_card(
+    agent: Agent, foretelling: Foretelling
+) -> None:
+    nft = "nft.localnet"
+
+    def moving(token_id: str) -> PreflightReport:
+        effects = (Effect(ALICE, nft, -1, token_id=token_id), Effect(BOB, nft, 1, token_id=token_id))
+        burnt = Effect(ALICE, nft, -1, token_id="old")
+        return replace(GOOD, simulated=(replace(GOOD.simulated[0], effects=(*effects, burnt)),))
+
+    lines = card_lines(moving("1\n[x](http://evil) `confirm`"), ALICE, Registry.for_network("localnet"), TGAS)
+    assert "bob.localnet has NFT “1 " in lines[1]
+    assert lines[1].endswith("; alice.localnet no longer has NFT “old” of nft.localnet")
+    assert not {"\n", "`"} & set("".join(lines))
+    assert "](" not in lines[1]
+    foretelling.reports = [moving("1"), moving("2")]
+    card = await agent.ask("/near_transfer bob.localnet 1")
+    again = await agent.ask(f"confirm {card.confirm_code}")
+    assert again.status == "needs_approval"
+    assert "other NFTs would move than when the card was made" in again.text

@@ -35,7 +35,9 @@ def test_a_token_is_minted_shown_and_sent(people: People) -> None:
     assert "nobody.localnet does not exist" in people.bob.refused("/nft_transfer nft.localnet 1 nobody.localnet")
     assert "has no token “9”" in people.bob.refused("/nft_transfer nft.localnet 9 carol.localnet")
     assert "is no NFT contract" in people.bob.refused("/nft_transfer usdc.localnet 1 carol.localnet")
-    card, _ = people.bob.done("/nft_transfer nft.localnet 1 carol.localnet memo='for you'")
+    card, done = people.bob.done("/nft_transfer nft.localnet 1 carol.localnet memo='for you'")
+    assert "carol.localnet has NFT “1” of nft.localnet" in card
+    assert "carol.localnet has NFT “1” of nft.localnet." in done.text
     assert "send NFT “1” of nft.localnet “The ‹harbour›” to carol.localnet" in card
     assert "memo: for you" in card.lower()
     assert "belongs to carol.localnet" in people.bob.told("/nft_token nft.localnet 1")

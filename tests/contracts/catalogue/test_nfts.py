@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from contracts.calls import ViewFunction
 from contracts.catalogue.nfts import PAGE, nft_token_facts
+from contracts.chain.outcome import Effect
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.facts import Absent, AccountFact, AccountFacts, ChainFacts, ViewFact
 from contracts.types import TGAS, AccountId
@@ -116,6 +117,11 @@ def test_the_owner_sends_it() -> None:
     assert json.loads(step.args) == {"receiver_id": CAROL, "token_id": "1", "memo": "for <you>"}
     assert built.summary == "send NFT “1” of nft.localnet “Harbour” to carol.localnet"
     assert built.notes == ("memo: for ‹you›",)
+    assert built.expected == (
+        Effect(ALICE, NFT, -1, token_id="1"),
+        Effect(CAROL, NFT, 1, token_id="1"),
+        Effect(ALICE, "NEAR", -1),
+    )
 
 
 @pytest.mark.shows("nft_transfer", "unit")
@@ -124,6 +130,9 @@ def test_an_approved_account_sends_it_with_the_approvals_id() -> None:
     (step,) = steps(change(built))
     assert json.loads(step.args) == {"receiver_id": CAROL, "token_id": "1", "approval_id": 2**60}
     assert "bob.localnet owns it; alice.localnet is approved to transfer it" in built.notes
+    assert built.expected[0] == Effect(AccountId(BOB), NFT, -1, token_id="1")
+    no_owner = known(token("Not An Account", {ALICE: 1}))
+    assert refusal("nft_transfer", {**HERE, "receiver_id": CAROL}, no_owner).code == "nft_unreadable"
 
 
 def test_a_receiver_that_is_a_contract_or_not_there_yet_is_warned_of() -> None:
@@ -173,7 +182,10 @@ def test_minting_pays_for_storage_and_says_that_the_rest_comes_back() -> None:
     assert step.method_name == "nft_mint"
     assert json.loads(step.args) == {"token_id": "1", "token_owner_id": BOB, "token_metadata": {"title": "Harbour"}}
     assert step.deposit == (1_500 + 4 + 7) * 10**19
-    assert built.expected[0].change == -step.deposit
+    assert built.expected == (
+        Effect(BOB, NFT, 1, token_id="1"),
+        Effect(ALICE, "NEAR", -step.deposit),
+    )
     assert built.summary == "mint NFT “1” of nft.localnet “Harbour” for bob.localnet"
     for_oneself = build("nft_mint", {**HERE}, known(None, ALICE))
     assert json.loads(steps(change(for_oneself))[0].args)["token_owner_id"] == ALICE

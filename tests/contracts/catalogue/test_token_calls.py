@@ -132,5 +132,10 @@ def test_what_came_in_return_and_whose_a_minted_nft_is_are_told() -> None:
         "alice.localnet got 2.49 USDT (usdt.localnet)."
     )
     mint = ChangeCall(COUNTER, (FunctionCall("nft_mint", b"{}", Gas(TGAS), Yocto(1)),))
-    assert told_result(mint, executed({"owner_id": "bob.localnet"}), REGISTRY) == "It belongs to bob.localnet."
+    minted = replace(
+        executed({"owner_id": "mallory.localnet"}),
+        effects=(Effect(AccountId("bob.localnet"), COUNTER, 1, token_id="7"),),
+    )
+    assert told_result(mint, minted, REGISTRY) == "bob.localnet has NFT “7” of counter.localnet."
+    assert told_result(mint, executed({"owner_id": "bob.localnet"}), REGISTRY) is None
     assert told_result(mint, executed(None), REGISTRY) is None

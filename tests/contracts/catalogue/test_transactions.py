@@ -23,6 +23,7 @@ DONE: dict[str, Any] = {
         {"account_id": "alice.localnet", "token": "NEAR", "change": "-1250000000000000000001"},
         {"account_id": "carol.localnet", "token": "usdc.localnet", "change": "12500000"},
         {"account_id": "carol.localnet", "token": "other.localnet", "change": "7"},
+        {"account_id": "carol.localnet", "token": "nft.localnet", "change": "-1", "token_id": "the `deed`"},
     ],
 }
 
@@ -34,6 +35,7 @@ def test_who_and_what_moved_are_told() -> None:
         "- alice.localnet: -0.001250000000000000000001 NEAR",
         "- carol.localnet: +12.5 USDC (usdc.localnet)",
         "- carol.localnet: +7 base units of other.localnet",
+        "- carol.localnet: -1 NFT “the 'deed'” of nft.localnet",
     ]
 
 

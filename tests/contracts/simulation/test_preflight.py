@@ -289,3 +289,20 @@ class TestRequests:
         assert warm.compile_ms == 0
         assert [step.result for step in warm.simulated] == ["success"]
         assert (warm.block_height, warm.block_hash) == (built_at.height, built_at.hash)
+
+
+async def test_an_nft_that_changes_hands_is_foretold_and_comes_true(world: World) -> None:
+    nft = AccountId("nft.localnet")
+    mint: JsonValue = {"token_id": "foretold", "token_owner_id": ALICE, "token_metadata": {"title": "x"}}
+    minted = ChangeCall(nft, (call("nft_mint", mint, ONE_NEAR // 50, 50),))
+    assert await world.assert_came_true(ALICE, minted) == "success"
+    send = ChangeCall(nft, (call("nft_transfer", {"receiver_id": BOB, "token_id": "foretold"}, 1),))
+    moved = (Effect(ALICE, nft, -1, token_id="foretold"), Effect(BOB, nft, 1, token_id="foretold"))
+    request = PreflightRequest(ALICE, (send,), (moved,))
+    report = await world.service.preflight(request)
+    assert report.simulated[0].result == "success"
+    assert report.nfts == frozenset(moved)
+    assert {balance.token for balance in report.balances} == {NEAR}
+    assert found(report, "logs") == []
+    assert await world.assert_came_true(ALICE, send) == "success"
+    assert (await world.foretell(ALICE, send)).nfts == frozenset()
