@@ -1,6 +1,7 @@
 """The policy as the daemon asks it: with what the database knows of earlier spending and of whom an account has dealt with."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from agent.records import Identity
 from agent.store.budgets import BudgetStore
@@ -8,13 +9,16 @@ from agent.store.cards import PendingCard
 from agent.story import Settings
 from contracts.calls import ChangeCall
 from contracts.chain.budget import Reservation
-from contracts.checks.judging import read_call, recipients_of
-from contracts.checks.policy import Subject, judge, within
+from contracts.checks.judging import MAX_RECIPIENTS, read_call, recipients_of
+from contracts.checks.policy import Subject, judge, wanted_of, within
 from contracts.checks.policy_file import Policy
 from contracts.checks.verdict import Channel, Verdict
 from contracts.knowledge.lookalikes import lookalikes
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
+
+_MOST_ALIKE: Final = 5
+"""Accounts that a card names as looking like a stranger's."""
 
 
 class PolicyJudge:
@@ -59,10 +63,14 @@ class PolicyJudge:
             asks=(*asks, *await self._alike(signer_id, calls, known)),
         )
         verdict = judge(self._policy, subject)
-        used = await self._budgets.used(
-            self._settings.chain_id, signer_id, _key(key_id), verdict.budgets, self._budgets.latest.at(self._clock())
-        )
-        return within(verdict, used)
+        chain_id, identity, at = self._settings.chain_id, _key(key_id), self._budgets.latest.at(self._clock())
+        used = await self._budgets.used(chain_id, signer_id, identity, verdict.budgets, at)
+        more_at: dict[str, float | None] = {}
+        for budget in verdict.budgets:
+            wanted = wanted_of(verdict.spends, budget.token)
+            if used[budget.rule] + wanted > budget.units:
+                more_at[budget.rule] = await self._budgets.more_at(chain_id, signer_id, identity, budget, wanted, at)
+        return within(verdict, used, more_at)
 
     async def _alike(
         self, signer_id: AccountId, calls: tuple[ChangeCall, ...], known: frozenset[str]
@@ -71,11 +79,15 @@ class PolicyJudge:
         named = {str(call.receiver_id) for call in calls}
         for call in calls:
             named.update(account_id for account_id, _ in recipients_of(read_call(call), signer_id) if account_id)
-        strangers = sorted(named - known - set(self._named) - {str(signer_id)})
+        strangers = sorted(named - known - set(self._named) - {str(signer_id)})[:MAX_RECIPIENTS]
         if not strangers:
             return ()
-        familiar = (*self._named, signer_id, *await self._budgets.dealt_with(self._settings.chain_id, signer_id))
-        return tuple(f"{name} {like.words}" for name in strangers for like in lookalikes(name, familiar))
+        dealt_with = await self._budgets.like(self._settings.chain_id, signer_id, strangers)
+        return tuple(
+            f"{name} {like.words}"
+            for name in strangers
+            for like in lookalikes(name, (*self._named, signer_id, *dealt_with[name]))[:_MOST_ALIKE]
+        )
 
     def reservation(self, verdict: Verdict, key_id: str, *, free: bool) -> Reservation:
         """What a grant for this verdict takes out of the budgets."""

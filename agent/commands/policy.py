@@ -100,5 +100,5 @@ def _explained(record: "InteractionRecord") -> list[str]:
         lines.append(f"  approval by {people}{where}")
     for budget in verdict.budgets:
         limit = format_units(budget.units, budget.decimals)
-        lines.append(f"  counted in {budget.rule}: {limit} {budget.token} in {budget.window_s / 3600:g} h")
+        lines.append(f"  counted in {budget.rule}: {limit} {budget.unit} in {budget.window_s / 3600:g} h")
     return lines

@@ -6,31 +6,27 @@ is proven dead or was never sent. So whatever is executed within a window was co
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, func, insert, literal_column, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, and_, bindparam, func, insert, literal_column, select, update
 
+from agent.store import dealings, totals
 from agent.store.codes import note_code
 from agent.store.database import Database
-from agent.store.tables import INTENTS, KNOWN_ACCOUNTS, SPENDING
-from contracts.calls import ChangeCall
+from agent.store.tables import SPENDING
 from contracts.chain.budget import Budget, Reservation
 from contracts.chain.effects import NEAR
 from contracts.chain.ledger import IntentState
 from contracts.chain.outcome import Execution, ExecutionFailed, Finalized, Outcome, PartiallyExecuted
-from contracts.checks.judging import read_call, recipients_of
 from contracts.checks.policy import over_budget, wanted_of
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId
 
 DIGITS: Final = 39
-"""Of u128; sums are made of three parts of 13 digits, each of which stays within 64 bits for a million rows."""
-MAX_DEALT_WITH: Final = 5_000
+"""Of u128."""
 MAX_AHEAD_S: Final = 7200.0
 """How far a block's time counts ahead of the clock: a node that invents a later one would end all windows."""
-_PART: Final = 13
 _DEAD: Final[frozenset[IntentState]] = frozenset({"expired", "fenced", "abandoned"})
 _FINAL: Final[frozenset[IntentState]] = frozenset({"final", "failed"})
 
@@ -65,36 +61,41 @@ class BudgetStore:
         if not budgets:
             return {}
         return await self._database.read(
-            lambda c: {budget.rule: _used(c, chain_id, signer_id, identity, budget, at) for budget in budgets}
+            lambda c: {budget.rule: _Account(c, chain_id, signer_id, identity).used(budget, at) for budget in budgets}
+        )
+
+    async def more_at(
+        self, chain_id: str, signer_id: AccountId, identity: str, budget: Budget, wanted: int, at: float
+    ) -> float | None:
+        """When so much is free of a budget again, as far as that is known: Unix seconds."""
+        return await self._database.read(
+            lambda c: _Account(c, chain_id, signer_id, identity).more_at(budget, wanted, at)
         )
 
     async def known(self, chain_id: str, signer_id: AccountId, among: Sequence[str]) -> frozenset[str]:
         """Those of these accounts that this signer has paid or called with a final outcome."""
-        values = {"on_chain": chain_id, "of_signer": str(signer_id), "among": list(among)}
-        return await self._database.look(lambda c: frozenset(c.execute(_KNOWN, values).scalars()))
+        return await self._database.look(lambda c: dealings.known_among(c, chain_id, signer_id, among))
 
-    async def dealt_with(self, chain_id: str, signer_id: AccountId) -> tuple[str, ...]:
-        """The accounts that this signer has paid or called with a final outcome, at most MAX_DEALT_WITH of them."""
-        query = (
-            select(KNOWN_ACCOUNTS.c.account_id)
-            .where(and_(KNOWN_ACCOUNTS.c.chain_id == chain_id, KNOWN_ACCOUNTS.c.signer_id == str(signer_id)))
-            .order_by(KNOWN_ACCOUNTS.c.account_id)
-            .limit(MAX_DEALT_WITH)
+    async def like(self, chain_id: str, signer_id: AccountId, strangers: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """For each stranger, the accounts this signer has dealt with that it could be taken for, and perhaps some others."""
+        return await self._database.read(
+            lambda c: {name: dealings.like(c, chain_id, signer_id, name) for name in strangers}
         )
-        return await self._database.look(lambda c: tuple(c.execute(query).scalars()))
 
 
 def reserve(
     connection: Connection, reservation: Reservation, chain_id: str, signer_id: AccountId, intent_ids: Sequence[str]
 ) -> None:
     """Take the reservation out of its budgets. LedgerConflict `over_budget` where one has not enough left."""
+    account = _Account(connection, chain_id, signer_id, reservation.identity)
     for budget in reservation.budgets:
-        used = _used(connection, chain_id, signer_id, reservation.identity, budget, reservation.at)
+        used = account.used(budget, reservation.at)
         wanted = wanted_of(reservation.spends, budget.token)
         if used + wanted > budget.units:
+            more_at = account.more_at(budget, wanted, reservation.at)
             raise LedgerConflict(
                 "over_budget",
-                f"{over_budget(budget, used, wanted)} ({budget.rule}); nothing was sent",
+                f"it is {over_budget(budget, used, wanted, more_at)}; nothing was sent",
                 details={"rule": budget.rule, "used": str(used), "wanted": str(wanted), "limit": str(budget.units)},
             )
     newest = connection.execute(_NEWEST_OF_ALL, {"on_chain": chain_id, "of_signer": str(signer_id)}).scalar()
@@ -112,6 +113,7 @@ def reserve(
             "free": reservation.free,
             "at": at,
             "state": "reserved",
+            "payer_id": spend.payer_id,
         }
         for spend in reservation.spends
     ]
@@ -124,44 +126,27 @@ def settle(connection: Connection, intent_id: str, state: IntentState, outcome: 
     if state in _DEAD:
         connection.execute(_RELEASE, {"of_intent": intent_id, "state": "released"})
     if state == "final":
-        _note_accounts(connection, intent_id)
+        dealings.note_accounts(connection, intent_id)
         note_code(connection, intent_id)
     if state not in _FINAL:
         return
-    rows = connection.execute(_RESERVED, {"of_intent": intent_id}).all()
-    for row in rows:
-        spent = _spent(row.token, int(row.units), outcome)
-        connection.execute(
-            _SETTLE, {"of_seq": row.seq, "state": "spent", "units": _text(spent), "at": max(row.at, now)}
-        )
+    for row in connection.execute(_RESERVED, {"of_intent": intent_id}).all():
+        spent = _spent(row.token, int(row.units), row.payer_id, outcome)
+        at = max(row.at, now)
+        connection.execute(_SETTLE, {"of_seq": row.seq, "state": "spent", "units": _text(spent), "at": at})
+        signer = {"chain_id": row.chain_id, "signer_id": row.signer_id, "identity": row.identity}
+        totals.add(connection, signer, row.token, spent, free=row.free, at=at)
 
 
-def _note_accounts(connection: Connection, intent_id: str) -> None:
-    """Remember whom a final transaction dealt with."""
-    intent = connection.execute(_DEALING, {"of_intent": intent_id}).one()
-    call = _CALL.validate_json(intent.call)
-    found = recipients_of(read_call(call), AccountId(intent.signer_id))
-    named = {account_id for account_id, where in found if where in _DEALT_WITH}
-    rows = [
-        {"chain_id": intent.chain_id, "signer_id": intent.signer_id, "account_id": account_id}
-        for account_id in {*named, str(call.receiver_id)} - {""}
-    ]
-    connection.execute(_NOTE, rows)
-
-
-_DEALT_WITH: Final = frozenset(
-    {"receiver", "receiver_id", "new account", "new_account_id", "account_id", "beneficiary"}
-)
-"""Where a recipient stands. Who is only named in a message or a text has not got anything, and stays a stranger."""
-_CALL: Final[TypeAdapter[ChangeCall]] = TypeAdapter(ChangeCall)
-_NOTE: Final = upsert(KNOWN_ACCOUNTS).on_conflict_do_nothing()
-
-
-def _spent(token: str, reserved: int, outcome: Outcome | None) -> int:
+def _spent(token: str, reserved: int, payer_id: str | None, outcome: Outcome | None) -> int:
     """What a final transaction really took; where its effects do not say, what was reserved for it."""
     match outcome:
+        case Finalized() | PartiallyExecuted() if payer_id is not None:
+            return reserved  # the vote stands, and what it makes another account pay may come with a later one
         case Finalized(execution) | PartiallyExecuted(execution):
             return _lost(token, reserved, execution)
+        case ExecutionFailed(execution) if payer_id is not None:
+            return _decrease(token, payer_id, execution) or 0
         case ExecutionFailed(execution):
             # What its receipts did before the last one failed stays done.
             return _lost(token, reserved if token == NEAR else 0, execution)
@@ -170,41 +155,74 @@ def _spent(token: str, reserved: int, outcome: Outcome | None) -> int:
 
 
 def _lost(token: str, reserved: int, execution: Execution) -> int:
-    changes = [e.change for e in execution.effects if e.token == token and e.account_id == execution.signer_id]
+    lost = _decrease(token, execution.signer_id, execution)
     if token == NEAR:
-        return max(0, -sum(changes)) + execution.tokens_burnt if execution.effects_complete else reserved
-    return max(0, -sum(changes)) if changes else reserved
+        return (lost or 0) + execution.tokens_burnt if execution.effects_complete else reserved
+    return reserved if lost is None else lost
 
 
-def _used(connection: Connection, chain_id: str, signer_id: AccountId, identity: str, budget: Budget, at: float) -> int:
-    """A clock that jumped back frees nothing: the newest entry's time counts where it is later."""
-    mine: dict[str, object] = {"on_chain": chain_id, "of_signer": str(signer_id), "of_token": budget.token}
-    newest = connection.execute(_NEWEST, mine).scalar() or 0.0
-    mine["since"] = max(at, newest) - budget.window_s
-    if budget.scope == "identity":
-        mine["of_identity"] = identity
-    parts = connection.execute(_COUNTED[budget.scope == "identity", budget.free], mine).one()
-    high, middle, low = (int(part or 0) for part in parts)
-    return high * 10 ** (2 * _PART) + middle * 10**_PART + low
+def _decrease(token: str, account_id: str, execution: Execution) -> int | None:
+    """What an account lost of a token by the effects; None where they do not name it."""
+    changes = [e.change for e in execution.effects if (e.account_id, e.token, e.token_id) == (account_id, token, None)]
+    return max(0, -sum(changes)) if changes else None
 
 
-_SUMS: Final = tuple(
-    func.sum(cast(func.substr(SPENDING.c.units, start, _PART), BigInteger)) for start in range(1, DIGITS, _PART)
-)
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What an account, or an identity that signs as it, has used up."""
+
+    connection: Connection
+    chain_id: str
+    signer_id: str
+    identity: str
+
+    def used(self, budget: Budget, at: float) -> int:
+        """What is reserved or was spent in the budget's window."""
+        total, before, reserved = self._counted(budget, at)
+        return total - before + reserved
+
+    def more_at(self, budget: Budget, wanted: int, at: float) -> float | None:
+        """When so much is free again by what leaves the window; None where no time is known at which it will be."""
+        total, before, reserved = self._counted(budget, at)
+        leaving = total - before + reserved + wanted - budget.units
+        if wanted > budget.units or leaving > total - before:
+            return None
+        since = self._since(budget, at)
+        series = self._series(budget)
+        until = totals.newest(self.connection, series)
+        return totals.reached_at(self.connection, series, before + leaving, since, until) + budget.window_s
+
+    def _counted(self, budget: Budget, at: float) -> tuple[int, int, int]:
+        """The running total, what of it is before the window, and what is reserved, whenever that was."""
+        series = self._series(budget)
+        total = totals.total_at(self.connection, series, float("inf"))
+        before = totals.total_at(self.connection, series, self._since(budget, at))
+        mine = {**series.values, "of_identity": self.identity}
+        rows = self.connection.execute(_OPEN[budget.scope == "identity", budget.free], mine).scalars()
+        return total, before, sum(map(int, rows))
+
+    def _since(self, budget: Budget, at: float) -> float:
+        """A clock that jumped back frees nothing: the newest entry's time counts where it is later."""
+        series = totals.Series(self.chain_id, self.signer_id, budget.token)
+        reserved = self.connection.execute(_NEWEST_OPEN, series.values).scalar() or 0.0
+        return max(at, reserved, totals.newest(self.connection, series)) - budget.window_s
+
+    def _series(self, budget: Budget) -> totals.Series:
+        whose = self.identity if budget.scope == "identity" else totals.EVERYBODY
+        return totals.Series(self.chain_id, self.signer_id, budget.token, whose, budget.free)
+
 
 # Built once: building a statement takes three times as long as running it.
 _OF_SIGNER: Final = and_(SPENDING.c.chain_id == bindparam("on_chain"), SPENDING.c.signer_id == bindparam("of_signer"))
-_OF_TOKEN: Final = and_(_OF_SIGNER, SPENDING.c.token == bindparam("of_token"))
 _NEWEST_OF_ALL: Final = select(func.max(SPENDING.c.at)).where(_OF_SIGNER)
-_NEWEST: Final = select(func.max(SPENDING.c.at)).where(_OF_TOKEN)
-_IN_WINDOW: Final = or_(
-    SPENDING.c.state == "reserved", and_(SPENDING.c.state == "spent", SPENDING.c.at > bindparam("since"))
-)
-_COUNTED: Final = {
-    (of_identity, free): select(*_SUMS).where(
+_RESERVED_NOW: Final = SPENDING.c.state == literal_column("'reserved'")
+"""Written out, because SQLite uses the index of what is reserved only where the query says so itself."""
+_OPEN_OF_TOKEN: Final = and_(_OF_SIGNER, SPENDING.c.token == bindparam("of_token"), _RESERVED_NOW)
+_NEWEST_OPEN: Final = select(func.max(SPENDING.c.at)).where(_OPEN_OF_TOKEN)
+_OPEN: Final = {
+    (of_identity, free): select(SPENDING.c.units).where(
         and_(
-            _OF_TOKEN,
-            _IN_WINDOW,
+            _OPEN_OF_TOKEN,
             *((SPENDING.c.identity == bindparam("of_identity"),) if of_identity else ()),
             *((SPENDING.c.free,) if free else ()),
         )
@@ -212,24 +230,12 @@ _COUNTED: Final = {
     for of_identity in (True, False)
     for free in (True, False)
 }
-"""What counts, by whether a budget is each identity's own and whether it is of what needs no approval."""
-_OF_INTENT: Final = and_(
-    SPENDING.c.intent_id == bindparam("of_intent"), SPENDING.c.state == literal_column("'reserved'")
-)
-_RESERVED: Final = select(SPENDING.c.seq, SPENDING.c.token, SPENDING.c.units, SPENDING.c.at).where(_OF_INTENT)
+"""What is reserved, by whether a budget is each identity's own and whether it is of what needs no approval."""
+_OF_INTENT: Final = and_(SPENDING.c.intent_id == bindparam("of_intent"), _RESERVED_NOW)
+_RESERVED: Final = select(SPENDING).where(_OF_INTENT)
 _RELEASE: Final = update(SPENDING).where(_OF_INTENT)
 _SETTLE: Final = update(SPENDING).where(SPENDING.c.seq == bindparam("of_seq"))
 _SPEND: Final = insert(SPENDING)
-_DEALING: Final = select(INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.call).where(
-    INTENTS.c.intent_id == bindparam("of_intent")
-)
-_KNOWN: Final = select(KNOWN_ACCOUNTS.c.account_id).where(
-    and_(
-        KNOWN_ACCOUNTS.c.chain_id == bindparam("on_chain"),
-        KNOWN_ACCOUNTS.c.signer_id == bindparam("of_signer"),
-        KNOWN_ACCOUNTS.c.account_id.in_(bindparam("among", expanding=True)),
-    )
-)
 
 
 _MOST: Final = 10**DIGITS - 1

@@ -19,7 +19,7 @@ from agent.store.writer import GroupWriter, store_error
 
 T = TypeVar("T")
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest migration."""
 READERS: Final = 4
 _VERSION_TABLE: Final = (

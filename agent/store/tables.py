@@ -222,10 +222,28 @@ SPENDING: Final = Table(
     Column("free", Boolean, nullable=False),
     Column("at", Float, nullable=False),
     Column("state", Text, nullable=False),
-    Index("spending_by_token", "chain_id", "signer_id", "token", "at"),
+    Column("payer_id", Text),
+    Index("spending_by_time", "chain_id", "signer_id", "at"),
+    Index("spending_reserved", "chain_id", "signer_id", "token", "at", sqlite_where=text("state = 'reserved'")),
     Index("spending_by_intent", "intent_id"),
 )
-"""What each transaction has `reserved` or `spent` of NEAR or a token (`released`: it is dead); units with 39 digits."""
+"""What each transaction has `reserved` or `spent` of NEAR or a token (`released`: it is dead); units with 39 digits.
+`payer_id`: who pays it, where that is not the signer."""
+
+SPENT_TOTALS: Final = Table(
+    "spent_totals",
+    METADATA,
+    Column("chain_id", Text, nullable=False),
+    Column("signer_id", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("whose", Text, nullable=False),
+    Column("free", Boolean, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("total", Text, nullable=False),
+    PrimaryKeyConstraint("chain_id", "signer_id", "token", "whose", "free", "at"),
+)
+"""Running totals of what `spending` says was spent: by everybody (`whose` is empty) and by each identity, in all and of what
+went out without asking (`free`). Base units as digits, as many as they need."""
 
 KNOWN_ACCOUNTS: Final = Table(
     "known_accounts",
@@ -233,9 +251,11 @@ KNOWN_ACCOUNTS: Final = Table(
     Column("chain_id", Text, nullable=False),
     Column("signer_id", Text, nullable=False),
     Column("account_id", Text, nullable=False),
+    Column("look", Text),
     PrimaryKeyConstraint("chain_id", "signer_id", "account_id"),
+    Index("known_accounts_by_look", "chain_id", "signer_id", "look"),
 )
-"""Whom a signer has paid or called before, with a final outcome."""
+"""Whom a signer has paid or called before, with a final outcome; `look` is the same for ids that look the same."""
 
 USED_CODES: Final = Table(
     "used_codes",

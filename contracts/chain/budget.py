@@ -19,6 +19,8 @@ class Spend:
     units: Units
     call: int
     """Place of the transaction in the plan."""
+    payer_id: str | None = None
+    """Who pays it, where that is not the signer: the DAO that a vote makes pay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,13 @@ class Budget:
     """Whose spending counts: everybody's who signs as this account, or this identity's alone."""
     free: bool = False
     """Counts only what went out under the free allowance, and binds only that."""
+    symbol: str | None = None
+    """The registry's, for messages."""
+
+    @property
+    def unit(self) -> str:
+        """What amounts of it are said in."""
+        return self.symbol or self.token
 
 
 @dataclass(frozen=True, slots=True)

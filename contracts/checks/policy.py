@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 from contracts.calls import ChangeCall
@@ -82,20 +84,25 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
     return _weighed(rules, subject, read, tuple(recipients.values()), reasons)
 
 
-def within(verdict: Verdict, used: Mapping[str, int]) -> Verdict:
-    """The verdict with what the rolling budgets say; `used` is what is spent or reserved in the window of each, by its rule."""
+def within(
+    verdict: Verdict, used: Mapping[str, int], more_at: Mapping[str, float | None] = MappingProxyType({})
+) -> Verdict:
+    """The verdict with what the rolling budgets say; `used` is what is spent or reserved in the window of each, by its rule.
+
+    `more_at`: when enough is free again of those that are passed, in Unix seconds, where that is known.
+    """
     reasons = [*verdict.reasons]
     decision, free = verdict.decision, True
     for budget in verdict.budgets:
         wanted = wanted_of(verdict.spends, budget.token)
         if used.get(budget.rule, 0) + wanted <= budget.units:
             continue
-        text = over_budget(budget, used.get(budget.rule, 0), wanted)
+        text = f"it is {over_budget(budget, used.get(budget.rule, 0), wanted, more_at.get(budget.rule))}"
         if budget.free:
             free = False
             reasons.append(Reason(budget.rule, "ask", text))
         else:
-            reasons.append(Reason(budget.rule, "deny", f"{text}; wait until earlier spending leaves the window"))
+            reasons.append(Reason(budget.rule, "deny", text))
             decision = "deny"
     if decision == "allow" and not free:
         decision = "ask"
@@ -115,16 +122,29 @@ def wanted_of(spends: Iterable[Spend], token: str) -> int:
     return sum(spend.units for spend in spends if spend.token == token)
 
 
-def over_budget(budget: Budget, used: int, wanted: int) -> str:
-    """Which rolling limit a plan would pass, in words with exact amounts."""
+def over_budget(budget: Budget, used: int, wanted: int, more_at: float | None = None) -> str:
+    """Which rolling limit a plan would pass, what is left of it and when more is, in whole units; follows "it is"."""
 
     def shown(units: int) -> str:
-        return format_units(units, budget.decimals)
+        return f"{format_units(units, budget.decimals)} {budget.unit}"
 
-    return (
-        f"{shown(wanted)} {budget.token} is wanted and {shown(used)} of {shown(budget.units)} within "
-        f"{budget.window_s / 3600:g} h is spent or reserved" + (" without asking" if budget.free else "")
-    )
+    whose = "you" if budget.scope == "identity" else "the account"
+    limit = f"{shown(budget.units)} in {budget.window_s / 3600:g} h"
+    passed = f"the {limit} that go without asking" if budget.free else f"the limit of {limit}"
+    gas = ", gas counted" if budget.token == NEAR_SYMBOL else ""
+    left = f"{shown(wanted)} asked for{gas}, {shown(max(0, budget.units - used))} left"
+    parts = [f"over {passed} for {whose}: {shown(used)} used or reserved, {left}", _when_more(budget, wanted, more_at)]
+    if budget.symbol not in {None, budget.token}:
+        parts.append(f"{budget.symbol} is {budget.token}")
+    return "; ".join(parts)
+
+
+def _when_more(budget: Budget, wanted: int, more_at: float | None) -> str:
+    if wanted > budget.units:
+        return "it never goes in one plan; ask for less"
+    if more_at is None:
+        return "more is free when what is on its way has ended and earlier spending has left the window"
+    return f"enough is free again at {datetime.fromtimestamp(-(-more_at // 60) * 60, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _weighed(
@@ -302,10 +322,7 @@ def _over_action(limits: TokenRules, token: str, read: list[tuple[Judged, ...]])
         for one in judged:
             units = one.near if token == NEAR_SYMBOL else sum(amount for name, amount in one.tokens if name == token)
             if units > limits.per_action:
-                text = (
-                    f"{one.action} sends {format_units(units, limits.decimals)} {token}, at most "
-                    f"{format_units(limits.per_action, limits.decimals)} in one action are allowed"
-                )
+                text = f"{one.action} sends {limits.shown(units)}, at most {limits.shown(limits.per_action)} in one action are allowed"
                 yield Reason(f"{limits.rule}.per_action", "deny", text)
 
 
@@ -323,6 +340,7 @@ def _free(rules: Rules, sent: Mapping[str, int]) -> Iterator[Reason]:
         limits = rules.tokens.get(token)
         free = 0 if limits is None else limits.free_per_action or 0
         if limits is not None and free and units <= free:
-            yield Reason(f"{limits.rule}.free_per_action", "allow", f"{token} is within the free allowance")
+            yield Reason(f"{limits.rule}.free_per_action", "allow", f"{limits.name} is within the free allowance")
         elif units or token == NEAR_SYMBOL:
-            yield Reason("free_allowance", "ask", f"{token} is above what goes without asking")
+            name = token if limits is None else limits.name
+            yield Reason("free_allowance", "ask", f"{name} is above what goes without asking")

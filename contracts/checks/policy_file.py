@@ -18,7 +18,7 @@ from contracts.checks.methods import CATEGORIES, NFT_PREFIX, Category
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import nearest
 from contracts.knowledge.registry import NEAR_SYMBOL, Network, Registry
-from contracts.types import NEAR_DECIMALS, TGAS, AccountId, parse_units
+from contracts.types import NEAR_DECIMALS, TGAS, AccountId, format_units, parse_units
 
 T = TypeVar("T")
 
@@ -134,12 +134,24 @@ class TokenRules:
 
     rule: str
     """Key of its table, e.g. `default.limits.NEAR`."""
+    token: str
+    symbol: str | None
+    """The registry's."""
     decimals: int
     per_action: int | None
     free_per_action: int | None
     ask_elsewhere_above: int | None
     two_approvers_above: int | None
     budgets: tuple[Budget, ...]
+
+    @property
+    def name(self) -> str:
+        """`USDC (usdc.near)`, `NEAR`, or the id of a token that the registry does not know."""
+        return self.token if self.symbol in {None, self.token} else f"{self.symbol} ({self.token})"
+
+    def shown(self, units: int) -> str:
+        """An amount in whole units with the token's name."""
+        return f"{format_units(units, self.decimals)} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,13 +320,13 @@ class _Compiler:
                     found[resolved[0]] = rules if before is None else _over(before, rules)
         return found
 
-    def _token(self, key: str, token: str, limits: _Limits) -> tuple[str, int] | None:
-        """The token's id and its decimals."""
+    def _token(self, key: str, token: str, limits: _Limits) -> tuple[str, str | None, int] | None:
+        """The token's id, its symbol and its decimals."""
         symbol = self._symbols.get(token.casefold())
         if symbol == NEAR_SYMBOL:
-            return NEAR_SYMBOL, NEAR_DECIMALS
+            return NEAR_SYMBOL, NEAR_SYMBOL, NEAR_DECIMALS
         if token.startswith(NFT_PREFIX):
-            return token, 0
+            return token, None, 0
         if self._registry is None:
             return None
         entry = self._registry.by_symbol.get(token.casefold()) or self._registry.of_contract(token)
@@ -331,12 +343,12 @@ class _Compiler:
             return None
         if limits.decimals not in {None, decimals}:
             self.problems.append((key, f"says {limits.decimals} decimals, the registry {decimals}"))
-        return contract_id, decimals
+        return contract_id, entry and entry.symbol, decimals
 
     def _token_rules(
-        self, key: str, token: tuple[str, int], limits: _Limits, scope: Literal["account", "identity"]
+        self, key: str, token: tuple[str, str | None, int], limits: _Limits, scope: Literal["account", "identity"]
     ) -> TokenRules:
-        token_id, decimals = token
+        token_id, symbol, decimals = token
 
         def amount(name: str, value: _Amount | None) -> int | None:
             return None if value is None else self._amount(f"{key}.{name}", value, decimals)
@@ -352,7 +364,7 @@ class _Compiler:
         ):
             units = amount(name, value)
             if units is not None:
-                budgets.append(Budget(f"{key}.{name}", token_id, window_s, units, decimals, scope, free))
+                budgets.append(Budget(f"{key}.{name}", token_id, window_s, units, decimals, scope, free, symbol))
         free_per_action = amount("free_per_action", limits.free_per_action)
         if free_per_action and not any(budget.free for budget in budgets):
             self.problems.append(
@@ -360,6 +372,8 @@ class _Compiler:
             )
         return TokenRules(
             rule=key,
+            token=token_id,
+            symbol=symbol,
             decimals=decimals,
             per_action=amount("per_action", limits.per_action),
             free_per_action=free_per_action,

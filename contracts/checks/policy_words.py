@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from contracts.checks.methods import CATEGORIES
 from contracts.checks.policy_file import Methods, Names, Policy, Rules, TokenRules
-from contracts.types import TGAS, format_near, format_units
+from contracts.types import TGAS, format_near
 
 
 def summary(policy: Policy) -> str:
@@ -33,8 +33,8 @@ def _section(who: str, rules: Rules) -> Iterator[str]:
         yield f"  a call carries at most {format_near(rules.max_deposit)} NEAR"
     yield f"  a call carries at most {rules.max_gas // TGAS} Tgas"
     yield f"  always asks: {', '.join(one for one in CATEGORIES if one in rules.always_ask)}"
-    for token, limits in rules.tokens.items():
-        yield from _token(token, limits)
+    for limits in rules.tokens.values():
+        yield from _token(limits)
     if not any(limits.free_per_action for limits in rules.tokens.values()):
         yield "  nothing goes without asking"
     if rules.shared:
@@ -44,22 +44,19 @@ def _section(who: str, rules: Rules) -> Iterator[str]:
         yield f"  may approve besides those of the same account: {', '.join(rules.approvers)}"
 
 
-def _token(token: str, limits: TokenRules) -> Iterator[str]:
-    def shown(units: int) -> str:
-        return f"{format_units(units, limits.decimals)} {token}"
-
+def _token(limits: TokenRules) -> Iterator[str]:
     if limits.per_action is not None:
-        yield f"  one action sends at most {shown(limits.per_action)}"
+        yield f"  one action sends at most {limits.shown(limits.per_action)}"
     for budget in limits.budgets:
         free = " without asking" if budget.free else ""
         whose = "this identity" if budget.scope == "identity" else "the account"
-        yield f"  {whose} spends at most {shown(budget.units)} in {budget.window_s / 3600:g} h{free}"
+        yield f"  {whose} spends at most {limits.shown(budget.units)} in {budget.window_s / 3600:g} h{free}"
     if limits.free_per_action:
-        yield f"  up to {shown(limits.free_per_action)} go without asking"
+        yield f"  up to {limits.shown(limits.free_per_action)} go without asking"
     if limits.ask_elsewhere_above is not None:
-        yield f"  above {shown(limits.ask_elsewhere_above)} another channel approves than the one that asked"
+        yield f"  above {limits.shown(limits.ask_elsewhere_above)} another channel approves than the one that asked"
     if limits.two_approvers_above is not None:
-        yield f"  above {shown(limits.two_approvers_above)} two people approve"
+        yield f"  above {limits.shown(limits.two_approvers_above)} two people approve"
 
 
 def _listed(names: Names | Methods) -> str:

@@ -3,7 +3,7 @@
 Pure. The caller says what is known: the address book, whom an account has dealt with, and the registry.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -20,6 +20,10 @@ _MIN_EDITED: Final = 4
 _MIN_EXTENDED: Final = 6
 _ENDS: Final = 4
 """Hex digits at each end that wallets show."""
+
+
+_SIGNS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+"""Of account ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,44 @@ def lookalikes(account_id: str, known: Iterable[str]) -> tuple[LookAlike, ...]:
         if likeness is not None:
             found.append(LookAlike(AccountId(name), likeness))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where the accounts stand that one could be taken for, in a table of known ones; `lookalikes` tells which of them it is.
+
+    Whoever looks like it has one of `looks` or is one of `ids`, or is a hex address with the same length and `ends`.
+    """
+
+    looks: tuple[str, ...]
+    ids: tuple[str, ...]
+    ends: tuple[str, str, int] | None
+
+
+def look_of(account_id: str) -> str:
+    """The same text for all ids of one shape. Tables keep it: where it changes, a migration makes theirs anew."""
+    return _shape(account_id).replace(".", "-")
+
+
+def search_for(account_id: str) -> Search:
+    """What to look for; a few thousand ids, so that a table of any size is searched by its index."""
+    start = 2 if account_id.startswith(("0x", "0s")) else 0
+    hexed = _is_id(account_id) and AccountId(account_id).kind != "named"
+    ends = (account_id[: start + _ENDS], account_id[-_ENDS:], len(account_id)) if hexed else None
+    beginnings = (account_id[:length] for length in range(_MIN_EXTENDED, len(account_id) + 1))
+    looks = dict.fromkeys(look_of(beginning) for beginning in (account_id, *beginnings))
+    return Search(tuple(looks), tuple(dict.fromkeys(_edited(account_id))), ends)
+
+
+def _edited(text: str) -> Iterator[str]:
+    """Every text that one edit of `_one_edit` makes of this one."""
+    for place in range(len(text) + 1):
+        before, after = text[:place], text[place:]
+        for sign in _SIGNS:
+            yield before + sign + after
+            yield before + sign + after[1:]
+        yield before + after[1:]
+        yield before + after[1:2] + after[:1] + after[2:]
 
 
 def _likeness(account_id: str, shape: str, name: str) -> Likeness | None:

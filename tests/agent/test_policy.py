@@ -84,7 +84,7 @@ async def test_an_allowance_that_is_used_up_asks_and_one_that_comes_back_does_no
     card = await agent.ask("/near_transfer bob.localnet 1.7")
     assert card.status == "needs_approval"
     assert "default.limits.NEAR" not in card.text
-    assert "is spent or reserved without asking" in card.text
+    assert "over the 5 NEAR in 24 h that go without asking for the account: 3.7" in card.text
     agent.clock.now += 86_401
     assert (await agent.ask("/near_transfer bob.localnet 1.6")).status == "executed"
 

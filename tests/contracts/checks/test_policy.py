@@ -1,5 +1,7 @@
 """What the policy says of built calls."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from contracts.calls import (
     Transfer,
 )
 from contracts.chain.budget import Spend
-from contracts.checks.policy import asking, judge, within
+from contracts.checks.policy import asking, judge, over_budget, within
 from contracts.checks.policy_file import built_in_policy
 from contracts.types import TGAS, AccountId, Gas, PublicKey, Yocto, parse_near
 from tests.contracts.checks.policies import (
@@ -219,8 +221,31 @@ def test_budgets_deny_and_an_empty_free_one_asks() -> None:
     denied = within(found, {day: 4 * near + 1, free: 0})
     assert (denied.decision, rules_of(denied)) == ("deny", {day})
     assert denied.denial is not None
-    assert "4.000000000000000000000001 of 5" in denied.denial.text
+    assert denied.denial.text == (
+        "it is over the limit of 5 NEAR in 24 h for the account: 4.000000000000000000000001 NEAR used or reserved, "
+        "1.001 NEAR asked for, gas counted, 0.999999999999999999999999 NEAR left; more is free when what is on its way has "
+        "ended and earlier spending has left the window"
+    )
+    soon = within(found, {day: 5 * near}, {day: 1_800_000_001.0}).denial
+    assert soon is not None
+    assert soon.text.endswith("0 NEAR left; enough is free again at 2027-01-15 08:01 UTC")
     assert within(found, {day: 4 * near - GAS_COST, free: 0}).decision == "allow"
+
+
+def test_limits_speak_of_a_token_by_its_symbol_in_whole_units_and_name_its_contract() -> None:
+    body = 'always_ask = []\nlimits.USDC = {per_action = "20", per_day = "50"}'
+    over = verdict_of(body, ft_transfer("bob.localnet", 20_500_000)).denial
+    assert over is not None
+    assert over.text == (
+        "ft_transfer sends 20.5 USDC (usdc.localnet), at most 20 USDC (usdc.localnet) in one action are allowed"
+    )
+    (day,) = verdict_of(body, ft_transfer("bob.localnet", 12_500_000)).budgets
+    assert over_budget(replace(day, scope="identity"), 41_000_000, 12_500_000).startswith(
+        "over the limit of 50 USDC in 24 h for you: 41 USDC used or reserved, 12.5 USDC asked for, 9 USDC left; "
+    )
+    assert over_budget(day, 0, 50_000_001, 1e9).endswith(
+        "50 USDC left; it never goes in one plan; ask for less; USDC is usdc.localnet"
+    )
 
 
 def test_a_new_account_is_one_action_and_its_key_is_its_own() -> None:

@@ -88,7 +88,7 @@ def test_it_is_told_in_plain_words() -> None:
         "the account spends at most 1 NEAR in 24 h without asking",
         "up to 0.5 NEAR go without asking",
         "above 4 NEAR two people approve",
-        "this identity spends at most 25 usdc.localnet in 24 h",
+        "this identity spends at most 25 USDC (usdc.localnet) in 24 h",
         "the key is shared, told apart by the header X-OpenWebUI-User-Id",
         "Address book: carol is carol.localnet",
     ):
