@@ -15,7 +15,7 @@ from contracts.types import AccountId, PublicKey, Yocto
 from tests.contracts.catalogue.world import ALICE, NO_ACCOUNT, build, change, facts
 
 COUNTER = AccountId("counter.localnet")
-OWN = PublicKey.from_bytes("ed25519", bytes(32))
+OWN = PublicKey.from_bytes("ed25519", bytes(range(1, 33)))
 OTHER = PublicKey.from_bytes("ed25519", bytes(range(32)))
 ODD = PublicKey.from_bytes("secp256k1", bytes(range(64)))
 METHODS = InterfaceFact(read_interface(["increment", "decrement"]), None)
