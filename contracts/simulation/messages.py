@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Base64Bytes, Discriminator, JsonValue, TypeAdapter
+from pydantic import Base64Bytes, ConfigDict, Discriminator, JsonValue, TypeAdapter
 
 from contracts.calls import ChangeCall
 from contracts.types import AccountId, CryptoHash, PublicKey
@@ -219,8 +219,10 @@ class Ready:
 ToProcess: TypeAlias = Annotated[Job | Measure | Given, Discriminator("kind")]
 FromProcess: TypeAlias = Annotated[Ready | Need | Done | Measured, Discriminator("kind")]
 
-TO_PROCESS: Final[TypeAdapter[ToProcess]] = TypeAdapter(ToProcess)
-FROM_PROCESS: Final[TypeAdapter[FromProcess]] = TypeAdapter(FromProcess)
+_WHEN_USED: Final = ConfigDict(defer_build=True)
+"""Built at the first plan, not at a daemon's start."""
+TO_PROCESS: Final[TypeAdapter[ToProcess]] = TypeAdapter(ToProcess, config=_WHEN_USED)
+FROM_PROCESS: Final[TypeAdapter[FromProcess]] = TypeAdapter(FromProcess, config=_WHEN_USED)
 
 
 def frame(body: bytes) -> bytes:
