@@ -18,10 +18,10 @@ from typing import Final, assert_never
 
 import structlog
 
-from contracts.chain.agreement import Operators
 from contracts.chain.ledger import TRANSITIONS, Intent, IntentState, Lane, Ledger, Signed
 from contracts.chain.outcome import DeathProof, Effect, ExecutionFailed, Failed, Outcome, Unconfirmed
 from contracts.chain.proofs import prove_dead
+from contracts.chain.quorum import Operators
 from contracts.chain.rpc import RpcClient
 from contracts.chain.tx_answer import TxAnswer
 from contracts.chain.witnesses import Asked, End, Witnesses, open_witnesses

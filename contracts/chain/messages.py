@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from contracts.calls import Delegate, DelegateAction, FullAccess, Grant
-from contracts.chain.agreement import Operators, read_signer
+from contracts.chain.agreed_reads import AgreedReads
+from contracts.chain.agreement import read_signer
 from contracts.chain.ledger import Lane, LaneRecord, SignedMessage
 from contracts.chain.nonce import next_nonce
 from contracts.chain.rpc import RpcClient
@@ -67,9 +68,7 @@ class SignedMessages:
         operators: int,
         clock: Callable[[], float],
     ) -> None:
-        self._rpc = rpc
-        self._operators: Operators = rpc.operators()
-        self._needed = operators
+        self._agreed = AgreedReads(rpc, needed=operators)
         self._ledger = ledger
         self._signer = signer
         self._clock = clock
@@ -145,7 +144,7 @@ class SignedMessages:
         refusal = "the signer holds none"
         for key in await self._signer.public_keys(grant.signer_id):
             lane = Lane(grant.chain_id, grant.signer_id, key)
-            state = await read_signer(self._rpc, self._operators, lane, needed=self._needed)
+            state = await read_signer(self._agreed, lane)
             if not isinstance(state.permission, FullAccess):
                 refusal = f"{key} is a key for function calls"
                 continue

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from contracts.calls import Grant
-from contracts.chain.agreement import Operators, SignerState, read_signer
+from contracts.chain.agreed_reads import AgreedReads
+from contracts.chain.agreement import SignerState, read_signer
 from contracts.chain.ledger import Intent, Lane, Ledger, Signed
 from contracts.chain.nonce import check_ours, next_nonce
 from contracts.chain.prechecks import check_funds, check_gas, check_key
@@ -53,8 +54,7 @@ class Preparer:
         kill_point: Callable[[str], None],
     ) -> None:
         self._rpc = rpc
-        self._operators: Operators = rpc.operators()
-        self._needed = operators
+        self._agreed = AgreedReads(rpc, needed=operators)
         self._ledger = ledger
         self._signer = signer
         self._clock = clock
@@ -92,7 +92,7 @@ class Preparer:
                 "wrong_chain",
                 f"approved for chain {intent.chain_id}, the RPC node serves {config.chain_id}; nothing was signed",
             )
-        state = await read_signer(self._rpc, self._operators, lane, needed=self._needed)
+        state = await read_signer(self._agreed, lane)
         check_key(intent.call, state.permission)
         check_gas(intent.call, config)
         price = await self._rpc.gas_price()

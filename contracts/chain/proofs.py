@@ -11,9 +11,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts.chain.agreement import Operators, lane_nonce, side_by_side
+from contracts.chain.agreement import lane_nonce
 from contracts.chain.ledger import Lane, Signed
 from contracts.chain.outcome import DeathProof
+from contracts.chain.quorum import Operators, side_by_side
 from contracts.chain.rpc import RpcClient
 from contracts.chain.rpc_types import BlockView
 from contracts.errors import RpcError

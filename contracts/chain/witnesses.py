@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
-from contracts.chain.agreement import Operators
 from contracts.chain.outcome import Effect, ExecutionFailed, Finalized, PartiallyExecuted
 from contracts.chain.outcome_reader import read_outcome
+from contracts.chain.quorum import Operators
 from contracts.chain.rpc import RpcClient
 from contracts.chain.rpc_types import BlockView
 from contracts.chain.tx_answer import TxAnswer
