@@ -8,7 +8,7 @@ from contracts.calls import Action
 from contracts.errors import VmError
 from contracts.types import U64_MAX, AccountId, CryptoHash
 from contracts.vm.config import RuntimeConfig
-from contracts.vm.failures import host_error
+from contracts.vm.failures import host_error, link_error
 from contracts.vm.native import GuestMemory, Instance
 from contracts.vm.receipts import DataReceiver, ReceivedData, derived_id
 from contracts.vm.state import Account, Overlay
@@ -30,6 +30,8 @@ class BlockContext:
     block_hash: CryptoHash
     random_seed: bytes
     """32 bytes."""
+    foretold: bool = False
+    """The block is not made yet: nobody knows its random seed, and nothing is known of validators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +299,11 @@ class Execution:
     def refuse_in_view(self, method_name: str) -> None:
         if self.context.is_view:
             raise host_error("ProhibitedInView", method_name=method_name)
+
+    def refuse_to_guess(self, method_name: str) -> None:
+        """LinkError for what depends on a block that is not made yet: a contract could tell by it that it is only tried."""
+        if self.context.block.foretold:
+            raise link_error(f"host function {method_name} asks for what is not known before the block is made")
 
     # promises
 

@@ -107,6 +107,7 @@ def used_gas(call: Execution) -> int:
 
 def random_seed(call: Execution, register_id: int) -> None:
     call.burn(call.costs.base)
+    call.refuse_to_guess("random_seed")
     call.set_register(register_id, call.context.random_seed)
 
 
@@ -114,6 +115,7 @@ def validator_stake(call: Execution, length: int, pointer: int, stake_pointer: i
     """Always 0: this chain has no validators."""
     call.burn(call.costs.base)
     call.refuse_in_view("validator_stake")
+    call.refuse_to_guess("validator_stake")
     call.account_id(length, pointer)
     call.burn(call.costs.validator_stake_base)
     call.write_u128(stake_pointer, 0)
@@ -123,6 +125,7 @@ def validator_total_stake(call: Execution, stake_pointer: int) -> None:
     """Always 0: this chain has no validators."""
     call.burn(call.costs.base)
     call.refuse_in_view("validator_total_stake")
+    call.refuse_to_guess("validator_total_stake")
     call.burn(call.costs.validator_total_stake_base)
     call.write_u128(stake_pointer, 0)
 

@@ -149,6 +149,25 @@ async def test_a_host_function_that_is_missing_here_is_unknown(sandbox: Sandbox)
     assert "from_the_future" in (result.done.unknown or "")
 
 
+@pytest.mark.parametrize(
+    ("function", "params", "call"),
+    [
+        ("random_seed", "i64", "(call $ask (i64.const 0))"),
+        ("validator_total_stake", "i64", "(call $ask (i64.const 0))"),
+        ("validator_stake", "i64 i64 i64", "(call $ask (i64.const 9) (i64.const 0) (i64.const 16))"),
+    ],
+)
+async def test_a_contract_neither_plays_for_luck_nor_sees_that_it_is_tried(
+    sandbox: Sandbox, function: str, params: str, call: str
+) -> None:
+    """What such a contract would give in a simulation is no word about what it gives on chain."""
+    head = f'(import "env" "{function}" (func $ask (param {params})))'
+    result = await run(sandbox, wat(call, head=head, functions='(data (i32.const 0) "alice.test")'))
+    assert isinstance(result, SimulationRun)
+    assert result.done.steps == ()
+    assert f"{function} asks for what is not known before the block is made" in (result.done.unknown or "")
+
+
 async def test_a_bomb_of_functions_is_refused_before_it_is_compiled(sandbox: Sandbox) -> None:
     code = wat("(nop)", functions="(func (nop))" * 10_001)
     assert "TooManyFunctions" in await failure(sandbox, code)
