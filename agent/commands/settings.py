@@ -44,9 +44,14 @@ _PLAIN_VARIABLES: Final = frozenset(
 
 
 def read_config(config: Path | None, data_dir: Path | None) -> "Config":
-    """The whole configuration, checked. CommandError with every problem in it."""
-    from agent.config import load_config
+    """The whole configuration, checked. CommandError with every problem in it.
 
+    What is opened by it logs: from here on to standard error, without secrets, and of commands no more than errors.
+    """
+    from agent.config import load_config
+    from agent.telemetry import set_up_logging
+
+    set_up_logging("error")
     with domain_errors():
         return load_config(config, os.environ, {"daemon.data_dir": data_dir})
 

@@ -1,5 +1,6 @@
 """What other users of the machine can do to the data folder, and what is left in it by typing."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,15 @@ def test_a_secret_that_was_typed_into_the_chat_is_not_kept_in_its_history() -> N
     assert not may_keep(" Confirm 7K2M9QXA")
     assert not may_keep("please confirm 7K2M9QXA now")
     assert may_keep("/near_transfer bob.localnet 1.5")
+
+
+@pytest.mark.parametrize("command", [("keys", "list"), ("doctor",)])
+def test_what_a_command_answers_with_is_not_mixed_with_logs(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Logs that nobody set up went to standard output, as they are, and with the values of variables beside errors."""
+    folder = tmp_path / "data"
+    (folder / "signer").mkdir(parents=True)
+    (folder / "signer" / "caps.toml").write_text("x = ")
+    done = near_agent_here(folder, *command, "--json", more={"NEAR_AGENT_NETWORK": "localnet"})
+    assert done.exit_code != 0
+    assert [*json.loads(done.stdout)] in (["error"], ["checks"])
+    assert "signer_lost" not in done.output
