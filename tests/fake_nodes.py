@@ -41,6 +41,10 @@ class FakeChain:
         self.executed: dict[str, tuple[SignedTransaction, int, bool]] = {}
         """Hash -> transaction, height, whether it succeeded."""
         self.order: list[str] = []
+        self.contracts: dict[str, bytes] = {}
+        """Accounts with code."""
+        self.views: dict[tuple[str, str], bytes] = {}
+        """What contracts' methods answer."""
 
     @property
     def final_height(self) -> int:
@@ -259,9 +263,14 @@ class FakeNode:
         account_id = str(asked["account_id"])
         if account_id not in self.chain.balances:
             raise ContractsError("UNKNOWN_ACCOUNT", account_id, details=at)
+        code = self.chain.contracts.get(account_id)
         if asked["request_type"] == "view_account":
-            amount = str(self.chain.balances[account_id])
-            return {"amount": amount, "locked": "0", "code_hash": "1" * 32, "storage_usage": 182, **at}
+            amount, code_hash = str(self.chain.balances[account_id]), "1" * 32 if code is None else CryptoHash.of(code)
+            return {"amount": amount, "locked": "0", "code_hash": code_hash, "storage_usage": 182, **at}
+        if asked["request_type"] == "view_code" and code is not None:
+            return {"code_base64": base64.b64encode(code).decode(), "hash": CryptoHash.of(code), **at}
+        if asked["request_type"] == "call_function":
+            return {**self._call(account_id, str(asked["method_name"])), **at}
         key = str(asked["public_key"])
         if key not in (self.chain.public_keys.get(account_id), *self.chain.more_keys.get(account_id, [])):
             raise ContractsError("UNKNOWN_ACCESS_KEY", account_id, details=at)
@@ -277,6 +286,13 @@ class FakeNode:
             if (tx.transaction.signer_id, tx.transaction.public_key) == (account_id, key)
         ]
         return {"nonce": max([FIRST_NONCE, *mine]), "permission": "FullAccess", **at}
+
+    def _call(self, account_id: str, method_name: str) -> JsonObject:
+        answer = self.chain.views.get((account_id, method_name))
+        if answer is None:
+            error: JsonValue = {"MethodResolveError": "MethodNotFound"}
+            raise ContractsError("CONTRACT_EXECUTION_ERROR", method_name, details={"error": error})
+        return {"result": [*answer], "logs": []}
 
     def _block(self, height: int) -> JsonValue:
         header: JsonObject = {

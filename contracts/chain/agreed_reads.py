@@ -89,7 +89,7 @@ class AgreedReads:
             at,
             f"{inert(method_name, _SHOWN)} of {contract_id}",
             lambda rpc, at: rpc.call_function(contract_id, method_name, args, at),
-            lambda found: found.result,
+            lambda found: (found.block_hash, found.result),
             lambda found: inert(found.result[: 4 * _SHOWN].decode(errors="replace"), _SHOWN),
         )
 
