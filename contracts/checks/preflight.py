@@ -355,6 +355,15 @@ def with_margin(gas: int) -> int:
 
 
 def _code_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
+    for recipient_id in dict.fromkeys(move.recipient_id for move in moves_of(call) if move.calls_recipient):
+        account = facts.accounts.get(recipient_id)
+        about = facts.known.codes.get(account.code_hash or "") if isinstance(account, SeenAccount) else None
+        if about is not None:
+            yield Check("code", "pass", f"{recipient_id} runs known code ({about})", place)
+        elif isinstance(account, SeenAccount) and account.has_code:
+            yield Check(
+                "code", "unknown", f"{recipient_id} decides what becomes of it, by code that is not known here", place
+            )
     account = facts.accounts.get(call.receiver_id)
     if not isinstance(account, SeenAccount) or not call.calls_contract:
         return

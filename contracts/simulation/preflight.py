@@ -184,17 +184,18 @@ class _Flight:
         self._tokens: tuple[TokenOf, ...] = ()
         self._balances: list[Balance] = []
         called = (call.receiver_id for call in request.calls if call.calls_contract)
-        self._contracts = tuple(dict.fromkeys(called))
+        self._called = tuple(dict.fromkeys(called))
+        moves = (move for call in request.calls for move in moves_of(call))
+        handed = (move.recipient_id for move in moves if move.calls_recipient)
+        self._contracts = tuple(dict.fromkeys((*self._called, *handed)))
+        """Those that are called, and those that get something with a message: their code decides what becomes of it."""
         self.waited_ms = 0.0
         self._compile_ms = 0.0
 
     async def read_ahead(self) -> list[Given]:
         """Everything that is surely needed, at once."""
         request, state = self._request, self._state
-        run = dict.fromkeys(self._contracts)
-        run.update(
-            (move.recipient_id, None) for call in request.calls for move in moves_of(call) if move.calls_recipient
-        )
+        run = self._contracts
         others = {request.signer_id, *(call.receiver_id for call in request.calls)}
         others |= {move.recipient_id for call in request.calls for move in moves_of(call)}
         async with asyncio.TaskGroup() as group:
@@ -203,7 +204,7 @@ class _Flight:
                 group.create_task(state.account(account_id))
             for key in self._keys:
                 group.create_task(state.access_key(request.signer_id, key))
-            for contract_id in self._contracts:
+            for contract_id in self._called:
                 group.create_task(state.full_keys(contract_id))
         given = [given for contract in contracts for given in contract.result()]
         return given + [await state.answer(Need("account", account_id)) for account_id in others - set(run)]
@@ -375,7 +376,7 @@ class _Flight:
         wanted += [move.recipient_id for call in request.calls for move in moves_of(call)]
         seen: dict[AccountId, Seen] = {}
         for account_id in dict.fromkeys(wanted):
-            keys = await self._state.full_keys(account_id) if account_id in self._contracts else None
+            keys = await self._state.full_keys(account_id) if account_id in self._called else None
             seen[account_id] = _seen(await self._state.account(account_id), keys, self._block.height)
         return seen
 

@@ -10,7 +10,7 @@ from contracts.chain.effects import NEAR
 from contracts.chain.outcome import Effect
 from contracts.chain.rpc_types import StateItem
 from contracts.checks.preflight import KnownThings
-from contracts.checks.report import Balance, PreflightReport
+from contracts.checks.report import Balance, PreflightReport, moved
 from contracts.errors import RpcError
 from contracts.simulation.preflight import PreflightRequest, PreflightService, PreflightSettings
 from contracts.simulation.remote_state import Pinned
@@ -112,6 +112,24 @@ async def test_what_the_plan_expects_and_does_not_get_is_for_a_person_to_see(wor
     )
     assert to_nobody.failure is not None
     assert to_nobody.failure.detail == "bob.localnet has no contract that could take this"
+
+
+async def test_whoever_gets_tokens_with_a_message_is_looked_at_like_whoever_is_called(world: World) -> None:
+    """An exchange whose code is replaced after the card keeps what it gets, whatever least amount the message names."""
+    exchange = AccountId("exchange.localnet")
+    send = call("ft_transfer_call", {"receiver_id": exchange, "amount": "1000", "msg": SWAP}, 1, 250)
+    block = Pinned.of(await world.rpc.block("final"))
+    request = PreflightRequest(ALICE, (ChangeCall(USDC, (send,)),), block=block)
+    card = await world.service.preflight(request)
+    assert any(detail.startswith("exchange.localnet runs known code") for _, detail in found(card, "code"))
+    real, other = await world.rpc.account(exchange, block.hash), await world.rpc.account(WRAP, block.hash)
+    world.counted.accounts[exchange] = real.model_copy(update={"code_hash": other.code_hash})
+    now = await world.service.preflight(request)
+    del world.counted.accounts[exchange]
+    assert moved(card, replace(now, checks=())) == "the code of exchange.localnet was replaced since the card was made"
+    strange = PreflightService(world.counted, world.sandbox, world.wallets, known=KnownThings(), clock=lambda: 0.0)
+    said = found(await strange.preflight(request), "code")
+    assert ("unknown", "exchange.localnet decides what becomes of it, by code that is not known here") in said
 
 
 async def test_a_signer_that_cannot_sign_is_told_before_anything_is_run(world: World) -> None:
