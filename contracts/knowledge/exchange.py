@@ -189,19 +189,19 @@ class _PoolInfo(BaseModel):
     total_fee: int
 
 
-_PAGE: Final = TypeAdapter(list[_PoolInfo])
+_INFOS: Final = TypeAdapter(list[_PoolInfo])
 
 
-def read_page(value: JsonValue, first_id: int, limit: int, tokens: tuple[AccountId, AccountId]) -> tuple[Pool, ...]:
-    """The simple pools of a page of `get_pools` that hold one of the tokens. ValueError where it is not such a page."""
+def read_infos(value: JsonValue, pool_ids: Sequence[int]) -> tuple[Pool, ...]:
+    """The simple pools among those that were asked for by these ids. ValueError where the answer is no such list."""
     try:
-        page = _PAGE.validate_python(value)
+        infos = _INFOS.validate_python(value)
     except ValidationError as error:
-        raise ValueError(f"get_pools answers not as ref-exchange: {error.error_count()} errors") from error
-    if len(page) > limit:
-        raise ValueError(f"get_pools answers {len(page)} pools where {limit} were asked for")
-    found = (_pool(info, first_id + place) for place, info in enumerate(page))
-    return tuple(pool for pool in found if pool and not set(tokens).isdisjoint(pool.tokens))
+        raise ValueError(f"the exchange answers not as ref-exchange: {error.error_count()} errors") from error
+    if len(infos) > len(pool_ids):
+        raise ValueError(f"the exchange answers {len(infos)} pools where {len(pool_ids)} were asked for")
+    found = (_pool(info, pool_id) for info, pool_id in zip(infos, pool_ids, strict=False))
+    return tuple(pool for pool in found if pool)
 
 
 def _pool(info: _PoolInfo, pool_id: int) -> Pool | None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Final, NoReturn, TypeAlias, assert_never
+from typing import Annotated, NoReturn, TypeAlias, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -12,7 +12,6 @@ from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.abi import ABI_METHOD, exported_methods
 from contracts.knowledge.account_keys import NO_SIGNER, KeysFact, KeysFacts, KeySource, NewKeyFact, NewKeyFacts
 from contracts.knowledge.epochs import EpochFacts, read_epoch
-from contracts.knowledge.exchange import Pool, read_page
 from contracts.knowledge.facts import (
     NO_FACTS,
     Absent,
@@ -27,7 +26,6 @@ from contracts.knowledge.facts import (
     FactValue,
     InterfaceFact,
     InterfaceFacts,
-    PoolFact,
     PoolFacts,
     StorageFact,
     StorageFacts,
@@ -38,11 +36,8 @@ from contracts.knowledge.facts import (
     execution_reason,
 )
 from contracts.knowledge.interface import InterfaceCache, carries_abi, interface_of
+from contracts.knowledge.pools import PoolIndex, read_pools
 from contracts.types import U128_MAX, AccountId, CryptoHash
-
-MAX_POOLS: Final = 20_000
-POOLS_A_PAGE: Final = 400
-"""What one view can tell within its gas."""
 
 _U128: TypeAlias = Annotated[int, Field(ge=0, le=U128_MAX)]
 
@@ -65,6 +60,7 @@ class _Sources:
 
     keys: KeySource
     interfaces: InterfaceCache | None
+    pools: PoolIndex | None
 
 
 async def read_facts(
@@ -72,6 +68,7 @@ async def read_facts(
     requests: Sequence[FactRequest],
     keys: KeySource = NO_SIGNER,
     interfaces: InterfaceCache | None = None,
+    pools: PoolIndex | None = None,
 ) -> ChainFacts:
     """All requested facts, read concurrently at one final block. RpcError where a node cannot answer."""
     if not requests:
@@ -79,7 +76,7 @@ async def read_facts(
     if len(requests) == 1 and isinstance(requests[0], TokenFacts):
         return await _one_token(reader, requests[0])
     block = await reader.block("final")
-    values = await _read_all(reader, tuple(dict.fromkeys(requests)), block.hash, _Sources(keys, interfaces))
+    values = await _read_all(reader, tuple(dict.fromkeys(requests)), block.hash, _Sources(keys, interfaces, pools))
     return ChainFacts(values, block.height, block.hash, block.timestamp_ns)
 
 
@@ -89,14 +86,15 @@ async def read_further(
     requests: Sequence[FactRequest],
     keys: KeySource = NO_SIGNER,
     interfaces: InterfaceCache | None = None,
+    pools: PoolIndex | None = None,
 ) -> ChainFacts:
     """The facts with those that only the first ones showed to be needed, read at the same block; RpcError as before."""
     missing = tuple(request for request in dict.fromkeys(requests) if request not in facts.values)
     if not missing:
         return facts
     if facts.block_hash is None:
-        return await read_facts(reader, (*facts.values, *missing), keys, interfaces)
-    more = await _read_all(reader, missing, facts.block_hash, _Sources(keys, interfaces))
+        return await read_facts(reader, (*facts.values, *missing), keys, interfaces, pools)
+    more = await _read_all(reader, missing, facts.block_hash, _Sources(keys, interfaces, pools))
     return replace(facts, values={**facts.values, **more})
 
 
@@ -137,7 +135,7 @@ async def _read(reader: ChainReader, request: FactRequest, at: CryptoHash, sourc
             case CodeTextFacts(contract_id, text):
                 value = CodeTextFact(text.encode() in (await reader.code(contract_id, at)).code)
             case PoolFacts():
-                value = await _pools(reader, request, at)
+                value = await read_pools(reader, request, at, sources.pools)
             case KeysFacts() | NewKeyFacts():
                 value = await _keys(reader, request, at, sources.keys)
             case EpochFacts():
@@ -207,24 +205,6 @@ async def _storage(
     except ValidationError as error:
         return Absent("unreadable", f"storage of {contract_id} answers not as NEP-145: {error.error_count()} errors")
     return StorageFact(registered, bounds.min, bounds.max)
-
-
-async def _pools(reader: ChainReader, request: PoolFacts, at: CryptoHash) -> PoolFact | Absent:
-    """All pools, page by page: which of them hold a token, only the contract's whole list says."""
-    exchange_id = request.exchange_id
-    count = _json((await reader.call_function(exchange_id, "get_number_of_pools", b"{}", at)).result)
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_POOLS:
-        return Absent("unreadable", f"{exchange_id} says it has {str(count)[:40]} pools; at most {MAX_POOLS} are read")
-    found: list[Pool] = []
-    # one page after the other: nodes refuse whoever asks for twenty at once
-    for first in range(0, count, POOLS_A_PAGE):
-        args = json.dumps({"from_index": first, "limit": POOLS_A_PAGE}).encode()
-        page = _json((await reader.call_function(exchange_id, "get_pools", args, at)).result)
-        try:
-            found += read_page(page, first, POOLS_A_PAGE, request.tokens)
-        except ValueError as error:
-            return Absent("unreadable", str(error))
-    return PoolFact(tuple(found))
 
 
 def _view(result: bytes) -> ViewFact | Absent:

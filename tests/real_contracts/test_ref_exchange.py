@@ -15,6 +15,7 @@ from contracts.catalogue.index import find
 from contracts.errors import VmError
 from contracts.knowledge.exchange import Pool, best_route
 from contracts.knowledge.facts import PoolFact, PoolFacts
+from contracts.knowledge.pools import PoolIndex
 from contracts.knowledge.reading import read_facts, read_further
 from contracts.types import U128_MAX, AccountId
 from contracts.vm.engine import Engine
@@ -155,8 +156,15 @@ async def test_the_calls_that_a_swap_builds_give_what_was_quoted(
     built = entry.build(args, facts, context)
     pools = facts.of(PoolFacts(EXCHANGE, (args.token_in.contract_id, USDT)), PoolFact)
     assert isinstance(pools, PoolFact)
+    index = PoolIndex()
+    index.keep(EXCHANGE, pools.pools)
+    again = await read_facts(reader, entry.needs(args, context), pools=index)  # by get_pool_by_ids
+    fewer = again.of(PoolFacts(EXCHANGE, (args.token_in.contract_id, USDT)), PoolFact)
+    assert isinstance(fewer, PoolFact)
+    assert set(fewer.pools) <= set(pools.pools)
     spent = -next(effect.change for effect in built.expected if effect.token == args.token_in.contract_id)
     route = best_route(pools.pools, args.token_in.contract_id, USDT, spent)
+    assert best_route(fewer.pools, args.token_in.contract_id, USDT, spent) == route
     assert route is not None
     for call in built.calls:
         assert isinstance(call, ChangeCall)

@@ -11,6 +11,8 @@ from contracts.catalogue.entry import Built
 from contracts.catalogue.index import find
 from contracts.chain.outcome import Effect, Finalized, Outcome, PartiallyExecuted
 from contracts.knowledge.exchange import least_out
+from contracts.knowledge.facts import PoolFact, PoolFacts
+from contracts.knowledge.pools import PoolIndex
 from contracts.knowledge.reading import read_facts, read_further
 from contracts.types import TGAS, AccountId, Gas, Yocto
 from tests.contracts.catalogue.test_on_chain import World, open_world
@@ -86,3 +88,16 @@ async def test_an_output_that_could_not_be_delivered_is_not_called_success(tmp_p
             "args": {"account_id": ALICE, "token_id": USDT},
         }
         assert (await world.ask("contract_view", asked)).endswith("returned: 99940010")
+
+
+async def test_pools_that_are_asked_for_by_their_ids_are_those_of_the_pages(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        request, index = PoolFacts(EXCHANGE, (USDC, USDT)), PoolIndex()
+        pages = (await read_facts(world.rpc, [request])).of(request, PoolFact)
+        assert isinstance(pages, PoolFact)
+        index.keep(EXCHANGE, pages.pools)
+        again = (await read_facts(world.rpc, [request], pools=index)).of(request, PoolFact)
+        assert isinstance(again, PoolFact)
+        assert {pool.pool_id for pool in again.pools} <= {pool.pool_id for pool in pages.pools}
+        assert set(again.pools) <= set(pages.pools)
+        assert any(set(pool.tokens) == {USDC, USDT} for pool in again.pools)

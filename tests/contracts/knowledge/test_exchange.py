@@ -15,7 +15,7 @@ from contracts.knowledge.exchange import (
     best_route,
     least_out,
     parse_percent,
-    read_page,
+    read_infos,
 )
 from contracts.types import U128_MAX, AccountId
 
@@ -126,7 +126,7 @@ def info(**other: JsonValue) -> dict[str, JsonValue]:
     return pool | other
 
 
-def test_a_page_gives_the_simple_pools_that_hold_one_of_the_tokens() -> None:
+def test_a_page_gives_its_simple_pools() -> None:
     page: JsonValue = [
         info(),
         info(token_account_ids=[MIDDLE, OTHER]),
@@ -139,8 +139,11 @@ def test_a_page_gives_the_simple_pools_that_hold_one_of_the_tokens() -> None:
         info(total_fee=10_000),
         info(total_fee=-1),
     ]
-    found = read_page(page, 40, 10, (IN, OUT))
-    assert found == (Pool(40, (IN, OUT), (5, 7), 30), Pool(43, (OUT, MIDDLE), (5, 7), 30))
+    assert read_infos(page, range(40, 50)) == (
+        Pool(40, (IN, OUT), (5, 7), 30),
+        Pool(41, (MIDDLE, OTHER), (5, 7), 30),
+        Pool(43, (OUT, MIDDLE), (5, 7), 30),
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,10 +151,10 @@ def test_a_page_gives_the_simple_pools_that_hold_one_of_the_tokens() -> None:
     [None, {}, "x", [1], [info(amounts=["x", "1"])], [info(amounts=["-1", "1"])], [info(amounts=[str(2**128), "1"])]],
 )
 def test_what_is_no_page_of_pools_is_not_read(page: JsonValue) -> None:
-    with pytest.raises(ValueError, match="get_pools answers not as ref-exchange"):
-        read_page(page, 0, 10, (IN, OUT))
+    with pytest.raises(ValueError, match="the exchange answers not as ref-exchange"):
+        read_infos(page, range(10))
 
 
 def test_more_pools_than_asked_for_are_not_read() -> None:
     with pytest.raises(ValueError, match="answers 3 pools where 2 were asked for"):
-        read_page([info(), info(), info()], 0, 2, (IN, OUT))
+        read_infos([info(), info(), info()], range(2))
