@@ -2,9 +2,10 @@
 
 import base64
 import binascii
+import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import typer
 
@@ -14,6 +15,7 @@ from agent.commands.sessions import open_session
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, read_config
 
 _MAX_FILE: Final = 65_536
+_MAX_SHOWN: Final = 4_000
 
 
 def endorse(
@@ -41,11 +43,38 @@ def endorse(
             raise CommandError(
                 f"no card of request {request_id} waits; near-agent approve --list", USAGE, "no_such_card"
             )
-        message = _message(card)
+        message, calls = _message(card), covered(card["calls"])
         if as_json:
-            print_json({"card": card["text"], "message": message})
+            print_json({"card": card["text"], "calls": calls, "message": message})
             return
-        print(f"{card['text']}\n\nAn approver signs this NEP-413 message:\n{json.dumps(message, indent=2)}")
+        print(
+            f"{card['text']}\n\nWhat the signature covers, read from the calls themselves (deposits in yoctoNEAR); if the card "
+            f"says anything else, sign nothing:\n{json.dumps(calls, indent=2)}\n\n"
+            f"An approver signs this NEP-413 message:\n{json.dumps(message, indent=2)}"
+        )
+
+
+def covered(calls: Any) -> Any:
+    """A card's calls with their arguments as text, long values as their hashes: the card's own words may be a lie."""
+    match calls:
+        case {"kind": "function_call", "args": str(args)}:
+            return {**calls, "args": _argument_text(args)}
+        case dict():
+            return {name: covered(value) for name, value in cast("dict[str, Any]", calls).items()}
+        case list():
+            return [covered(value) for value in cast("list[Any]", calls)]
+        case str() if len(calls) > _MAX_SHOWN:
+            return f"{len(calls)} characters with sha256 {hashlib.sha256(calls.encode()).hexdigest()}"
+        case _:
+            return calls
+
+
+def _argument_text(args: str) -> str:
+    try:
+        text = base64.b64decode(args, validate=True).decode()
+    except ValueError:
+        text = args
+    return covered(text)
 
 
 def _message(card: dict[str, Any]) -> dict[str, Any]:

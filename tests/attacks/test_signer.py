@@ -7,8 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
-from contracts.calls import AddKey, ApproverSignature, DeleteAccount, FullAccess, FunctionCall, Grant, Transfer
+from agent.commands.endorsing import covered
+from contracts.calls import (
+    AddKey,
+    ApproverSignature,
+    ChangeCall,
+    Delegate,
+    DelegateAction,
+    DeleteAccount,
+    DeployContract,
+    FullAccess,
+    FunctionCall,
+    Grant,
+    Transfer,
+)
 from contracts.errors import SigningError
 from contracts.signing.approvals import approval_message
 from contracts.signing.caps import Caps, NearCap, TokenCap, default_caps
@@ -20,6 +34,7 @@ from tests.e2e.programs import daemon, near_agent_here
 
 MALLORY = AccountId("mallory.localnet")
 USDC = AccountId("usdc.localnet")
+KEY = PublicKey.from_bytes("ed25519", bytes(32))
 CAPS = Caps(
     near=NearCap(per_transaction="1", per_day="3"),
     tokens={USDC: TokenCap(decimals=6, per_transaction="10", per_day="20")},
@@ -115,6 +130,8 @@ def test_above_the_caps_an_approvers_own_signature_decides(tmp_path: Path) -> No
         shown = json.loads(near_agent_here(folder, "endorse", request_id, "--json").stdout)
         made = approval_message(f"grant:{request_id}", card.facts["calls_hash"], "localnet", ALICE)
         assert shown["message"]["message"] == made.message
+        assert shown["calls"][0]["receiver_id"] == BOB
+        assert shown["calls"][0]["actions"][0]["deposit"] == str(NEAR)
         signature = tmp_path / "signature.json"
         for key, code in ((SecretKey.generate(), 2), (wallet, 0)):
             approval = ApproverSignature(key.public_key, key.sign_digest(message_hash(made)))
@@ -124,3 +141,16 @@ def test_above_the_caps_an_approvers_own_signature_decides(tmp_path: Path) -> No
             assert done.exit_code == code, done.output
         assert running.say(f"confirm {card.facts['confirm_code']}").facts["status"] == "executed"
         assert running.terminate() == 0
+
+
+def test_a_card_that_lies_does_not_hide_from_an_approver_what_is_signed() -> None:
+    """The daemon writes the card's text; what the approver's signature covers is shown from the calls that are hashed."""
+    args = b'{"receiver_id":"mallory.localnet","amount":"1"}'
+    inner = DelegateAction(ALICE, USDC, (FunctionCall("ft_transfer", args, Gas(1), Yocto(1)),), 1, 2, KEY)
+    calls = (change(USDC, Delegate(inner, bytes(64)), FunctionCall("x", b"\xff", Gas(1), Yocto(0))),)
+    shown = covered(TypeAdapter(tuple[ChangeCall, ...]).dump_python(calls, mode="json"))
+    delegate, raw = shown[0]["actions"]
+    assert json.loads(delegate["delegate_action"]["actions"][0]["args"])["receiver_id"] == MALLORY
+    assert raw["args"] == "/w=="
+    code = TypeAdapter(tuple[ChangeCall, ...]).dump_python((change(ALICE, DeployContract(bytes(10_000))),), mode="json")
+    assert "sha256" in covered(code)[0]["actions"][0]["code"]
