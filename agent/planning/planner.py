@@ -41,7 +41,7 @@ from contracts.catalogue.arguments import (
 )
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
-from contracts.knowledge.inert import inert
+from contracts.knowledge.inert import inert, inert_lines
 from contracts.knowledge.names import did_you_mean
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId, JsonObject
@@ -324,5 +324,5 @@ def _spoken(request: UserRequest, answer: ModelAnswer, missing: tuple[str, ...])
 
 
 def _shown(text: str) -> str:
-    masked = mask_cards(text.strip())
-    return masked if len(masked) <= MAX_ANSWER_CHARACTERS else masked[:MAX_ANSWER_CHARACTERS] + "…"
+    """A model's words, without links and images: an address in them would carry what is known here to somebody."""
+    return inert_lines(mask_cards(text.strip()), MAX_ANSWER_CHARACTERS)

