@@ -1,6 +1,6 @@
 """The pre-flight of a daemon: opened with what its network is known to hold, and told in three lines of a card."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -33,21 +33,26 @@ async def open_preflight(
     """The service; its process starts at the first plan and ends with the context."""
     genesis = read_wasm() if registry.network == "localnet" else {}
     codes = Codes(genesis.values())
-    known = KnownThings(
+    hashes = {
+        **{entry.code_hash: entry.about for entry in known_codes()},
+        **{CryptoHash.of(code): f"{name} of the embedded chain" for name, code in genesis.items()},
+    }
+    async with open_sandbox(data_dir / SIMULATION) as sandbox:
+        yield PreflightService(rpc, sandbox, keys, known=lambda: _known(registry, hashes), codes=codes, clock=clock)
+
+
+def _known(registry: Registry, codes: Mapping[str, str]) -> KnownThings:
+    """What is known at this moment: the registry's tokens grow."""
+    return KnownThings(
         accounts={
             **{entry.account_id: inert(entry.about, 60) for entry in registry.accounts},
             **{token.contract_id: f"the {token.name} token" for token in registry.tokens},
         },
-        codes={
-            **{entry.code_hash: entry.about for entry in known_codes()},
-            **{CryptoHash.of(code): f"{name} of the embedded chain" for name, code in genesis.items()},
-        },
+        codes=codes,
         tokens={
             token.contract_id: (token.name, token.decimals) for token in registry.tokens if token.decimals is not None
         },
     )
-    async with open_sandbox(data_dir / SIMULATION) as sandbox:
-        yield PreflightService(rpc, sandbox, keys, known=known, codes=codes, clock=clock)
 
 
 def card_lines(report: PreflightReport, signer_id: AccountId, registry: Registry, at_most: int) -> tuple[str, str, str]:
@@ -73,6 +78,8 @@ def _simulated(report: PreflightReport, signer_id: AccountId, registry: Registry
     if not results or "unknown" in results:
         return "Simulated: not known what it does"
     word = "it succeeds" if set(results) == {"success"} else f"it ends {results[-1]}"
+    if any(check.name == "code" and check.result == "unknown" for check in report.checks):
+        word += " by code that is not known here and may do otherwise when it is sent"
     changed = [balance for balance in report.balances if balance.change]
     changes = sorted(
         (balance for balance in changed if not _is_dust(balance)), key=lambda balance: balance.account_id != signer_id

@@ -139,6 +139,15 @@ def test_the_lines_are_exact_and_inert() -> None:
         assert "`" not in line
 
 
+def test_a_trial_of_unknown_code_is_told_as_no_promise() -> None:
+    """A contract can tell by the time or the gas that it is only tried, and give what it never gives on chain."""
+    unknown = replace(GOOD, checks=(*GOOD.checks, Check("code", "unknown", "its code is not known here", 0)))
+    _, told, _ = card_lines(unknown, ALICE, Registry.for_network("localnet"), TGAS)
+    assert told.startswith(
+        "Simulated: it succeeds by code that is not known here and may do otherwise when it is sent;"
+    )
+
+
 async def test_the_code_that_was_approved_is_the_known_one_next_time(agent: Agent, foretelling: Foretelling) -> None:
     """What the card's own check finds is kept, and not what an unconfirmed card saw."""
     first, second = CryptoHash.of(b"first"), CryptoHash.of(b"second")
