@@ -50,8 +50,8 @@ class PoolAccount(BaseModel):
 class _Fee(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    numerator: Annotated[int, Field(ge=0)]
-    denominator: Annotated[int, Field(gt=0)]
+    numerator: Annotated[int, Field(ge=0, lt=2**32)]
+    denominator: Annotated[int, Field(gt=0, lt=2**32)]
 
 
 class StakeArgs(Args):

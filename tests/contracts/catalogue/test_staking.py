@@ -78,6 +78,8 @@ def test_a_stake_says_what_the_pool_takes_and_what_is_there() -> None:
     assert "the pool keeps 1.50 % of the rewards" in built.notes
     assert "1 NEAR is staked there already" in built.notes
     assert any("is paused" in note for note in built.notes)
+    endless = ViewFact({"numerator": 10**4299, "denominator": 1})
+    assert "unknown: what the pool keeps of the rewards" in build("stake", raw, staking(account(), endless)).notes
     odd = AccountId("usdc.localnet")
     built = build("stake", {**raw, "pool_id": odd}, staking(account(), Absent("no_method", ""), pool_id=odd))
     assert any("not of a pool factory" in note for note in built.notes)
