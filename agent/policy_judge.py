@@ -7,7 +7,7 @@ from agent.records import Identity
 from agent.store.budgets import BudgetStore
 from agent.store.cards import PendingCard
 from agent.story import Settings
-from contracts.calls import ChangeCall
+from contracts.calls import ChangeCall, SetOff
 from contracts.chain.budget import Reservation
 from contracts.checks.judging import MAX_RECIPIENTS, read_call, recipients_of
 from contracts.checks.policy import Subject, judge, wanted_of, within
@@ -29,10 +29,13 @@ class PolicyJudge:
     ) -> None:
         self._policy = policy
         self._settings = settings
-        self._contracts = frozenset(token.contract_id for token in registry.tokens)
-        self._named = (*policy.address_book, *registry.account_ids)
+        self._registry = registry
         self._budgets = budgets
         self._clock = clock
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        return (*self._policy.address_book, *self._registry.account_ids)
 
     async def known(self, signer_id: AccountId, calls: Sequence[ChangeCall]) -> frozenset[str]:
         """Of the accounts that the calls name, those that this signer has paid or called before."""
@@ -50,6 +53,7 @@ class PolicyJudge:
         gas_yocto: tuple[int, ...],
         known: frozenset[str],
         asks: tuple[str, ...] = (),
+        sets_off: tuple[SetOff, ...] = (),
     ) -> Verdict:
         """The verdict on calls that an identity asks for, by everything that is known at this moment."""
         subject = Subject(
@@ -59,8 +63,9 @@ class PolicyJudge:
             calls=calls,
             gas_yocto=gas_yocto,
             known=known,
-            contracts=self._contracts,
-            asks=(*asks, *await self._alike(signer_id, calls, known)),
+            contracts=frozenset(token.contract_id for token in self._registry.tokens),
+            asks=(*asks, *await self._alike(signer_id, (*calls, *calls_of(sets_off)), known)),
+            sets_off=sets_off,
         )
         verdict = judge(self._policy, subject)
         chain_id, identity, at = self._settings.chain_id, _key(key_id), self._budgets.latest.at(self._clock())
@@ -107,6 +112,11 @@ class PolicyJudge:
     def user_header(self, key_id: str) -> str | None:
         """The header in which this key's front end names the person."""
         return self._policy.rules_of(key_id).user_header
+
+
+def calls_of(sets_off: Sequence[SetOff]) -> tuple[ChangeCall, ...]:
+    """Everything that votes make others send."""
+    return tuple(call for one in sets_off for call in one.calls)
 
 
 def _key(identity: str) -> str:

@@ -12,13 +12,13 @@ from agent.executor import SENT, card_of, intent_id
 from agent.merging import Sending, price_impacts, sendings_of
 from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
 from agent.planning.planner import call_plan
-from agent.policy_judge import PolicyJudge
+from agent.policy_judge import PolicyJudge, calls_of
 from agent.preflighting import card_lines
 from agent.records import Refusal, Reply, UserRequest
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
-from contracts.calls import ChangeCall
+from contracts.calls import ChangeCall, SetOff
 from contracts.chain.outcome import Effect
 from contracts.checks.report import PreflightReport, moved
 from contracts.checks.verdict import Verdict
@@ -64,6 +64,7 @@ class Weighed:
     bound: GasBound
     preflight: PreflightReport | None
     verdict: Verdict
+    sets_off: tuple[SetOff, ...]
 
     @property
     def calls(self) -> tuple[ChangeCall, ...]:
@@ -112,7 +113,8 @@ class Proposer:
         for step in steps:
             self._store.budgets.latest.note(step.facts.block_time_ns)
         config, price = await self._reads.protocol_config(), await self._reads.gas_price()
-        known = await self._judge.known(turn.signer_id, calls)
+        sets_off = tuple(one for step in steps for one in step.built.sets_off)
+        known = await self._judge.known(turn.signer_id, (*calls, *calls_of(sets_off)))
         report = None
         if self._preflight is not None:
             expected = tuple(sending.expected for sending in sendings)
@@ -138,12 +140,13 @@ class Proposer:
             gas_yocto=tuple(gas_cost([call], config, price) for call in calls),
             known=known,
             asks=() if report is None else report.asks,
+            sets_off=sets_off,
         )
         story.verdict = verdict
         if verdict.denial is not None:
             text = f"The policy does not allow it ({verdict.denial.rule}): {verdict.denial.text}"
             return story.say(Refusal(text=sentence(f"{text}. Nothing was sent"), why="policy_denied"))
-        return Weighed(steps, sendings, story.calls_hash, gas_bound(calls, config, price), report, verdict)
+        return Weighed(steps, sendings, story.calls_hash, gas_bound(calls, config, price), report, verdict, sets_off)
 
     async def propose(
         self, story: Story, turn: Turn, weighed: Weighed, *, before: Sequence[str] = (), warning: str | None = None
@@ -184,6 +187,7 @@ class Proposer:
             calls=calls,
             call_steps=tuple(sending.places for sending in weighed.sendings),
             expected=weighed.expected,
+            sets_off=weighed.sets_off,
             verdict=weighed.verdict,
             preflight=weighed.preflight,
             text=card_text(
@@ -250,6 +254,8 @@ class Proposer:
         """Why a card no longer stands: other calls, facts that moved too far, or the same done by way of another card."""
         if weighed.calls_hash != card.calls_hash:
             return "the chain has changed since the last card, which is void: this is what would be done now"
+        if weighed.sets_off != card.sets_off:
+            return "the last card is void: the proposal does something else now than when the card was made"
         if card.preflight is not None and weighed.preflight is not None:
             reason = moved(card.preflight, weighed.preflight)
             if reason is not None:

@@ -292,6 +292,19 @@ class ChangeCall:
 
 
 @dataclass(frozen=True, slots=True)
+class SetOff:
+    """What a vote makes another account do, if not at once then when enough have voted: nothing of it is in the vote's bytes."""
+
+    payer_id: AccountId
+    """The DAO."""
+    proposal_id: int
+    calls: tuple[ChangeCall, ...]
+    """Its own, with itself as their signer."""
+    whole: bool = True
+    """False: it pays something besides that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class ViewFunction:
     """A contract's view method; `args` are the raw bytes (JSON text for most contracts)."""
 

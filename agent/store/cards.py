@@ -27,7 +27,7 @@ from agent.records import CallPlan, Frozen
 from agent.redaction.texts import redact_card
 from agent.store.database import Database
 from agent.store.tables import CARDS, WRONG_CODES
-from contracts.calls import ChangeCall
+from contracts.calls import ChangeCall, SetOff
 from contracts.chain.outcome import Effect
 from contracts.checks.report import PreflightReport
 from contracts.checks.verdict import Verdict
@@ -85,6 +85,8 @@ class PendingCard(Frozen):
     """For each call, the places in `plan.calls` that it carries out."""
     expected: tuple[tuple[Effect, ...], ...] = ()
     """For each call, what it should change."""
+    sets_off: tuple[SetOff, ...] = ()
+    """What its votes make others do."""
     verdict: Verdict | None = None
     """What the policy said when the card was made; it is asked again at the confirmation."""
     preflight: PreflightReport | None = None

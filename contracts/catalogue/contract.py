@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from contracts.calls import ChangeCall, FunctionCall, ViewFunction, ViewMethods
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, GasArg, ObjectArg, TextArg, compact_json
+from contracts.catalogue.dao_effects import by_hand, wanted_by_hand
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.receivers import explain_absence, missing_contract
 from contracts.catalogue.tokens import base_units
@@ -26,7 +27,7 @@ from contracts.knowledge.facts import (
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.interface import Interface, Method, type_name
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units, near_text, parse_near
+from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, format_units, near_text, parse_near
 
 DEFAULT_GAS: Final = Gas(30 * TGAS)
 MAX_SHOWN_METHODS: Final = 100
@@ -154,7 +155,12 @@ def signature(method: Method) -> str:
 
 
 def _call_needs(args: ContractCallArgs, _context: BuildContext) -> tuple[FactRequest, ...]:
-    return (AccountFacts(args.contract_id), InterfaceFacts(args.contract_id))
+    voted = wanted_by_hand(_function_call(args, Yocto(0)), args.contract_id)
+    return (AccountFacts(args.contract_id), InterfaceFacts(args.contract_id), *voted)
+
+
+def _function_call(args: ContractCallArgs, deposit: Yocto) -> FunctionCall:
+    return FunctionCall(args.method_name, compact_json(args.args), args.gas, deposit)
 
 
 def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext) -> Built:
@@ -166,7 +172,8 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
     deposit = parse_near(args.deposit)
     known = check_arguments(args.contract_id, args.method_name, args.args, facts)
     warnings = _check_call(args, known, deposit, context)
-    call = FunctionCall(args.method_name, compact_json(args.args), args.gas, deposit)
+    call = _function_call(args, deposit)
+    sets_off, voted = by_hand(call, args.contract_id, facts, context)
     method = inert(args.method_name, 80)
     paying = f" with {near_text(deposit)}" if deposit else ""
     written = len(inert_json(args.args, len(call.args) * 10))
@@ -175,9 +182,11 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
         calls=(ChangeCall(args.contract_id, (call,)),),
         summary=f"call {method} of {args.contract_id}{paying} as {context.signer_id}",
         expected=(Effect(context.signer_id, NEAR_SYMBOL, -deposit),) if deposit else (),
+        sets_off=sets_off,
         notes=(
             f"arguments: {inert_json(args.args, MAX_SHOWN_ARGUMENTS)}",
             *(unseen if written > MAX_SHOWN_ARGUMENTS else ()),
+            *voted,
             *warnings,
             *_token_note(args, context),
         ),

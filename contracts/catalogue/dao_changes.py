@@ -7,6 +7,7 @@ from pydantic import Field
 from contracts.calls import ChangeCall, FunctionCall
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, IntArg, Kind, TextArg, TokenArg, compact_json
 from contracts.catalogue.dao import MAX_DESCRIPTION, answered, registered_money, utc
+from contracts.catalogue.dao_effects import set_off
 from contracts.catalogue.dao_kinds import Payout, calls_of, describe, payout_of
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example, merge_effects
 from contracts.catalogue.receivers import check_receiver, missing_contract
@@ -114,6 +115,7 @@ def _vote_build(args: DaoVoteArgs, facts: ChainFacts, context: BuildContext) -> 
         calls=(ChangeCall(args.dao_id, (call,)),),
         summary=f"vote to {args.vote} proposal {proposal.id} of {args.dao_id}: {deed.does}",
         expected=_vote_effects(args, proposal, policy, payout) if decisive == "yes" and payout else (),
+        sets_off=(set_off(proposal.kind, args.dao_id, proposal.id),) if args.vote == "approve" else (),
         notes=(
             *deed.lines,
             *_standing(args.vote, proposal, policy, decisive),

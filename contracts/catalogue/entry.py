@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import JsonValue
 
-from contracts.calls import ChangeCall, ViewCall
+from contracts.calls import ChangeCall, SetOff, ViewCall
 from contracts.catalogue.arguments import (
     CALLER,
     Args,
@@ -65,6 +65,8 @@ class Built:
     """
     expected_per_call: tuple[tuple[Effect, ...], ...] = ()
     """The same for each of the calls, where there are several and their effects are known apart."""
+    sets_off: tuple[SetOff, ...] = ()
+    """What the calls make others do, beyond their own bytes."""
     notes: tuple[str, ...] = ()
     """Further lines for the card: what is done besides, and what to look at before confirming."""
     price_impact: PriceImpact | None = None

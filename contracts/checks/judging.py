@@ -93,6 +93,47 @@ class Judged:
     """All NEAR of the account leaves."""
 
 
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A vote for something that another account then does."""
+
+    contract_id: AccountId
+    proposal_id: int | None
+    """None: nobody can say which."""
+
+
+def votes_of(call: ChangeCall) -> Iterator[Vote]:
+    """The votes in a transaction by which something that stands elsewhere may be carried out."""
+    for action in call.actions:
+        match action:
+            case FunctionCall():
+                vote = vote_of(call.receiver_id, action)
+                if vote is not None:
+                    yield vote
+            case Delegate(inner):
+                yield from votes_of(ChangeCall(inner.receiver_id, inner.actions))
+            case _:
+                pass
+
+
+def vote_of(contract_id: AccountId, call: FunctionCall) -> Vote | None:
+    """sputnik-dao's `act_proposal`, but to reject or remove, and a multisig's `confirm`; None for other calls."""
+    if call.method_name not in _VOTES:
+        return None
+    arguments = _arguments(call.args)
+    if arguments is None or _repeats_a_key(call.args):
+        return Vote(contract_id, None)
+    if call.method_name == "act_proposal" and arguments.get("action") in _AGAINST:
+        return None
+    wanted = arguments.get("id") if call.method_name == "act_proposal" else None
+    known = isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 0
+    return Vote(contract_id, wanted if known and isinstance(wanted, int) else None)
+
+
+_VOTES: Final = frozenset({"act_proposal", "confirm"})
+_AGAINST: Final = ("VoteReject", "VoteRemove")
+
+
 def read_call(call: ChangeCall) -> tuple[Judged, ...]:
     """Each action of a transaction, read."""
     creates = any(isinstance(action, CreateAccount) for action in call.actions)
@@ -189,6 +230,8 @@ def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
         named.within(text, "arguments")
     else:
         named.unread("arguments")
+    if call.method_name.startswith("mt_"):
+        categories = (*categories, "unread_amount")
     if named.no_minimum:
         categories = (*categories, "no_minimum_out")
     to = tuple(named.accounts.items())

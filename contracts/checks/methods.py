@@ -24,6 +24,7 @@ Category: TypeAlias = Literal[
     "dao",
     "no_minimum_out",
     "first_recipient",
+    "unread_amount",
 ]
 """Kinds of calls that a person is always asked about."""
 CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from contracts.calls import ChangeCall
+from contracts.calls import ChangeCall, SetOff
 from contracts.chain.budget import Budget, Spend
-from contracts.checks.judging import MAX_RECIPIENTS, Judged, read_call, recipients_of
+from contracts.checks.judging import MAX_RECIPIENTS, Judged, read_call, recipients_of, votes_of
 from contracts.checks.methods import Category
 from contracts.checks.policy_file import Methods, Names, Policy, Rules, TokenRules
 from contracts.checks.verdict import Decision, Reason, Recipient, Verdict
@@ -28,6 +28,7 @@ _WHY: Final[Mapping[Category, str]] = {
     "dao": "it acts in a DAO, which may move the DAO's money",
     "no_minimum_out": "it swaps without a minimum of what must come out",
     "first_recipient": "nothing has been sent there before",
+    "unread_amount": "what it moves does not stand in its arguments as in those of other tokens, so no limit counts it",
 }
 
 
@@ -52,18 +53,37 @@ class Subject:
     """Contracts of the registry."""
     asks: tuple[str, ...] = ()
     """Further reasons to ask a person, from the pre-flight."""
+    sets_off: tuple[SetOff, ...] = ()
+    """What votes among the calls make others do, as far as it could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A transaction of the plan, or what one of its votes makes another account send."""
+
+    judged: tuple[Judged, ...]
+    place: int
+    """Of the transaction in the plan."""
+    sets_off: SetOff | None = None
+
+    def where(self, where: str) -> str:
+        if self.sets_off is None:
+            return where
+        return f"proposal {self.sets_off.proposal_id} of {self.sets_off.payer_id}: {where}"
 
 
 def judge(policy: Policy, subject: Subject) -> Verdict:
     """The verdict by all rules but the rolling budgets, which `within` adds."""
     rules = policy.rules_of(subject.identity)
-    read = [read_call(call) for call in subject.calls]
     reasons: list[Reason] = []
     if subject.network not in rules.networks:
         reasons.append(_denied_network(rules, subject.network))
+    read = [_Read(read_call(call), place) for place, call in enumerate(subject.calls)]
+    read += _set_off(rules, subject, reasons)
     recipients: dict[str, Recipient] = {}
-    for judged in read:
-        for account_id, where in recipients_of(judged, subject.signer_id):
+    for one in read:
+        for account_id, place in recipients_of(one.judged, subject.signer_id):
+            where = one.where(place)
             if account_id in subject.contracts and where.endswith(_TOKEN_KEYS):
                 reasons += _listed(rules.contracts, account_id, "contract", where)
                 continue
@@ -71,17 +91,32 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
             if account_id and account_id not in recipients:
                 name = policy.address_book.get(account_id)
                 recipients[account_id] = Recipient(account_id, where, name)
-        for one in judged:
-            reasons += _check_lists(rules, one)
-            reasons += _check_paid(rules, one, subject.contracts)
-            reasons += _check_caps(rules, one)
-        reasons += _asked(rules, judged)
+        for action in one.judged:
+            reasons += _check_lists(rules, action, others=one.sets_off is not None)
+            reasons += _check_paid(rules, action, subject.contracts)
+            reasons += _check_caps(rules, action)
+        reasons += _asked(rules, one.judged)
     if len(recipients) > MAX_RECIPIENTS:
         reasons += _unread(rules, f"{len(recipients)} accounts are named, more than anybody would read")
     if "first_recipient" in rules.always_ask:
         reasons += _first(policy, rules, subject, recipients, read)
     reasons += [Reason("preflight", "ask", text) for text in subject.asks]
     return _weighed(rules, subject, read, tuple(recipients.values()), reasons)
+
+
+def _set_off(rules: Rules, subject: Subject, reasons: list[Reason]) -> Iterator[_Read]:
+    """What the votes of a plan make others do; a vote of which that is not known is a reason."""
+    known = {(one.payer_id, one.proposal_id): one for one in subject.sets_off}
+    for place, call in enumerate(subject.calls):
+        for vote in votes_of(call):
+            found = None if vote.proposal_id is None else known.get((vote.contract_id, vote.proposal_id))
+            # What it makes another vote for is read by nobody.
+            if found is None or not found.whole or any(True for one in found.calls for _ in votes_of(one)):
+                what = "" if vote.proposal_id is None else f" for proposal {vote.proposal_id}"
+                text = f"what a vote{what} makes {vote.contract_id} pay, and to whom, cannot be read"
+                reasons += _unread(rules, text)
+                reasons.append(Reason("always_ask.votes", "ask", text))
+            yield from () if found is None else (_Read(read_call(one), place, found) for one in found.calls)
 
 
 def within(
@@ -148,12 +183,12 @@ def _when_more(budget: Budget, wanted: int, more_at: float | None) -> str:
 
 
 def _weighed(
-    rules: Rules, subject: Subject, read: list[tuple[Judged, ...]], to: tuple[Recipient, ...], reasons: list[Reason]
+    rules: Rules, subject: Subject, read: list[_Read], to: tuple[Recipient, ...], reasons: list[Reason]
 ) -> Verdict:
     """Amounts against the limits of each token, and everything put together."""
     spends = _spends(subject, read)
     sent = _sent(read)
-    everything = any(one.everything for judged in read for one in judged)
+    everything = any(one.everything for part in read for one in part.judged)
     elsewhere = two = False
     for token, units in sent.items():
         limits = rules.tokens.get(token)
@@ -214,12 +249,14 @@ def _unread(rules: Rules, text: str) -> Iterable[Reason]:
     return (Reason("always_ask.recipients", "ask", text),)
 
 
-def _check_lists(rules: Rules, one: Judged) -> Iterator[Reason]:
-    yield from _listed(rules.actions, one.action, "action")
+def _check_lists(rules: Rules, one: Judged, *, others: bool) -> Iterator[Reason]:
+    """`others`: somebody else does it, so what this identity itself may do is no list for it."""
+    actions = (None, rules.actions[1]) if others else rules.actions
+    yield from _listed(actions, one.action, "action")
     if one.method is None:
         return
     yield from _listed(rules.contracts, one.contract_id, "contract")
-    allow, deny = rules.methods
+    allow, deny = (None, rules.methods[1]) if others else rules.methods
     denied = deny.has(one.contract_id, one.method)
     if denied or (allow is not None and not allow.has(one.contract_id, one.method)):
         yield _refused(deny if denied or allow is None else allow, "method", one.method, one.contract_id)
@@ -275,7 +312,7 @@ def _first(
     rules: Rules,
     subject: Subject,
     recipients: Mapping[str, Recipient],
-    read: list[tuple[Judged, ...]],
+    read: list[_Read],
 ) -> Iterator[Reason]:
     """Accounts and contracts that this signer has nothing to do with yet, and that no list names."""
 
@@ -286,43 +323,45 @@ def _first(
     for account_id in recipients:
         if new(account_id, rules.recipients[0]):
             yield Reason("always_ask.first_recipient", "ask", f"{account_id}: {_WHY['first_recipient']}")
-    called = {one.contract_id for judged in read for one in judged if one.method is not None}
+    called = {
+        one.contract_id for part in read if part.sets_off is None for one in part.judged if one.method is not None
+    }
     for contract_id in sorted(called - subject.contracts - {subject.signer_id}):
         if new(contract_id, rules.contracts[0]):
             yield Reason("always_ask.first_recipient", "ask", f"{contract_id} has not been called before")
 
 
-def _spends(subject: Subject, read: list[tuple[Judged, ...]]) -> tuple[Spend, ...]:
+def _spends(subject: Subject, read: list[_Read]) -> tuple[Spend, ...]:
     """What the budgets count: deposits with gas, and tokens."""
     spends: list[Spend] = []
-    for place, judged in enumerate(read):
-        spends.append(Spend(NEAR_SYMBOL, subject.calls[place].deposit + subject.gas_yocto[place], place))
-        tokens: dict[str, int] = {}
-        for one in judged:
-            for token, units in one.tokens:
-                tokens[token] = tokens.get(token, 0) + units
-        spends += [Spend(token, units, place) for token, units in tokens.items()]
+    for part in read:
+        payer_id = None if part.sets_off is None else part.sets_off.payer_id
+        sent = _sent([part])
+        if payer_id is None:
+            sent[NEAR_SYMBOL] = subject.calls[part.place].deposit + subject.gas_yocto[part.place]
+        spends += [Spend(token, units, part.place, payer_id) for token, units in sent.items() if units or not payer_id]
     return tuple(spends)
 
 
-def _sent(read: list[tuple[Judged, ...]]) -> dict[str, int]:
+def _sent(read: list[_Read]) -> dict[str, int]:
     """What leaves in all, without gas."""
     sent: dict[str, int] = {}
-    for judged in read:
-        for one in judged:
+    for part in read:
+        for one in part.judged:
             for token, units in ((NEAR_SYMBOL, one.near), *one.tokens):
                 sent[token] = sent.get(token, 0) + units
     return sent
 
 
-def _over_action(limits: TokenRules, token: str, read: list[tuple[Judged, ...]]) -> Iterator[Reason]:
+def _over_action(limits: TokenRules, token: str, read: list[_Read]) -> Iterator[Reason]:
     if limits.per_action is None:
         return
-    for judged in read:
-        for one in judged:
+    for part in read:
+        for one in part.judged:
             units = one.near if token == NEAR_SYMBOL else sum(amount for name, amount in one.tokens if name == token)
             if units > limits.per_action:
-                text = f"{one.action} sends {limits.shown(units)}, at most {limits.shown(limits.per_action)} in one action are allowed"
+                who = "" if part.sets_off is None else f" of {part.sets_off.payer_id}"
+                text = f"{one.action}{who} sends {limits.shown(units)}, at most {limits.shown(limits.per_action)} in one action are allowed"
                 yield Reason(f"{limits.rule}.per_action", "deny", text)
 
 

@@ -22,7 +22,9 @@ from contracts.types import NEAR_DECIMALS, TGAS, AccountId, format_units, parse_
 
 T = TypeVar("T")
 
-ALWAYS: Final[frozenset[Category]] = frozenset({"keys", "deletion", "deploy", "owner_change", "unusual_action"})
+ALWAYS: Final[frozenset[Category]] = frozenset(
+    {"keys", "deletion", "deploy", "owner_change", "unusual_action", "unread_amount"}
+)
 """Asked about whatever `always_ask` says."""
 MAX_GAS_TGAS: Final = 300
 

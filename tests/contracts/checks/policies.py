@@ -4,7 +4,7 @@ import json
 
 from pydantic import JsonValue
 
-from contracts.calls import Action, ChangeCall, FunctionCall, Transfer
+from contracts.calls import Action, ChangeCall, FunctionCall, SetOff, Transfer
 from contracts.checks.policy import Subject, judge
 from contracts.checks.policy_file import Policy, parse_policy
 from contracts.checks.verdict import Verdict
@@ -52,9 +52,10 @@ def subject(
     identity: str = "key",
     known: tuple[str, ...] = (),
     asks: tuple[str, ...] = (),
+    sets_off: tuple[SetOff, ...] = (),
 ) -> Subject:
     contracts = frozenset(str(token.contract_id) for token in REGISTRY.tokens)
-    return Subject(network, identity, ALICE, calls, (GAS_COST,) * len(calls), frozenset(known), contracts, asks)
+    return Subject(network, identity, ALICE, calls, (GAS_COST,) * len(calls), frozenset(known), contracts, asks, sets_off)
 
 
 def verdict_of(body: str, *calls: ChangeCall, known: tuple[str, ...] = ("bob.localnet",)) -> Verdict:
