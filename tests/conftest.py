@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from contracts.catalogue.index import CATALOGUE
 from tests.catalogue_table import render, table_in, write_table
 
 # Shared machines stall for seconds: a property is judged by what it says, never by how long it took.
-settings.register_profile("house", deadline=None)
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
 

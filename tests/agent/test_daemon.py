@@ -5,8 +5,9 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ async def started(config: Config) -> AsyncGenerator[Started]:
     this = Started(config)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run_daemon(config, announce=this.announce))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             await this.up.wait()
         yield this
         this.stop()
@@ -76,7 +77,7 @@ async def started(config: Config) -> AsyncGenerator[Started]:
 
 @pytest.fixture
 async def http() -> AsyncGenerator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=240)) as session:
         yield session
 
 
@@ -109,6 +110,12 @@ async def test_running_requests_finish_while_new_ones_are_turned_away(
     ]
 
 
+def sent(config: Config) -> bool:
+    """Whether the ledger has a transaction that was sent."""
+    with closing(sqlite3.connect(config.database_path)) as ledger:
+        return ledger.execute("SELECT 1 FROM intents WHERE state IN ('sent', 'included')").fetchone() is not None
+
+
 async def test_what_does_not_finish_within_the_grace_is_recorded_and_settled_later(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
@@ -119,7 +126,8 @@ async def test_what_does_not_finish_within_the_grace_is_recorded_and_settled_lat
         text = f"confirm {card['near_agent']['confirm_code']}"
         async with asyncio.TaskGroup() as tasks:
             confirmed = tasks.create_task(daemon.say(http, text))
-            await asyncio.sleep(1)
+            while not sent(slow):
+                await asyncio.sleep(0.02)
             daemon.stop()
             status, answer = await confirmed
         assert (status, answer["error"]["code"]) == (503, "draining")
@@ -137,7 +145,7 @@ async def test_a_start_that_waits_can_be_ended(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as node:
         address = f"http://127.0.0.1:{node.getsockname()[1]}"
         config = config_for(tmp_path / "data", networks__localnet__rpc=[address], rpc__request_timeout_s=3600)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(240), asyncio.TaskGroup() as tasks:
             daemon = tasks.create_task(run_daemon(config, announce=print))
             connection, _ = await asyncio.to_thread(node.accept)
             os.kill(os.getpid(), signal.SIGTERM)

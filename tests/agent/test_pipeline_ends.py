@@ -23,7 +23,7 @@ SEND = "/near_transfer bob.localnet 1.5"
 async def cancelled(agent: Agent, request: UserRequest, begun: Callable[[], bool]) -> None:
     """Run a request and cancel it once `begun` says so."""
     task = asyncio.ensure_future(agent.pipeline.handle(request))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not begun():
             await asyncio.sleep(0.001)
     task.cancel()
@@ -87,12 +87,12 @@ async def test_a_transaction_that_takes_too_long_is_not_called_failed(tmp_path: 
 
 
 async def test_an_execution_outlives_the_time_of_its_request(tmp_path: Path) -> None:
-    async with open_agent(tmp_path, request_timeout_s=0.5) as agent:
+    async with open_agent(tmp_path, request_timeout_s=2.0) as agent:
         card = await agent.ask(SEND)
         agent.chain.gate = asyncio.Event()
         task = asyncio.ensure_future(agent.ask(f"confirm {card.confirm_code}"))
         await agent.chain.signing.wait()
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(2.2)
         agent.chain.gate.set()
         assert (await task).status == "executed"
 

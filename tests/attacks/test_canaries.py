@@ -106,7 +106,7 @@ def plant(running: RunningDaemon) -> None:
 
 def get(running: RunningDaemon, path: str, key: str, agent: str) -> bytes:
     where = urllib.parse.urlsplit(running.url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=120)
     headers = {"Authorization": f"Bearer {key}", "User-Agent": agent.encode("ascii", "replace").decode()}
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse().read()

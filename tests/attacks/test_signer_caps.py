@@ -186,7 +186,7 @@ def test_another_user_who_reaches_the_socket_is_cut_off(tmp_path: Path, stranger
         socket_address(tmp_path / "signer") as address,
     ):
         client.connect(address)
-        client.settimeout(5.0)
+        client.settimeout(60.0)
         try:
             client.sendall(frame({"id": 1, "op": "public_keys", "account_id": ALICE}))
             said = client.recv(65536)
@@ -209,7 +209,7 @@ def test_a_journal_that_cannot_be_written_signs_nothing_and_ends_nothing(tmp_pat
     with serving(tmp_path, os.getuid(), full=True), socket.socket(socket.AF_UNIX) as client:
         with socket_address(tmp_path / "signer") as address:
             client.connect(address)
-        client.settimeout(5.0)
+        client.settimeout(60.0)
         for number in (7, 8):
             client.sendall(frame({"id": number, "op": "public_keys", "account_id": ALICE}))
             said = json.loads(client.recv(65536)[4:])

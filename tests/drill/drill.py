@@ -25,9 +25,9 @@ SENDERS: Final = ("alice.localnet", "bob.localnet")
 AT_ONCE: Final = 2
 """Transfers under way for each sender; at most three cards of one identity may wait."""
 MILLI: Final = 10**21
-_READY_S: Final = 60
+_READY_S: Final = 240
 _STARTS: Final = 3
-_ANSWER_S: Final = 60
+_ANSWER_S: Final = 240
 _ROUNDS: Final = 40
 _NETWORK: Final = {
     "NEAR_AGENT_RPC__REQUEST_TIMEOUT_S": "3",

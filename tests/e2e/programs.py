@@ -20,6 +20,8 @@ from agent.records import DATABASE_NAME, InteractionRecord, read_records
 
 CLI = (sys.executable, "-m", "agent.cli")
 KILLABLE = (sys.executable, "-m", "tests.e2e.killable_daemon")
+LIMIT_S = 240.0
+"""For one answer, one command, one end: reached where something hangs, not where a machine is busy."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -50,7 +52,7 @@ def near_agent(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         check=False,
     )
 
@@ -86,11 +88,11 @@ class RunningDaemon:
     def key(self) -> str:
         return (self.folder / "api_key").read_text()
 
-    def say(self, text: str, *, timeout_s: float = 30.0, **headers: str) -> Answer:
+    def say(self, text: str, *, timeout_s: float = LIMIT_S, **headers: str) -> Answer:
         body = {"model": "near-agent", "messages": [{"role": "user", "content": text}]}
         return self.post("/v1/chat/completions", body, timeout_s=timeout_s, **headers)
 
-    def post(self, path: str, body: object, *, timeout_s: float = 30.0, **headers: str) -> Answer:
+    def post(self, path: str, body: object, *, timeout_s: float = LIMIT_S, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(
             self.url + path,
@@ -114,7 +116,7 @@ class RunningDaemon:
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(LIMIT_S)
 
 
 @contextmanager
@@ -154,7 +156,7 @@ def run_to_its_end(folder: Path, command: tuple[str, ...], more: Mapping[str, st
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
-            timeout=60,
+            timeout=LIMIT_S,
             check=False,
         )
     return done.returncode

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.programs import RunningDaemon, daemon, environment, records
+from tests.e2e.programs import LIMIT_S, RunningDaemon, daemon, environment, records
 from tests.training.provider_server import ProviderState, serving_provider
 
 VIEWS = [
@@ -28,7 +28,7 @@ def near_train(folder: Path, more: dict[str, str], *arguments: str) -> "subproce
         cwd=folder.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_S,
         check=False,
     )
 
@@ -54,7 +54,7 @@ def talk(running: RunningDaemon) -> None:
 
 def wait_for_specialist(running: RunningDaemon, text: str) -> Any:
     """The answer once the daemon has seen the promotion (within 2 s; the limit here is generous)."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LIMIT_S
     while True:
         answer = running.say(text, X_Near_Agent_Conversation=f"after-{time.monotonic_ns()}")
         if answer.facts["route"]["target"] == "specialist" or time.monotonic() > deadline:

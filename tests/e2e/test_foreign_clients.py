@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.e2e.programs import RunningDaemon, daemon
+from tests.e2e.programs import LIMIT_S, RunningDaemon, daemon
 
 CODE = re.compile("confirm ([0-9A-HJKMNP-TV-Z]{8})")
 NEAR = 10**24
@@ -103,7 +103,13 @@ def test_llm_holds_the_first_conversation(tmp_path: Path) -> None:
         def prompt(text: str, *options: str) -> str:
             command = [sys.executable, "-m", "llm", "prompt", "-m", "near-agent", "--key", running.key, *options, text]
             done = subprocess.run(
-                command, env=environ, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+                command,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
+                check=False,
+                stdin=subprocess.DEVNULL,
             )
             assert done.returncode == 0, done.stderr
             return done.stdout

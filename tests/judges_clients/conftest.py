@@ -20,14 +20,14 @@ async def chain_command(folder: Path) -> AsyncGenerator[str]:
     program = await asyncio.create_subprocess_exec(*CLI, "localnet", env=environment(folder), stdout=PIPE)
     try:
         assert program.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             line = (await program.stdout.readline()).decode()
         assert line.startswith("ready http://127.0.0.1:")
         yield line.split()[1]
     finally:
         if program.returncode is None:
             program.terminate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             assert await program.wait() == 0
 
 

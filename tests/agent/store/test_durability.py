@@ -66,7 +66,7 @@ async def test_a_store_lives_through_being_killed_again_and_again(path: Path) ->
     first = run_until_killed(path, 50)
     await check(path, first)
     # The second run meets the ids of the first and stops; what is there stays.
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=240)
     assert done.returncode == 1
     assert "request_exists" in done.stderr or "runs or ran already" in done.stderr
     await check(path, first)
@@ -88,7 +88,7 @@ async def test_a_disk_that_runs_full_keeps_what_was_acknowledged(path: Path) -> 
         text=True,
         cwd=ROOT,
         check=False,
-        timeout=60,
+        timeout=240,
         preexec_fn=full_disk,
     )
     assert done.returncode == 1

@@ -182,7 +182,7 @@ async def test_several_facts_are_read_together_at_one_block() -> None:
 
 async def test_facts_do_not_wait_for_each_other() -> None:
     reader = FakeReader({"ft_metadata": METADATA}, gate=asyncio.Barrier(3))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await read_facts(reader, [AccountFacts(USDC), AccountFacts(CAROL), TokenFacts(USDC)])
 
 

@@ -51,7 +51,7 @@ async def signer_with_key(folder: Path, **changes: object) -> AsyncGenerator[tup
         yield signer, await signer.key_for_new_account(ALICE)
 
 
-def gone(pid: int, within_s: float = 10.0) -> bool:
+def gone(pid: int, within_s: float = 60.0) -> bool:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         try:

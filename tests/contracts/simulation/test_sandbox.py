@@ -286,7 +286,7 @@ class TestLife:
             pid = int(line) if line.isdigit() else 0
         daemon.kill()
         await daemon.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while _is_there(pid):
                 await asyncio.sleep(0.02)
 
