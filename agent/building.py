@@ -1,7 +1,7 @@
 """From planned calls to calls: facts read at one block, the entries' pure `build`, validation of what comes out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agent.records import PlannedCall
@@ -16,6 +16,7 @@ from contracts.knowledge.account_keys import NO_SIGNER, KeySource
 from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
 from contracts.knowledge.facts import AccountFact, AccountFacts, ChainFacts, ChainReader, FactRequest, FactValue
 from contracts.knowledge.interface import InterfaceCache
+from contracts.knowledge.pools import PoolIndex
 from contracts.knowledge.reading import read_facts, read_further
 from contracts.knowledge.registry import Network, Registry
 from contracts.types import AccountId, CryptoHash, Yocto, format_near
@@ -57,8 +58,20 @@ class Step:
         return (self.built.expected,) if len(self.changes) == 1 else ((),) * len(self.changes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where facts come from, with what is remembered of it: one node's word about a contract stays out of agreed ones."""
+
+    reads: Reads
+    interfaces: InterfaceCache = field(default_factory=InterfaceCache)
+    pools: PoolIndex = field(default_factory=PoolIndex)
+
+
 class Builder:
-    """Builds for one network. InvalidInput where the plan cannot become calls, RpcError where facts cannot be read."""
+    """Builds for one network. InvalidInput where the plan cannot become calls, RpcError where facts cannot be read.
+
+    A plan that changes something is built from `agreed` facts, where there is more than one operator to ask.
+    """
 
     def __init__(
         self,
@@ -71,33 +84,36 @@ class Builder:
         chain_id: str,
         swap: SwapSettings = DEFAULT_SWAP,
         keys: KeySource = NO_SIGNER,
+        agreed: Reads | None = None,
     ) -> None:
         self._keys = keys
-        self._interfaces = InterfaceCache()
         self._swap = swap
         self._catalogue = catalogue
         self._registry = registry
-        self._reads = reads
+        self._views = _Source(reads)
+        self._changes = self._views if agreed is None else _Source(agreed)
         self._ledger = ledger
         self._network: Network = network
         self._chain_id = chain_id
 
     async def build(self, calls: Sequence[PlannedCall], signer_id: AccountId) -> tuple[Step, ...]:
         """The steps of a plan, all facts read at one final block."""
-        context = await self._context(signer_id)
         entries = [self._entry(call.action) for call in calls]
+        changes = any(entry.kind == "change" for entry in entries)
+        source = self._changes if changes else self._views
+        context = await self._context(source.reads, signer_id)
         read = [entry.parse(call.args, signer_id, self._registry) for entry, call in zip(entries, calls, strict=True)]
         contexts = [await self._with_sender(context, call) for call in calls]
         wanted: list[FactRequest] = []
         for entry, args, own in zip(entries, read, contexts, strict=True):
             wanted += entry.needs(args, own)
         signer = AccountFacts(signer_id)
-        if any(entry.kind == "change" for entry in entries):
+        if changes:
             wanted.append(signer)
-        facts = await read_facts(self._reads, wanted, self._keys, self._interfaces)
+        facts = await read_facts(source.reads, wanted, self._keys, source.interfaces, source.pools)
         for entry, args, own in zip(entries, read, contexts, strict=True):
             further = entry.further(args, facts, own)
-            facts = await read_further(self._reads, facts, further, self._keys, self._interfaces)
+            facts = await read_further(source.reads, facts, further, self._keys, source.interfaces, source.pools)
         limits = ValidationContext(context.limits, facts.methods)
         steps: list[Step] = []
         for call, entry, args, own in zip(calls, entries, read, contexts, strict=True):
@@ -115,8 +131,8 @@ class Builder:
             )
         return entry
 
-    async def _context(self, signer_id: AccountId) -> BuildContext:
-        limits = (await self._reads.protocol_config()).limits
+    async def _context(self, reads: Reads, signer_id: AccountId) -> BuildContext:
+        limits = (await reads.protocol_config()).limits
         if limits is None:
             raise RpcError("BAD_ANSWER", "the node does not state its limits; configure another RPC address")
         return BuildContext(self._network, self._chain_id, signer_id, self._registry, limits, swap=self._swap)

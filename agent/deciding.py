@@ -4,6 +4,7 @@ Every way to one card meets here, one at a time, so that a card is carried out o
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from agent.answers import call_outcome, rpc_text, sentence, status_of
 from agent.approval import Decision
@@ -21,11 +22,23 @@ from agent.store.store import Store
 from agent.story import Settings, Story
 from agent.told import sent_of, tell_card, tell_place
 from agent.viewing import look
+from contracts.calls import ChangeCall
 from contracts.chain.outcome import Declined, NotDone, Outcome
 from contracts.checks.verdict import CHAT, Channel, Verdict
 from contracts.errors import InvalidInput, LedgerConflict, RpcError
+from contracts.knowledge.facts import At
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
+
+
+class SigningChain(Chain, Protocol):
+    """The chain client as decisions use it."""
+
+    async def blocked(
+        self, chain_id: str, signer_id: AccountId, call: ChangeCall, at: At = "final", /
+    ) -> LedgerConflict | None:
+        """Why nothing can be signed for the account before a person has looked at it; None where there is a free key."""
+        ...
 
 
 class Decider:
@@ -36,7 +49,7 @@ class Decider:
         settings: Settings,
         store: Store,
         *,
-        chain: Chain,
+        chain: SigningChain,
         builder: Builder,
         proposer: Proposer,
         executor: Executor,
@@ -79,7 +92,7 @@ class Decider:
     async def begin(self, story: Story, steps: Sequence[Step], before: Sequence[str]) -> Reply:
         """What becomes of a new plan: carried out within the free allowance, else a card, or a refusal."""
         turn = Turn.of(story.request)
-        weighed = await self._proposer.weigh(story, turn, steps)
+        weighed = await self._weigh(story, turn, steps)
         if isinstance(weighed, Reply):
             return weighed
         if weighed.verdict.decision == "allow":
@@ -89,6 +102,17 @@ class Decider:
                 if card is not None:
                     return await self._carry_out(story, card, weighed, ("policy", "policy"), before)
         return await self._proposer.propose(story, turn, weighed, before=before)
+
+    async def _weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
+        """As the proposer weighs; refused where the signer's keys were used by something else, so nothing can be signed."""
+        call = next((change for step in steps for change in step.changes), None)
+        if call is not None:
+            # The pre-flight reads the key at the same block, so it is read once.
+            at = steps[0].facts.block_hash or "final"
+            conflict = await self._chain.blocked(self._settings.chain_id, turn.signer_id, call, at)
+            if conflict is not None:
+                return story.say(Refusal(text=sentence(f"It cannot be signed: {conflict.message}"), why=conflict.code))
+        return await self._proposer.weigh(story, turn, steps)
 
     async def confirm(self, story: Story, card: PendingCard, channel: Channel) -> Reply:
         """One confirmation at a time for a card, and for the same calls: the second is told what became of the first."""
@@ -103,7 +127,7 @@ class Decider:
             except RpcError as error:
                 return story.fail(error.code, rpc_text("Reading the chain again before signing", error))
             turn = Turn.of_card(card)
-            weighed = await self._proposer.weigh(story, turn, steps)
+            weighed = await self._weigh(story, turn, steps)
             if isinstance(weighed, Reply):
                 return weighed
             story.plan = card.plan

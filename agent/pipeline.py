@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from agent.answers import rpc_text
 from agent.approval import Codes, read_decision
 from agent.building import Builder, Reads, split_at_change
-from agent.deciding import Decider
+from agent.deciding import Decider, SigningChain
 from agent.ending import Ending, Work
-from agent.executor import Chain, Executor
+from agent.executor import Executor
 from agent.frontends.request_id import new_request_id
 from agent.models.provider import ModelProvider, Serving
 from agent.planning.conversations import KEPT_MESSAGE_CHARACTERS, answer_task_prompt, is_task_prompt
@@ -55,8 +55,9 @@ class Pipeline:
         *,
         settings: Settings,
         store: Store,
-        chain: Chain,
+        chain: SigningChain,
         reads: Reads,
+        agreed: Reads | None = None,
         registry: Registry,
         models: Serving,
         codes: Codes,
@@ -85,6 +86,7 @@ class Pipeline:
             chain_id=settings.chain_id,
             keys=keys,
             swap=settings.swap,
+            agreed=agreed,
         )
         self._judge = PolicyJudge(policy or built_in_policy(), settings, registry, store.budgets, clock)
         self._proposer = Proposer(settings, store, reads, codes, self._judge, clock, registry, preflight)

@@ -28,6 +28,7 @@ from agent.records import Identity, ModelName
 from agent.signing import signer_spec
 from agent.store.store import Store, open_store
 from contracts.catalogue.index import CATALOGUE
+from contracts.chain.agreed_reads import AgreedReads
 from contracts.chain.client import ChainClient, no_kill
 from contracts.chain.delivery import SendSettings
 from contracts.chain.endpoints import Endpoint
@@ -101,12 +102,16 @@ async def open_runtime(
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
         models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
         preflight = await stack.enter_async_context(open_preflight(config.data_dir, registry, rpc, signer, clock))
-        contracts = Contracts(added, GrowingCatalogue(CATALOGUE), registry, rpc, data_dir=config.data_dir, clock=clock)
+        agreed = AgreedReads(rpc, needed=settings.operators)
+        contracts = Contracts(
+            added, GrowingCatalogue(CATALOGUE), registry, agreed, data_dir=config.data_dir, clock=clock
+        )
         pipeline = Pipeline(
             settings=_pipeline_settings(config, chain_id),
             store=store,
             chain=chain,
             reads=rpc,
+            agreed=None if agreed.alone else agreed,
             registry=registry,
             models=models,
             keys=signer,

@@ -7,18 +7,22 @@ from dataclasses import replace
 
 import structlog
 
-from contracts.calls import Grant, ViewCall
+from contracts.calls import ChangeCall, Grant, ViewCall
+from contracts.chain.agreed_reads import AgreedReads
 from contracts.chain.agreement import lane_nonce
 from contracts.chain.delivery import ENDED, Delivery, SendSettings
 from contracts.chain.lanes import LaneChoice, Lanes
 from contracts.chain.ledger import OPEN, UNSETTLED, Intent, Lane, LaneRecord, Ledger, Signed
+from contracts.chain.nonce import blocked
 from contracts.chain.outcome import Effect, Failed, Outcome, Unconfirmed, ViewReturned
+from contracts.chain.prechecks import check_key
 from contracts.chain.preparing import Preparer
 from contracts.chain.rpc import RpcClient
-from contracts.chain.rpc_types import BlockRef
+from contracts.chain.rpc_types import BlockRef, GasKeyAccess
 from contracts.chain.turns import Turns
 from contracts.chain.views import run_view
-from contracts.errors import ContractsError, LedgerConflict, RpcError, SigningError
+from contracts.errors import ContractsError, InvalidInput, LedgerConflict, RpcError, SigningError
+from contracts.knowledge.facts import At
 from contracts.signing.signer import Signer
 from contracts.types import AccountId, PublicKey
 
@@ -52,7 +56,9 @@ class ChainClient:
         kill_point: Callable[[str], None] = no_kill,
     ) -> None:
         self._rpc = rpc
+        self._agreed = AgreedReads(rpc, needed=settings.operators)
         self._ledger = ledger
+        self._signer = signer
         self._clock = clock
         self._kill_point = kill_point
         self._preparer = Preparer(rpc, ledger, signer, operators=settings.operators, clock=clock, kill_point=kill_point)
@@ -134,6 +140,33 @@ class ChainClient:
                     return self._ended(now), outcome
                 return await self._take_up(now, stored.signed), outcome
 
+    async def blocked(
+        self, chain_id: str, signer_id: AccountId, call: ChangeCall, at: At = "final"
+    ) -> LedgerConflict | None:
+        """Why nothing can be signed now: something else used every key that may carry the call. What to do is in it.
+
+        None where one key is free, and where that cannot be told here; a signature is preceded by the same look.
+        """
+        conflict: LedgerConflict | None = None
+        try:
+            keys = await self._signer.public_keys(signer_id)
+        except SigningError:
+            return None
+        for key in keys:
+            lane = Lane(chain_id, signer_id, key)
+            try:
+                view = await self._agreed.access_key(signer_id, key, at)
+                check_key(call, view.permission)
+            except (InvalidInput, RpcError):
+                continue
+            known = await self._ledger.lane(lane)
+            if known.nonce and view.nonce > known.nonce:
+                known = await self._ledger.observe(lane, view.nonce, self._clock())
+            conflict = blocked(lane, known)
+            if conflict is None or isinstance(view.permission, GasKeyAccess):
+                return None
+        return conflict
+
     async def check_lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
         """Compare every known lane's nonce on chain with the ledger's; returns those that something else has used.
 
@@ -147,7 +180,7 @@ class ChainClient:
 
     async def _compared(self, lane: Lane, known: LaneRecord) -> LaneRecord:
         try:
-            on_chain = await lane_nonce(self._rpc, lane, "final")
+            on_chain = await lane_nonce(self._agreed, lane, "final")
         except RpcError as error:
             log.warning("lane_not_compared", account_id=lane.signer_id, lane=lane.name, code=error.code)
             return known
@@ -165,7 +198,7 @@ class ChainClient:
             if (lane.signer_id, lane.public_key) == (account_id, public_key)
         ]
         for lane in same:
-            on_chain = await lane_nonce(self._rpc, lane, "final")
+            on_chain = await lane_nonce(self._agreed, lane, "final")
             await self._ledger.acknowledge(lane, on_chain or 0, self._clock())
         return [(lane, await self._ledger.lane(lane)) for lane in same]
 

@@ -31,18 +31,26 @@ def next_nonce(lane: Lane, known: LaneRecord, *, on_chain: int, height: int) -> 
 
 def check_ours(lane: Lane, known: LaneRecord) -> None:
     """LedgerConflict `key_blocked` for a lane that something else has used, with what to do."""
+    conflict = blocked(lane, known)
+    if conflict is not None:
+        raise conflict
+
+
+def blocked(lane: Lane, known: LaneRecord) -> LedgerConflict | None:
+    """The conflict that `check_ours` raises; None where only we have used the lane."""
     foreign = known.foreign
-    if foreign is not None:
-        raise LedgerConflict(
-            "key_blocked",
-            f"key {lane.name} of {lane.signer_id} was used by something else: its nonce on chain is "
-            f"{foreign.chain_nonce}, the highest of ours is {foreign.known_nonce}. Nothing is signed with it. Find out what "
-            f"was sent (another wallet with this key, or a restored ledger), then: "
-            f"near-agent keys acknowledge {lane.signer_id} {lane.public_key}",
-            details={
-                "account_id": lane.signer_id,
-                "public_key": str(lane.public_key),
-                "known_nonce": str(foreign.known_nonce),
-                "chain_nonce": str(foreign.chain_nonce),
-            },
-        )
+    if foreign is None:
+        return None
+    return LedgerConflict(
+        "key_blocked",
+        f"key {lane.name} of {lane.signer_id} was used by something else: its nonce on chain is "
+        f"{foreign.chain_nonce}, the highest of ours is {foreign.known_nonce}. Nothing is signed with it. Find out what "
+        f"was sent (another wallet with this key, or a restored ledger), then: "
+        f"near-agent keys acknowledge {lane.signer_id} {lane.public_key}",
+        details={
+            "account_id": lane.signer_id,
+            "public_key": str(lane.public_key),
+            "known_nonce": str(foreign.known_nonce),
+            "chain_nonce": str(foreign.chain_nonce),
+        },
+    )

@@ -18,7 +18,8 @@ from agent.records import Identity, InteractionRecord, ModelName, Reply, Turn, U
 from agent.store.store import Store, open_store
 from agent.story import Settings
 from contracts.calls import ChangeCall, Grant, ViewAccount, ViewCall, ViewFunction
-from contracts.chain.ledger import Intent, Signed
+from contracts.chain.ledger import Intent, Lane, Signed
+from contracts.chain.nonce import blocked
 from contracts.chain.outcome import (
     Effect,
     Execution,
@@ -31,7 +32,7 @@ from contracts.chain.outcome import (
 )
 from contracts.chain.rpc_types import AccessKeyList, AccountView, BlockView, CodeView, FunctionResult, ProtocolConfig
 from contracts.checks.policy_file import parse_policy
-from contracts.errors import RpcError
+from contracts.errors import LedgerConflict, RpcError
 from contracts.knowledge.epochs import BlockAt
 from contracts.knowledge.facts import At
 from contracts.knowledge.registry import Network, Registry
@@ -207,6 +208,12 @@ class FakeChain:
         self.executed.append(intent.call)
         self.grants.append(grant)
         return await self._end(intent, tx_hash, self.endings.pop(0) if self.endings else "final")
+
+    async def blocked(
+        self, chain_id: str, signer_id: AccountId, call: ChangeCall, at: At = "final", /
+    ) -> LedgerConflict | None:
+        lane = Lane(chain_id, signer_id, KEY)
+        return blocked(lane, await self._store.ledger.lane(lane))
 
     async def settle(self, intent: Intent) -> Outcome:
         return await self._end(intent, CryptoHash.of(intent.intent_id.encode()), "final")

@@ -10,6 +10,7 @@ from contracts.calls import Grant
 from contracts.chain.client import ChainClient
 from contracts.chain.ledger import ForeignUse, Intent, Lane
 from contracts.chain.outcome import Failed, Finalized
+from contracts.errors import RpcError
 from contracts.signing.keystore import KeyStore
 from contracts.signing.signer import KeyStoreSigner
 from contracts.types import AccountId, PublicKey
@@ -227,3 +228,41 @@ async def test_what_waits_for_review_is_looked_up_and_never_sent(tmp_path: Path)
         assert await client.settle_idle(10) == []
         await client.settle_open()
         assert len(world.nodes[0].sends) == sends
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_key_that_something_else_used_is_known_before_anything_is_signed(*, seen: bool, tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        intent, _ = await world.transfer("two")
+        client = await world.client()
+        assert await client.blocked("localnet", ALICE, intent.call) is None, (
+            "a key that was never used is taken as it is"
+        )
+        lane = await foreign_use(world)
+        if seen:
+            await client.check_lanes("localnet")
+        conflict = await client.blocked("localnet", ALICE, intent.call)
+        assert conflict is not None
+        assert conflict.code == "key_blocked"
+        assert f"near-agent keys acknowledge {ALICE} {lane.public_key}" in conflict.message
+        offline = await world.client(urls=["http://127.0.0.1:9/"])
+        assert await offline.blocked("localnet", ALICE, intent.call) is None, "it is found out before the signature"
+        another = await world.client(signer=more_keys(world, tmp_path, 2))
+        assert await another.blocked("localnet", ALICE, intent.call) is None
+        await client.acknowledge_key("localnet", ALICE, lane.public_key)
+        assert await client.blocked("localnet", ALICE, intent.call) is None
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+async def test_a_node_that_invents_a_nonce_blocks_no_key(liar: int, tmp_path: Path) -> None:
+    async with open_world(tmp_path, nodes=2) as world:
+        intent, grant = await world.transfer()
+        client = await world.client()
+        assert isinstance(await client.execute(intent, grant), Finalized)
+        world.nodes[liar].lies = {"view_access_key": {"nonce": FIRST_NONCE + 900}}
+        again = await world.client()
+        assert await again.check_lanes("localnet") == []
+        assert await again.blocked("localnet", ALICE, intent.call) is None
+        with pytest.raises(RpcError) as caught:
+            await again.acknowledge_key("localnet", ALICE, (await world.signer.public_keys(ALICE))[0])
+        assert caught.value.code == "RPC_DISAGREE"
