@@ -175,11 +175,6 @@ class CardStore:
         """End a pending card, once: True for the one caller who did. An expired card can only become `expired`."""
         return await self._database.write(lambda c: _resolve(c, request_id, to, now))
 
-    async def wrong_attempts(self, key_id: str, now: float) -> int:
-        """Wrong codes of the identity in the last minute."""
-        query = _wrong_count(key_id, now)
-        return await self._database.read(lambda c: c.execute(query).scalar() or 0)
-
     async def note_wrong(self, key_id: str, now: float) -> int:
         """Count a wrong code; returns how many in the last minute.
 

@@ -110,14 +110,6 @@ def generate_key_file(
     return write_key_file(path, account_id, SecretKey.generate(random_bytes))
 
 
-def import_key_file(path: Path, account_id: AccountId, secret_key: str) -> PublicKey:
-    """Write a secret key given as text as `generate_key_file` does.
-
-    SigningError `bad_key` with the reason; the text is not repeated in it.
-    """
-    return write_key_file(path, account_id, parse_secret(account_id, secret_key))
-
-
 def parse_secret(account_id: AccountId, secret_key: str) -> SecretKey:
     """A secret key given as text. SigningError `bad_key` with the reason; the text is not repeated in it."""
     try:

@@ -14,8 +14,9 @@ from contracts.signing.keystore import (
     KeyStore,
     additional_path,
     generate_key_file,
-    import_key_file,
+    parse_secret,
     retire_key_files,
+    write_key_file,
 )
 from contracts.signing.signatures import verify
 from contracts.types import AccountId, PublicKey
@@ -163,13 +164,13 @@ def test_a_generated_key_is_new_private_and_never_overwritten(tmp_path: Path) ->
 
 def test_an_imported_key_is_checked_first(tmp_path: Path) -> None:
     path = tmp_path / "alice.testnet.json"
-    assert import_key_file(path, ALICE, f" {SECRET}\n") == KEY
+    assert write_key_file(path, ALICE, parse_secret(ALICE, f" {SECRET}\n")) == KEY
     assert KeyStore.load(tmp_path, "testnet").public_keys(ALICE) == (KEY,)
-    secp = import_key_file(tmp_path / "c.testnet.json", AccountId("c.testnet"), SECP)
+    carol = AccountId("c.testnet")
+    secp = write_key_file(tmp_path / "c.testnet.json", carol, parse_secret(carol, SECP))
     assert secp.curve == "secp256k1"
-    assert KeyStore.load(tmp_path, "testnet").public_keys(AccountId("c.testnet")) == (secp,)
+    assert KeyStore.load(tmp_path, "testnet").public_keys(carol) == (secp,)
     for wrong in ("ml-dsa-65:3yZe7d", "ed25519:3yZe7d", ""):
         with pytest.raises(SigningError) as caught:
-            import_key_file(tmp_path / "b.json", AccountId("b.testnet"), wrong)
+            parse_secret(AccountId("b.testnet"), wrong)
         assert caught.value.code == "bad_key"
-        assert not (tmp_path / "b.json").exists()
