@@ -33,7 +33,7 @@ async def open_preflight(
     """The service; its process starts at the first plan and ends with the context."""
     genesis = read_wasm() if registry.network == "localnet" else {}
     codes = Codes(genesis.values())
-    hashes = {
+    hashes: dict[str, str] = {
         **{entry.code_hash: entry.about for entry in known_codes()},
         **{CryptoHash.of(code): f"{name} of the embedded chain" for name, code in genesis.items()},
     }

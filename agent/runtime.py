@@ -19,7 +19,7 @@ from agent.errors import ConfigError, DaemonError
 from agent.frontends.operator import Operator
 from agent.models.serving import Models, open_models
 from agent.operations.cancelling import Canceller
-from agent.operations.onboarding import Contracts, GrowingCatalogue, read_contracts, tokens_of
+from agent.operations.onboarding import Contracts, GrowingCatalogue, growing, read_contracts
 from agent.operations.rotating import Rotator
 from agent.pipeline import Pipeline, Settings
 from agent.policy_loading import load_policy
@@ -88,7 +88,7 @@ async def open_runtime(
         stack.enter_context(one_error())
         stack.enter_context(lock_folder(config.data_dir, wait_s=lock_wait_s))
         added = read_contracts(config.data_dir, config.network)
-        registry = Registry.for_network(config.network).with_tokens(tokens_of(added))
+        registry, tokens = growing(Registry.for_network(config.network), added)
         policy = load_policy(config.policy.file, config.data_dir, registry)
         # First, so that its process starts while the chain and the store are opened.
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
@@ -104,7 +104,7 @@ async def open_runtime(
         preflight = await stack.enter_async_context(open_preflight(config.data_dir, registry, rpc, signer, clock))
         agreed = AgreedReads(rpc, needed=settings.operators)
         contracts = Contracts(
-            added, GrowingCatalogue(CATALOGUE), registry, agreed, data_dir=config.data_dir, clock=clock
+            added, GrowingCatalogue(CATALOGUE), tokens, registry, agreed, data_dir=config.data_dir, clock=clock
         )
         pipeline = Pipeline(
             settings=_pipeline_settings(config, chain_id),

@@ -9,7 +9,7 @@ from agent.records import CallOutcome
 from agent.store.cards import PendingCard
 from agent.story import Story
 from contracts.calls import ChangeCall
-from contracts.catalogue.index import CATALOGUE
+from contracts.catalogue.entry import slash
 from contracts.chain.outcome import Finalized, Outcome
 from contracts.knowledge.registry import Registry
 
@@ -62,9 +62,7 @@ def tell_card(story: Story, card: PendingCard, outcomes: Sequence[Outcome], regi
     story.outcomes += outcomes
     sent, lines = sent_of_card(card, outcomes), list[str]()
     for place, planned in enumerate(card.plan.calls):
-        entry = CATALOGUE.get(planned.action)
-        summary = planned.action if entry is None else entry.slash(planned.args)
-        found = tell_place(place, planned.action, summary, sent, registry)
+        found = tell_place(place, planned.action, slash(planned.action, planned.args), sent, registry)
         if found is not None:
             story.call_outcomes.append(found[0])
             lines += found[1]

@@ -28,7 +28,7 @@ def chat(
         conversation_id = f"cli-{os.urandom(8).hex()}"
         interactive = sys.stdin.isatty()
         if interactive:
-            _set_up_line_editing(find_data_dir(config, data_dir) / HISTORY)
+            _set_up_line_editing(find_data_dir(config, data_dir))
             print(_GREETING)
         converse(session, conversation_id, model, _reader(interactive=interactive), as_json=as_json)
 
@@ -52,17 +52,21 @@ def converse(
             show(answer)
 
 
-def completions(text: str, line: str) -> list[str]:
-    """What the word `text` at the end of `line` can become: a command, or an argument name of the line's command."""
-    from contracts.catalogue.index import CATALOGUE
+def completions(text: str, line: str, data_dir: Path) -> list[str]:
+    """What the word `text` at the end of `line` can become: a command, or an argument name of the line's command.
 
+    Commands are those of this moment, with the actions of contracts that were added to this data folder.
+    """
+    from agent.operations.onboarding import catalogue_of
+
+    catalogue = catalogue_of(data_dir)
     if line.lstrip() == text:
-        words = [*_WORDS, *(f"/{name} " for name in CATALOGUE)]
+        words = [*_WORDS, *(f"/{name} " for name in catalogue)]
         return [word for word in words if word.startswith(text)]
     command = line.split(maxsplit=1)[0].removeprefix("/")
     if command == "help":
-        return [f"{name} " for name in CATALOGUE if name.startswith(text)]
-    entry = CATALOGUE.get(command) if line.lstrip().startswith("/") else None
+        return [f"{name} " for name in catalogue if name.startswith(text)]
+    entry = catalogue.get(command) if line.lstrip().startswith("/") else None
     names = [] if entry is None else [f"{parameter.name}=" for parameter in entry.parameters]
     return [name for name in names if name.startswith(text) and f" {name}" not in line]
 
@@ -86,7 +90,7 @@ def _reader(*, interactive: bool) -> Callable[[], str | None]:
     return read
 
 
-def _set_up_line_editing(history: Path) -> None:
+def _set_up_line_editing(data_dir: Path) -> None:
     try:
         import readline
     except ImportError:
@@ -94,10 +98,11 @@ def _set_up_line_editing(history: Path) -> None:
     import atexit
 
     found: list[str] = []
+    history = data_dir / HISTORY
 
     def complete(text: str, state: int) -> str | None:
         if state == 0:
-            found[:] = completions(text, readline.get_line_buffer()[: readline.get_endidx()])
+            found[:] = completions(text, readline.get_line_buffer()[: readline.get_endidx()], data_dir)
         return found[state] if state < len(found) else None
 
     readline.set_completer(complete)

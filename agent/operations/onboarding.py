@@ -5,9 +5,11 @@ Adding is an act of the person at the daemon's machine (`near-agent contract add
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, overload
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -15,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from agent.data_folder import replace_file
 from agent.errors import ConfigError, DaemonError, RequestError
 from contracts.catalogue.entry import AnyEntry
+from contracts.catalogue.index import CATALOGUE
 from contracts.catalogue.onboarded import PinnedContract, describe_methods, entries_of
 from contracts.errors import RpcError
 from contracts.knowledge.facts import (
@@ -72,8 +75,46 @@ class GrowingCatalogue(Mapping[str, AnyEntry]):
         return len(self._fixed) + len(self._more)
 
 
-def read_contracts(data_dir: Path, network: Network) -> tuple[PinnedContract, ...]:
-    """The added contracts of a data folder. ConfigError `config_invalid` for a file that cannot be read."""
+class GrowingTokens(Sequence[TokenEntry]):
+    """The tokens of the registry's data, then those of added contracts, whose symbols are claims like any other."""
+
+    def __init__(self, fixed: Sequence[TokenEntry]) -> None:
+        self._fixed = {token.contract_id: token for token in fixed}
+        self._all = tuple(fixed)
+
+    def offer(self, contracts: tuple[PinnedContract, ...]) -> None:
+        """Replace the tokens of added contracts; one that the data tells of stays as it is."""
+        more = (token for token in tokens_of(contracts) if token.contract_id not in self._fixed)
+        self._all = (*self._fixed.values(), *more)
+
+    def is_fixed(self, contract_id: AccountId) -> bool:
+        return contract_id in self._fixed
+
+    @overload
+    def __getitem__(self, place: int) -> TokenEntry: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[TokenEntry]: ...
+    def __getitem__(self, place: int | slice) -> TokenEntry | Sequence[TokenEntry]:
+        return self._all[place]
+
+    def __iter__(self) -> Iterator[TokenEntry]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+def growing(registry: Registry, contracts: tuple[PinnedContract, ...] = ()) -> tuple[Registry, GrowingTokens]:
+    """The registry with the tokens of added contracts, and where further ones are offered to it."""
+    tokens = GrowingTokens(registry.tokens)
+    tokens.offer(contracts)
+    return replace(registry, tokens=tokens), tokens
+
+
+def read_contracts(data_dir: Path, network: Network | None) -> tuple[PinnedContract, ...]:
+    """The added contracts of a data folder. ConfigError `config_invalid` for a file that cannot be read, or of another
+    network than this one.
+    """
     path = data_dir / FILE_NAME
     try:
         book = _Book.model_validate_json(path.read_bytes())
@@ -83,12 +124,20 @@ def read_contracts(data_dir: Path, network: Network) -> tuple[PinnedContract, ..
         raise ConfigError(
             "config_invalid", f"{path} cannot be read: {str(error)[:300]}; correct it, or remove it and add them again"
         ) from error
-    if book.network != network:
+    if network is not None and book.network != network:
         raise ConfigError(
             "config_invalid",
             f"{path} holds contracts of {book.network}, and the network is {network}; use another data folder",
         )
     return book.contracts
+
+
+def catalogue_of(data_dir: Path) -> Mapping[str, AnyEntry]:
+    """The actions of a data folder's daemon at this moment; where its file cannot be read, those that are always there."""
+    catalogue = GrowingCatalogue(CATALOGUE)
+    with suppress(ConfigError):
+        catalogue.offer(read_contracts(data_dir, None))
+    return catalogue
 
 
 def tokens_of(contracts: tuple[PinnedContract, ...]) -> tuple[TokenEntry, ...]:
@@ -112,6 +161,7 @@ class Contracts:
         self,
         contracts: tuple[PinnedContract, ...],
         catalogue: GrowingCatalogue,
+        tokens: GrowingTokens,
         registry: Registry,
         reads: ChainReader,
         *,
@@ -120,12 +170,14 @@ class Contracts:
     ) -> None:
         self._contracts = {contract.account_id: contract for contract in contracts}
         self.catalogue = catalogue
+        self._tokens = tokens
         self._registry = registry
         self._reads = reads
         self._data_dir = data_dir
         self._clock = clock
         self._lock = asyncio.Lock()
         catalogue.offer(contracts)
+        tokens.offer(contracts)
 
     async def add(self, written: str) -> JsonObject:
         """Pin a contract to its present code and offer its described methods; once more: pin it anew."""
@@ -207,7 +259,7 @@ class Contracts:
             missing = "does not exist" if isinstance(account, Absent) else "has no contract that can be read"
             raise RequestError("no_contract", f"{account_id} {missing} on {network}", param="account_id")
         token = facts.of(wanted[2], TokenFact)
-        is_token = "ft_transfer" in described.interface.names and self._registry.of_contract(account_id) is None
+        is_token = "ft_transfer" in described.interface.names and not self._tokens.is_fixed(account_id)
         return account, described, token if is_token and isinstance(token, TokenFact) else None
 
     async def _keep(self, contracts: dict[AccountId, PinnedContract]) -> None:
@@ -217,6 +269,7 @@ class Contracts:
         await asyncio.to_thread(replace_file, self._data_dir / FILE_NAME, text + "\n", mode=0o600)
         self._contracts = contracts
         self.catalogue.offer(kept)
+        self._tokens.offer(kept)
 
 
 def _shown(contract: PinnedContract) -> JsonObject:

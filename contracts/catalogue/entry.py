@@ -186,14 +186,13 @@ class Entry(Generic[ArgsT]):
             f"  {item.name}: {_description(item)}{'' if item.required else ' (may be left out)'}"
             for item in self.parameters
         ]
-        lines += [f"  e.g. {self.slash(example.args)}" for example in self.examples]
+        lines += [f"  e.g. {slash(self.name, example.args)}" for example in self.examples]
         if self.quoted:
             lines.append(f"  its author says, and nobody checked: “{inert(self.quoted, _SHOWN_QUOTED)}”")
         return "\n".join(lines)
 
     def slash(self, args: JsonObject) -> str:
-        """Arguments as a slash command of `key=value` words."""
-        return " ".join((f"/{self.name}", *(f"{name}={_word(value)}" for name, value in args.items())))
+        return slash(self.name, args)
 
 
 AnyEntry: TypeAlias = Entry[Any]
@@ -219,6 +218,11 @@ _ABOUT_KINDS: Final[Mapping[ArgumentKind, str]] = {
     "tgas": "Tgas, as a string",
     "tx_hash": "transaction hash",
 }
+
+
+def slash(action: str, args: JsonObject) -> str:
+    """An action with its arguments as a slash command of `key=value` words."""
+    return " ".join((f"/{action}", *(f"{name}={_word(value)}" for name, value in args.items())))
 
 
 def merge_effects(effects: Sequence[Effect]) -> tuple[Effect, ...]:

@@ -24,7 +24,6 @@ from contracts.catalogue import (
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
-from contracts.types import JsonObject
 
 _ENTRIES: Final[tuple[AnyEntry, ...]] = (
     near.NEAR_BALANCE,
@@ -80,13 +79,3 @@ def find(name: str) -> AnyEntry:
             details={"action": name[:60], "nearest": nearest(name, CATALOGUE)},
         )
     return entry
-
-
-def all_tools() -> list[JsonObject]:
-    """Every action as an OpenAI function tool, in the catalogue's order."""
-    return [entry.tool_schema() for entry in CATALOGUE.values()]
-
-
-def all_usage() -> str:
-    """One usage line and a few words per action, for `/help`."""
-    return "\n".join(f"{entry.usage()}  {entry.about}" for entry in CATALOGUE.values())

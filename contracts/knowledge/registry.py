@@ -6,8 +6,8 @@ what a contract calls itself is never used to find it.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
@@ -111,7 +111,8 @@ class Registry:
     network: Network
     account_suffix: str
     """The end of account names that people register here: `near`, `testnet`, `localnet`."""
-    tokens: tuple[TokenEntry, ...]
+    tokens: Sequence[TokenEntry]
+    """Those that an admin adds to a running daemon come to be among them."""
     accounts: tuple[KnownAccount, ...]
     explorer: str | None
     exchange: Exchange | None = None
@@ -134,11 +135,6 @@ class Registry:
             for token in self.tokens
             if token.symbol and claimed[token.symbol.casefold()] == 1
         }
-
-    def with_tokens(self, tokens: Iterable[TokenEntry]) -> Self:
-        """The registry with further tokens; a contract that it knows already stays as it is."""
-        more = {token.contract_id: token for token in tokens if self.of_contract(token.contract_id) is None}
-        return replace(self, tokens=(*self.tokens, *more.values())) if more else self
 
     @property
     def symbols(self) -> tuple[str, ...]:

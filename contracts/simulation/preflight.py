@@ -81,7 +81,7 @@ class PreflightService:
         sandbox: Sandbox,
         keys: Keys,
         *,
-        known: KnownThings,
+        known: Callable[[], KnownThings],
         clock: Callable[[], float],
         codes: Codes | None = None,
         settings: PreflightSettings | None = None,
@@ -129,7 +129,7 @@ class PreflightService:
         async with asyncio.TaskGroup() as group:
             state = RemoteState(self._rpc, pinned.result(), self._codes, group, self._settings.max_rpc_calls)
             keys = held.result()[:_MAX_KEYS]
-            flight = _Flight(request, state, stated.result(), keys, self._known, self._clock())
+            flight = _Flight(request, state, stated.result(), keys, self._known(), self._clock())
             reading = time.perf_counter()
             given = await flight.read_ahead()
             waited_ms += (time.perf_counter() - reading) * 1000

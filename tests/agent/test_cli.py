@@ -136,13 +136,13 @@ def test_a_chat_goes_on_after_an_error(cli: Cli) -> None:
     assert [json.loads(line)["status"] for line in lines] == ["answered", "refused"]
 
 
-def test_commands_and_arguments_complete() -> None:
-    assert "/near_balance " in completions("/near_b", "/near_b")
-    assert "confirm " in completions("con", "con")
-    assert completions("rec", "/near_transfer rec") == ["receiver_id="]
-    assert completions("", "/near_transfer receiver_id=bob ") == ["amount="]
-    assert completions("ft_t", "/help ft_t") == ["ft_total_supply ", "ft_transfer ", "ft_transfer_call "]
-    assert completions("x", "hello x") == []
+def test_commands_and_arguments_complete(tmp_path: Path) -> None:
+    assert "/near_balance " in completions("/near_b", "/near_b", tmp_path)
+    assert "confirm " in completions("con", "con", tmp_path)
+    assert completions("rec", "/near_transfer rec", tmp_path) == ["receiver_id="]
+    assert completions("", "/near_transfer receiver_id=bob ", tmp_path) == ["amount="]
+    assert completions("ft_t", "/help ft_t", tmp_path) == ["ft_total_supply ", "ft_transfer ", "ft_transfer_call "]
+    assert completions("x", "hello x", tmp_path) == []
 
 
 def test_records_are_shown_in_order(cli: Cli) -> None:

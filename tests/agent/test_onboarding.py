@@ -11,8 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from agent.commands.chatting import completions
 from agent.errors import ConfigError, DaemonError, RequestError
-from agent.operations.onboarding import FILE_NAME, MAX_CONTRACTS, Contracts, GrowingCatalogue, read_contracts, tokens_of
+from agent.operations.onboarding import FILE_NAME, MAX_CONTRACTS, Contracts, GrowingCatalogue, growing, read_contracts
 from contracts.calls import DeployContract, FunctionCall
 from contracts.catalogue.entry import Built
 from contracts.catalogue.index import CATALOGUE
@@ -39,6 +40,7 @@ class World:
     folder: Path
     contracts: Contracts
     catalogue: GrowingCatalogue
+    registry: Registry
 
     async def build(self, action: str, raw: dict[str, Any]) -> Built:
         entry = self.catalogue[action]
@@ -60,9 +62,9 @@ async def opened(folder: Path) -> AsyncGenerator[World]:
     ):
         added = read_contracts(folder, "localnet")
         catalogue = GrowingCatalogue(CATALOGUE)
-        registry = Registry.for_network("localnet").with_tokens(tokens_of(added))
-        contracts = Contracts(added, catalogue, registry, rpc, data_dir=folder, clock=time.time)
-        yield World(rpc, Probe(http, chain.rpc_url), folder, contracts, catalogue)
+        registry, tokens = growing(Registry.for_network("localnet"))
+        contracts = Contracts(added, catalogue, tokens, registry, rpc, data_dir=folder, clock=time.time)
+        yield World(rpc, Probe(http, chain.rpc_url), folder, contracts, catalogue, registry)
 
 
 async def test_a_contract_is_added_used_kept_and_removed(tmp_path: Path) -> None:
@@ -125,11 +127,41 @@ async def test_a_token_brings_its_symbol_as_a_claim(tmp_path: Path) -> None:
         assert added["symbol"] == "USDC"
         assert {action["action"] for action in added["actions"]} >= {"bob--localnet__ft_transfer"}
         assert "evil" not in json.dumps(added)
-    registry = Registry.for_network("localnet").with_tokens(tokens_of(read_contracts(tmp_path, "localnet")))
+        _claims_usdc(world.registry)
+        once_more: Any = await world.contracts.add(BOB)
+        assert once_more["symbol"] == "USDC"
+        assert len(world.registry.tokens) == len(REGISTRY.tokens) + 1
+        await world.contracts.add("usdc.localnet")  # the registry's own stays as it is
+        _claims_usdc(world.registry)
+    again, _ = growing(REGISTRY, read_contracts(tmp_path, "localnet"))
+    _claims_usdc(again)
+    async with opened(tmp_path) as world:
+        _claims_usdc(world.registry)
+        await world.contracts.remove(BOB)
+        assert world.registry.token("USDC").contract_id == "usdc.localnet"
+        assert tuple(world.registry.tokens) == tuple(REGISTRY.tokens)
+        assert world.registry.tokens[:1] == tuple(REGISTRY.tokens[:1])
+
+
+def _claims_usdc(registry: Registry) -> None:
+    """At once: two contracts are called so, and each is taken by its id."""
     with pytest.raises(InvalidInput) as refused:
         registry.token("USDC")
     assert refused.value.details["readings"] == ["usdc.localnet", BOB]
     assert registry.token(BOB).symbol == "USDC"
+
+
+async def test_a_chats_completion_knows_the_actions_of_the_moment(tmp_path: Path) -> None:
+    assert completions("/guest", "/guest", tmp_path) == []
+    async with opened(tmp_path) as world:
+        await world.contracts.add(BOOK)
+        assert "/guestbook--localnet__add_message " in completions("/guest", "/guest", tmp_path)
+        assert completions("te", "/guestbook--localnet__add_message te", tmp_path) == ["text="]
+        assert completions("guest", "/help guest", tmp_path)
+        await world.contracts.remove(BOOK)
+        assert completions("/guest", "/guest", tmp_path) == []
+    (tmp_path / FILE_NAME).write_text("{")
+    assert "/near_balance " in completions("/near_b", "/near_b", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +190,8 @@ async def test_a_node_that_is_away_says_so_and_lists_what_is_known(tmp_path: Pat
         await world.contracts.add(BOOK)
     async with open_rpc(["http://127.0.0.1:9"], config=RpcConfig(attempts=1, read_timeout_s=0.5)) as away:
         added, catalogue = read_contracts(tmp_path, "localnet"), GrowingCatalogue(CATALOGUE)
-        contracts = Contracts(added, catalogue, REGISTRY, away, data_dir=tmp_path, clock=time.time)
+        registry, tokens = growing(REGISTRY)
+        contracts = Contracts(added, catalogue, tokens, registry, away, data_dir=tmp_path, clock=time.time)
         with pytest.raises(DaemonError):
             await contracts.add(BOOK)
         listed: Any = await contracts.listed()
@@ -185,7 +218,8 @@ async def test_there_is_a_limit(tmp_path: Path) -> None:
         for number in range(MAX_CONTRACTS)
     )
     async with opened(tmp_path) as world:
-        contracts = Contracts(full, world.catalogue, REGISTRY, world.rpc, data_dir=tmp_path, clock=time.time)
+        registry, tokens = growing(REGISTRY)
+        contracts = Contracts(full, world.catalogue, tokens, registry, world.rpc, data_dir=tmp_path, clock=time.time)
         with pytest.raises(RequestError) as refused:
             await contracts.add(BOOK)
     assert refused.value.code == "too_many_contracts"

@@ -56,7 +56,7 @@ async def test_it_does_what_the_process_does(world: World, calls: tuple[ChangeCa
 
 async def test_a_transfer_starts_no_process(world: World) -> None:
     async with open_sandbox() as sandbox:
-        service = PreflightService(world.rpc, sandbox, world.wallets, known=KnownThings(), clock=float)
+        service = PreflightService(world.rpc, sandbox, world.wallets, known=KnownThings, clock=float)
         report = await service.preflight(PreflightRequest(ALICE, (ChangeCall(BOB, (TRANSFER,)),)))
         assert sandbox.pid is None
     assert [simulated.result for simulated in report.simulated] == ["success"]

@@ -127,7 +127,7 @@ async def test_whoever_gets_tokens_with_a_message_is_looked_at_like_whoever_is_c
     now = await world.service.preflight(request)
     del world.counted.accounts[exchange]
     assert moved(card, replace(now, checks=())) == "the code of exchange.localnet was replaced since the card was made"
-    strange = PreflightService(world.counted, world.sandbox, world.wallets, known=KnownThings(), clock=lambda: 0.0)
+    strange = PreflightService(world.counted, world.sandbox, world.wallets, known=KnownThings, clock=lambda: 0.0)
     said = found(await strange.preflight(request), "code")
     assert ("unknown", "exchange.localnet decides what becomes of it, by code that is not known here") in said
 
@@ -254,7 +254,7 @@ class TestNodes:
             world.counted,
             world.sandbox,
             world.wallets,
-            known=KnownThings(),
+            known=KnownThings,
             clock=lambda: 0.0,
             settings=PreflightSettings(total_s=0.0),
         )
@@ -295,7 +295,7 @@ class TestRequests:
         receiver_id, change, most = USUAL[action]
         request = PreflightRequest(ALICE, (ChangeCall(AccountId(receiver_id), (change,)),))
         service = PreflightService(
-            world.counted, world.sandbox, world.wallets, known=KnownThings(), clock=lambda: 1_800_000_000.0
+            world.counted, world.sandbox, world.wallets, known=KnownThings, clock=lambda: 1_800_000_000.0
         )
         cold = await service.preflight(request)
         world.counted.calls = 0

@@ -236,7 +236,7 @@ async def open_world(
             tokens={USDC: ("USDC", 6)},
         )
         chosen = sandbox or own
-        service = PreflightService(counted, chosen, wallets, known=known, clock=time.time, settings=settings)
+        service = PreflightService(counted, chosen, wallets, known=lambda: known, clock=time.time, settings=settings)
         yield World(rpc, counted, chosen, wallets, service)
 
 
