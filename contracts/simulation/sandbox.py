@@ -48,7 +48,9 @@ class SandboxSettings:
     memory_bytes: int = 1024 * 1024 * 1024
     """Address space of the process: it takes 300 MB of it for itself and the largest real contract."""
     work_s: float = 5.0
-    """The longest that a job may compute at a stretch; 300 Tgas of endless loop take about 0.6 s."""
+    """The processor time of a job; 300 Tgas of endless loop take about 0.6 s."""
+    wait_s: float = 15.0
+    """Until the process says its next word: on a busy machine, longer than it computes."""
     start_s: float = 20.0
     """Until a fresh process answers its first question."""
     max_needs: int = 200
@@ -111,7 +113,7 @@ class Sandbox:
                 queued_ms = (time.perf_counter() - began) * 1000
                 done, measured = await self._carry_out(process, job, answer, measure)
             except TimeoutError:
-                return Unsimulated(f"the contract was not done within {self._settings.work_s:g} s")
+                return Unsimulated(f"the contract was not done within {self._settings.wait_s:g} s")
             except (EOFError, OSError) as error:
                 return Unsimulated(f"the simulating process ended: {await self._how_it_ended()}{_words(error)}")
             except (ValidationError, ValueError) as error:
@@ -181,7 +183,7 @@ class Sandbox:
     ) -> Done | Measured:
         _send(process, message)
         for _ in range(self._settings.max_needs):
-            match await self._receive(process, self._settings.work_s):
+            match await self._receive(process, self._settings.wait_s):
                 case Need() as need:
                     _send(process, await answer(need))
                 case Ready():

@@ -177,7 +177,7 @@ async def test_compiling_that_takes_too_long_is_cut_off() -> None:
     """One big function of nested blocks: small to send, long to compile."""
     body = "(i64.add (i64.const 1) " * 3000 + "(i64.const 1)" + ")" * 3000
     code = wat("".join(f"(drop {body})" for _ in range(4)))
-    async with open_sandbox(settings=SandboxSettings(work_s=0.01)) as sandbox:
+    async with open_sandbox(settings=SandboxSettings(wait_s=0.01)) as sandbox:
         result = await run(sandbox, code)
         assert isinstance(result, Unsimulated)
         assert "was not done within 0.01 s" in result.reason
