@@ -35,6 +35,7 @@ _CARD_WORDS = re.compile(f"{CARD_BEGIN.strip()}|{CARD_END[:-1]}|to (approve|drop
 _WARNING = re.compile(r"warning\b", re.IGNORECASE)
 _HIGH_GAS_PRICE: Final = 1_000_000_000
 """0.001 NEAR a Tgas, ten times the usual price."""
+_SHOWN_METHOD: Final = 80
 _ARGUMENT_BYTE_GAS: Final = 5_000_000
 """Above what a byte of arguments costs to send and to execute together (4.5 M gas in protocol 86)."""
 
@@ -120,7 +121,7 @@ def card_text(
     summaries, notes = [*map(_no_card, summaries)], [*map(_no_card, notes)]
     lines += [f"  {number}. {text}" if numbered else f"  {text}" for number, text in enumerate(summaries, start=1)]
     lines += [f"  {note[0].upper()}{note[1:]}" if _WARNING.match(note) else f"  Note: {note}" for note in notes]
-    lines += [f"  Transaction {n}: {_call_line(call)}" for n, call in enumerate(calls, start=1)]
+    lines += [f"  Transaction {n}: {_no_card(_call_line(call))}" for n, call in enumerate(calls, start=1)]
     total = sum(call.deposit for call in calls)
     lines.append(f"  NEAR that leaves {signer_id}: {near_text(total)}, gas apart")
     price = "" if bound.yocto is None else f", {format_near(bound.yocto)} NEAR at today's price"
@@ -201,7 +202,7 @@ def _action_text(action: Action) -> str:
             return f"transfer {near_text(deposit)}"
         case FunctionCall(method_name, _, gas, deposit):
             attached = format_units(gas, len(str(TGAS)) - 1)
-            return f"call {method_name} (deposit {near_text(deposit)}, gas {attached} Tgas)"
+            return f"call {inert(method_name, _SHOWN_METHOD)} (deposit {near_text(deposit)}, gas {attached} Tgas)"
         case Delegate(inner):
             return f"act for {inner.sender_id} {_call_line(ChangeCall(inner.receiver_id, inner.actions))}"
         case TransferToGasKey(public_key, deposit):

@@ -146,7 +146,7 @@ def _add_function_call(args: KeyAddFunctionCallArgs, facts: ChainFacts, context:
     notes = _check_methods(args.contract_id, names, facts, context)
     allowance = parse_near(args.allowance) if args.allowance is not None else None
     access = FunctionCallAccess(args.contract_id, names, allowance)
-    methods = ", ".join(names) if names else "any method"
+    methods = ", ".join(inert(name, 80) for name in names) if names else "any method"
     return Built(
         calls=(_added(args.public_key, access, facts, context),),
         summary=f"let {args.public_key} call {methods} of {args.contract_id} as {context.signer_id}",

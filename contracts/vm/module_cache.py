@@ -20,14 +20,17 @@ from contracts.types import CryptoHash
 _SETTINGS: Final = "1"
 """Changes whenever the engine's settings change in a way that compiled code depends on."""
 _KEPT_FILES: Final = 256
+_KEPT_BYTES: Final = 1024**3
+"""The largest contracts (4 MiB) compile to some 20 MB each, and anybody can publish many."""
 _CHECKSUM_BYTES: Final = 32
 
 
 class ModuleCache:
     """Compiled modules by code hash in a folder of mode 0700, which is made where it is missing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept_bytes: int = _KEPT_BYTES) -> None:
         self._folder = folder
+        self._kept_bytes = kept_bytes
         self._suffix = f"{version('wasmtime')}-{platform.machine()}-{_SETTINGS}.cwasm"
 
     def read(self, code_hash: CryptoHash) -> bytes | None:
@@ -46,7 +49,7 @@ class ModuleCache:
         return body if body and hashlib.sha256(body).digest() == data[:_CHECKSUM_BYTES] else None
 
     def write(self, code_hash: CryptoHash, module: bytes) -> None:
-        """Store a module, whole or not at all; the oldest files go beyond 256."""
+        """Store a module, whole or not at all; beyond 256 files, or a gigabyte, the oldest go."""
         path = self._path(code_hash)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
@@ -72,9 +75,12 @@ class ModuleCache:
             return False
 
     def _prune(self) -> None:
-        files = sorted(self._folder.iterdir(), key=lambda path: path.lstat().st_mtime)
-        for path in files[: max(0, len(files) - _KEPT_FILES)]:
-            path.unlink(missing_ok=True)
+        kept = [(path, path.lstat()) for path in self._folder.iterdir()]
+        room = self._kept_bytes
+        for place, (path, status) in enumerate(sorted(kept, key=lambda one: one[1].st_mtime_ns, reverse=True)):
+            room -= status.st_size
+            if place >= _KEPT_FILES or room < 0:
+                path.unlink(missing_ok=True)
 
 
 def _private(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:

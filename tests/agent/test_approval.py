@@ -117,3 +117,16 @@ def test_a_card_says_what_newer_actions_move() -> None:
     assert f"take 5 yoctoNEAR out of the gas key {key}" in text
     assert "act for alice.localnet to usdc.localnet: call ft_transfer" in text
     assert gas_bound([carried], config, 1).gas > gas_bound([CALL], config, 1).gas
+
+
+def test_a_methods_name_is_shown_inert() -> None:
+    """A method may be called anything in printable ASCII, also what a chat front end would load."""
+    named = FunctionCall("![x](https://evil.example)`" + "y" * 200, b"{}", Gas(10**13), Yocto(0))
+    call = ChangeCall(AccountId("app.localnet"), (named,))
+    bound = gas_bound([call], protocol_config(), 1)
+    alice = AccountId("alice.localnet")
+    text = card_text(
+        "request-1", network="localnet", signer_id=alice, summaries=["x"], notes=[], calls=[call], bound=bound
+    )
+    assert "call !(x)(https:/ /evil.example)'yyy" in text
+    assert "y" * 80 not in text

@@ -10,6 +10,7 @@ from contracts.errors import VmError
 from contracts.types import AccountId, CryptoHash
 from contracts.vm.config import Limits
 from contracts.vm.engine import Engine
+from contracts.vm.module_cache import ModuleCache
 from contracts.vm.native import HostFunction, HostLinker, Slot
 from tests.contracts.vm.chain_double import NEAR, TGAS, TestChain
 from tests.contracts.vm.wat_contract import WatContract, compiled, drop
@@ -400,3 +401,13 @@ def test_the_cache_keeps_a_limited_number_of_files(tmp_path: Path) -> None:
     assert len(left) == 256
     assert "000.cwasm" not in left
     assert "299.cwasm" in left
+
+
+def test_the_cache_keeps_a_limited_size(tmp_path: Path) -> None:
+    cache = ModuleCache(tmp_path / "modules", kept_bytes=3_000)
+    hashes = [CryptoHash.of(bytes([number])) for number in range(5)]
+    for number, code_hash in enumerate(hashes):
+        cache.write(code_hash, bytes(900))
+        for path in (tmp_path / "modules").glob(f"{code_hash}-*"):
+            os.utime(path, (number, number))
+    assert [cache.read(code_hash) is not None for code_hash in hashes] == [False, False, True, True, True]
