@@ -109,7 +109,9 @@ class NetworkConfig(Section):
     rpc: tuple[RpcNode, ...]
     """Addresses, or tables `{url, operator, archival, requests_per_s, api_key_env}`, in order of preference."""
     proof_operators: Annotated[int, Field(ge=1, le=16)]
-    """How many RPC operators must agree on the signer's state before a signature, and that a transaction is dead."""
+    """How many RPC operators must agree on what a change is built from, on the signer's state, on how a transaction ended, and
+    that one is dead.
+    """
 
 
 class LocalnetNetwork(NetworkConfig):

@@ -230,7 +230,8 @@ class Delivery:
             witnesses.claim()
         # Who is slower than a pause between look-ups is heard in a later one; of one look all that is to be had is taken.
         end = await witnesses.look(
-            patience_s=self._settings.settle_timeout_s if pursuit.once else self._settings.poll_s
+            patience_s=self._settings.settle_timeout_s if pursuit.once else self._settings.poll_s,
+            few=answer is not None and answer.final,
         )
         if end is not None:
             return await self._finish(pursuit, end)

@@ -85,14 +85,17 @@ class Witnesses:
             self._claimed = True
             self._on_claimed()
 
-    async def look(self, *, patience_s: float) -> End | None:
-        """Ask everybody who has not told an end; what enough of them agree on, or None.
+    async def look(self, *, patience_s: float, few: bool = False) -> End | None:
+        """Ask who has not told an end: everybody, or no more than are needed; what enough agree on, or None.
 
         Waits for the first answer, as long as reads may take, and for the others `patience_s` more.
         """
+        # Who failed just now is asked last.
+        asked = sorted(self._operators, key=lambda operator: not operator[1].pool.any_ready())
+        asked = asked[: self._asked.needed] if few else asked
         if len(self._ends()) > 1:
             self._told.clear()  # one of them lies or errs: all are asked anew
-        self._ask_all()
+        self._ask_them(asked)
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s if self._told else None
         while self._asking:
@@ -109,7 +112,7 @@ class Witnesses:
             if end is not None:
                 return end
             if self._claimed and not claimed:
-                self._ask_all()
+                self._ask_them(asked)
             until = loop.time() + patience_s if until is None else until
         return None
 
@@ -138,7 +141,8 @@ class Witnesses:
         if not self._told:
             return None
         ends = self._ends()
-        words = [f"{name} {self._word(name)}" for name, _ in self._operators]
+        heard = {*self._told, *self._last, *self._asking}
+        words = [f"{name} {self._word(name)}" for name, _ in self._operators if name in heard]
         if len(ends) > 1 and len({_verdict(end) for end in ends}) == 1:
             words.append("they differ in what it did")
         contradicted = len(ends) > 1 or bool(self.unaware)
@@ -155,8 +159,8 @@ class Witnesses:
         for task in self._asking.values():
             task.cancel()
 
-    def _ask_all(self) -> None:
-        for name, rpc in self._operators:
+    def _ask_them(self, operators: Operators) -> None:
+        for name, rpc in operators:
             if name not in self._told and name not in self._asking:
                 self._asking[name] = self._group.create_task(self._ask(name, rpc))
 

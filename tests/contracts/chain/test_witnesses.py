@@ -168,6 +168,14 @@ async def test_two_that_agree_wait_for_no_third(silent: int, tmp_path: Path) -> 
         assert isinstance(await send(world), Finalized)
 
 
+async def test_of_many_operators_no_more_than_needed_are_asked_how_a_good_transfer_ended(tmp_path: Path) -> None:
+    async with open_world(tmp_path, nodes=5, operators=2) as world:
+        world.poll_s = 60.0
+        assert isinstance(await send(world), Finalized)
+        assert [node.calls.count("EXPERIMENTAL_tx_status") for node in world.nodes] == [1, 1, 0, 0, 0]
+        assert [node.calls.count("tx") for node in world.nodes] == [0] * 5
+
+
 async def test_one_operator_is_asked_no_more_than_needed(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         assert isinstance(await send(world), Finalized)

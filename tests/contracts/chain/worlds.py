@@ -29,8 +29,8 @@ RPC = RpcConfig(
 )
 
 
-def settings(operators: int = 1) -> SendSettings:
-    return SendSettings(operators=operators, confirm_timeout_s=1.0, settle_timeout_s=1.0, poll_s=0.005, resend_s=0.02)
+def settings(operators: int = 1, poll_s: float = 0.005) -> SendSettings:
+    return SendSettings(operators=operators, confirm_timeout_s=1.0, settle_timeout_s=1.0, poll_s=poll_s, resend_s=0.02)
 
 
 @dataclass
@@ -44,6 +44,7 @@ class World:
     stack: AsyncExitStack
     operators: int = 1
     before: dict[str, int] = field(default_factory=dict[str, int])
+    poll_s: float = 0.005
 
     async def client(
         self,
@@ -58,7 +59,7 @@ class World:
             self.ledger,
             signer or self.signer,
             clock=self.clock,
-            settings=settings(self.operators),
+            settings=settings(self.operators, self.poll_s),
             kill_point=kill_point,
         )
 
