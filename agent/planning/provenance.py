@@ -29,6 +29,8 @@ _ME_WORDS = re.compile(r"(?i)(?<![\w@.-])(?:@me|me|my|mine|myself|i)(?![\w@-]|\.
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
 """`1 000 000` and `1'000`: neither 1 nor 000 is a number of its own."""
+_PERCENT: Final = re.compile(r"\s?(?:%|percent\b|per cent\b|pct\b)", re.IGNORECASE)
+_SLIPPAGE: Final = re.compile(r"slippage[^\d]*\Z", re.IGNORECASE)
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _UNITS: Final = frozenset({"near", "n", "tgas"})
 """What may stand right behind a number's digits, token symbols apart; `2k` and `1e5` are other numbers."""
@@ -179,8 +181,11 @@ def _stands_alone(text: str, start: int, end: int, units: frozenset[str], beside
     before, after = text[max(0, start - 2) : start], text[end : end + 40]
     if before[-1:] != beside and not _may_precede(before):
         return False
-    if beside == "%" and re.match(r"\s?(?:%|percent\b)", after, re.IGNORECASE):
-        return True
+    if beside == "%":
+        # Any other number, such as the amount of a swap, is no percentage.
+        return bool(_PERCENT.match(after)) or (
+            bool(_SLIPPAGE.search(text[max(0, start - 40) : start])) and _may_follow(after)
+        )
     unit = re.match(r"[^\W\d_]+", after)
     if unit:
         return unit[0].casefold() in units and not re.match(r"[\d_]", after[unit.end() :])

@@ -13,6 +13,7 @@ KINDS: dict[str, ValueKind] = {
     "token": "token",
     "amount": "amount",
     "allowance": "amount",
+    "slippage_percent": "percent",
     "method_name": "name",
     "args": "text",
 }
@@ -122,6 +123,20 @@ def test_an_allowance_is_near() -> None:
     key = {"contract_id": "counter.localnet", "allowance": "5"}
     assert is_said("a key for counter.localnet with 5 NEAR of gas", "key_add_function_call", {**key})
     assert not is_said("a key for counter.localnet with 5 USDC of gas", "key_add_function_call", {**key})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("swap 5 USDC to USDT", False),
+        ("swap 5 USDC to USDT, slippage 0.5%", False),
+        ("swap 5 USDC to USDT with 5% slippage", True),
+        ("swap 1 USDC to USDT, slippage of at most 5", True),
+        ("swap 1 USDC to USDT, 5 percent slippage", True),
+    ],
+)
+def test_the_amount_of_a_swap_is_not_its_slippage(text: str, said: bool) -> None:  # noqa: FBT001
+    assert is_said(text, "swap", {"slippage_percent": "5"}) == said
 
 
 @pytest.mark.parametrize(
