@@ -24,6 +24,8 @@ ADDRESS: Final = "daemon.json"
 LOCK: Final = "lock"
 HISTORY: Final = "chat_history"
 _LOCK_POLL_S: Final = 0.1
+_GLANCE_S: Final = 0.3
+"""Who only looks whether the folder is held has the lock for a moment."""
 _OTHERS_WRITE: Final = 0o022
 
 
@@ -107,30 +109,20 @@ def read_address(folder: Path) -> DaemonAddress | None:
 
 
 def running_daemon(folder: Path, *, wait_s: float = 0.0) -> DaemonAddress | None:
-    """The address of a daemon that lives: its process exists and holds the folder.
+    """The address of a daemon that lives: its process holds the folder at this moment.
 
     A process that holds the folder and gives no address is starting or about to end: it is waited for.
     """
     deadline = time.monotonic() + wait_s
     while True:
         owner, address = _lock_owner(folder), read_address(folder)
-        if not owner or not _lives(int(owner)):
+        if not owner:
             return None
         if address is not None and str(address.pid) == owner:
             return address
         if time.monotonic() >= deadline:
             return None
         time.sleep(_LOCK_POLL_S)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def read_key(folder: Path, name: str) -> str | None:
@@ -165,7 +157,7 @@ def replace_file(path: Path, text: str, *, mode: int) -> None:
 
 
 def _take(descriptor: int, folder: Path, wait_s: float) -> None:
-    deadline = time.monotonic() + wait_s
+    deadline = time.monotonic() + max(wait_s, _GLANCE_S)
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,8 +168,18 @@ def _take(descriptor: int, folder: Path, wait_s: float) -> None:
 
 
 def _lock_owner(folder: Path) -> str:
+    """Who holds the folder; empty where nobody does.
+
+    The lock is asked, not the number in it: that stays behind a daemon that was killed, another process can have it by now,
+    and anybody's server the daemon's port, to which our keys would be sent.
+    """
     try:
-        owner = (folder / LOCK).read_text(encoding="ascii").strip()
+        with (folder / LOCK).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = file.read(20).decode("ascii").strip()
+                return owner if owner.isdigit() else ""
     except (OSError, UnicodeDecodeError):
-        return ""
-    return owner if owner.isdigit() else ""
+        pass
+    return ""

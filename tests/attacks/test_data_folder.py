@@ -1,12 +1,13 @@
 """What other users of the machine can do to the data folder, and what is left in it by typing."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from agent.commands.chatting import may_keep
-from agent.data_folder import lock_folder
+from agent.data_folder import LOCK, DaemonAddress, lock_folder, running_daemon, write_address
 from tests.attacks.test_canaries import CANARIES
 from tests.e2e.programs import near_agent_here
 
@@ -45,3 +46,15 @@ def test_what_a_command_answers_with_is_not_mixed_with_logs(tmp_path: Path, comm
     assert done.exit_code != 0
     assert [*json.loads(done.stdout)] in (["error"], ["checks"])
     assert "signer_lost" not in done.output
+
+
+def test_no_key_is_sent_to_what_listens_where_a_killed_daemon_did(tmp_path: Path) -> None:
+    """Its number in the lock and its address stay; another process has got the number, and a stranger's server the port."""
+    with lock_folder(tmp_path):
+        pass
+    (tmp_path / LOCK).write_text(str(os.getpid()))
+    address = DaemonAddress(pid=os.getpid(), url="http://127.0.0.1:9", rpc_url="", network="localnet")
+    write_address(tmp_path, address)
+    assert running_daemon(tmp_path) is None
+    with lock_folder(tmp_path):
+        assert running_daemon(tmp_path) == address
