@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agent.records import PlannedCall
+from agent.story import Settings
 from contracts.calls import ChangeCall, ViewCall
 from contracts.catalogue.entry import AnyEntry, BuildContext, Built
 from contracts.chain.ledger import Ledger
@@ -13,12 +14,11 @@ from contracts.chain.rpc_types import ProtocolConfig
 from contracts.checks.validation import ValidatedCall, ValidationContext, validate
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.account_keys import NO_SIGNER, KeySource
-from contracts.knowledge.exchange import DEFAULT_SWAP, SwapSettings
 from contracts.knowledge.facts import AccountFact, AccountFacts, ChainFacts, ChainReader, FactRequest, FactValue
 from contracts.knowledge.interface import InterfaceCache
 from contracts.knowledge.pools import PoolIndex
 from contracts.knowledge.reading import read_facts, read_further
-from contracts.knowledge.registry import Network, Registry
+from contracts.knowledge.registry import Registry
 from contracts.types import AccountId, CryptoHash, Yocto, format_near
 
 
@@ -79,22 +79,18 @@ class Builder:
         registry: Registry,
         reads: Reads,
         ledger: Ledger,
+        settings: Settings,
         *,
-        network: Network,
-        chain_id: str,
-        swap: SwapSettings = DEFAULT_SWAP,
         keys: KeySource = NO_SIGNER,
         agreed: Reads | None = None,
     ) -> None:
         self._keys = keys
-        self._swap = swap
         self._catalogue = catalogue
         self._registry = registry
         self._views = _Source(reads)
         self._changes = self._views if agreed is None else _Source(agreed)
         self._ledger = ledger
-        self._network: Network = network
-        self._chain_id = chain_id
+        self._settings = settings
 
     async def build(self, calls: Sequence[PlannedCall], signer_id: AccountId) -> tuple[Step, ...]:
         """The steps of a plan, all facts read at one final block."""
@@ -135,7 +131,8 @@ class Builder:
         limits = (await reads.protocol_config()).limits
         if limits is None:
             raise RpcError("BAD_ANSWER", "the node does not state its limits; configure another RPC address")
-        return BuildContext(self._network, self._chain_id, signer_id, self._registry, limits, swap=self._swap)
+        settings = self._settings
+        return BuildContext(settings.network, settings.chain_id, signer_id, self._registry, limits, swap=settings.swap)
 
     async def _with_sender(self, context: BuildContext, call: PlannedCall) -> BuildContext:
         """For a transaction's status without a sender: the account that sent this hash by our own ledger."""

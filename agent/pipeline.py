@@ -76,18 +76,8 @@ class Pipeline:
         self._clock = clock
         self._catalogue = catalogue
         self._new_id = new_id
-        self._planner = Planner(catalogue, registry)
-        self._builder = Builder(
-            catalogue,
-            registry,
-            reads,
-            store.ledger,
-            network=settings.network,
-            chain_id=settings.chain_id,
-            keys=keys,
-            swap=settings.swap,
-            agreed=agreed,
-        )
+        self._planner = Planner(catalogue, registry, (policy or built_in_policy()).address_book)
+        self._builder = Builder(catalogue, registry, reads, store.ledger, settings, keys=keys, agreed=agreed)
         self._judge = PolicyJudge(policy or built_in_policy(), settings, registry, store.budgets, clock)
         self._proposer = Proposer(settings, store, reads, codes, self._judge, clock, registry, preflight)
         self._executor = Executor(chain, store.ledger, clock=clock, step_timeout_s=settings.step_timeout_s)

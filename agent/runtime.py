@@ -92,9 +92,7 @@ async def open_runtime(
         policy = load_policy(config.policy.file, config.data_dir, registry)
         # First, so that its process starts while the chain and the store are opened.
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
-        nodes = await _open_nodes(stack, config, localnet_listen)
-        rpc = await stack.enter_async_context(open_rpc(nodes, config=_rpc_config(config)))
-        verifier = Verifier(rpc, Expected(config.network, config.rpc.max_clock_skew_s), clock=clock)
+        rpc, verifier, rpc_url = await _open_rpc(stack, config, localnet_listen, clock)
         chain_id = await _chain_id(config, rpc, verifier)
         store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
         await _check_chain(config, store, chain_id)
@@ -102,10 +100,8 @@ async def open_runtime(
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
         models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
         preflight = await stack.enter_async_context(open_preflight(config.data_dir, registry, rpc, signer, clock))
-        agreed = AgreedReads(rpc, needed=settings.operators)
-        contracts = Contracts(
-            added, GrowingCatalogue(CATALOGUE), tokens, registry, agreed, data_dir=config.data_dir, clock=clock
-        )
+        agreed, catalogue = AgreedReads(rpc, needed=settings.operators), GrowingCatalogue(CATALOGUE)
+        contracts = Contracts(added, catalogue, tokens, registry, agreed, data_dir=config.data_dir, clock=clock)
         pipeline = Pipeline(
             settings=_pipeline_settings(config, chain_id),
             store=store,
@@ -118,7 +114,7 @@ async def open_runtime(
             codes=Codes(open_code_key(config.data_dir)),
             policy=policy,
             preflight=preflight,
-            catalogue=contracts.catalogue,
+            catalogue=catalogue,
             clock=clock,
             kill_point=kill_point,
         )
@@ -133,14 +129,20 @@ async def open_runtime(
             operator=_operator(config, pipeline, store, chain, signer, contracts, first, chain_id, clock, kill_point),
             first=first,
             verifier=verifier,
-            rpc_url=_shown_url(config, nodes[0]),
+            rpc_url=rpc_url,
             clock=clock,
         )
 
 
-def _shown_url(config: Config, node: Endpoint) -> str:
-    """Without what may hold a provider's key: it goes into a file and into the log."""
-    return node.url if config.network == "localnet" else node.shown
+async def _open_rpc(
+    stack: AsyncExitStack, config: Config, localnet_listen: str | None, clock: Callable[[], float]
+) -> tuple[RpcClient, Verifier, str]:
+    """The client, what looks at its nodes, and the first node's address as it is shown."""
+    nodes = await _open_nodes(stack, config, localnet_listen)
+    rpc = await stack.enter_async_context(open_rpc(nodes, config=_rpc_config(config)))
+    verifier = Verifier(rpc, Expected(config.network, config.rpc.max_clock_skew_s), clock=clock)
+    # Without what may hold a provider's key: it goes into a file and into the log.
+    return rpc, verifier, nodes[0].url if config.network == "localnet" else nodes[0].shown
 
 
 async def _open_nodes(stack: AsyncExitStack, config: Config, localnet_listen: str | None) -> tuple[Endpoint, ...]:

@@ -7,6 +7,7 @@ import pytest
 from agent.building import Builder
 from agent.records import PlannedCall
 from agent.store.store import open_store
+from agent.story import Settings
 from contracts.catalogue.index import CATALOGUE
 from contracts.errors import RpcError
 from contracts.types import AccountId
@@ -19,9 +20,7 @@ ALICE = AccountId("alice.localnet")
 async def test_a_change_is_built_from_agreed_facts_and_a_view_from_one_nodes(tmp_path: Path) -> None:
     one, agreed = FakeReads(codes=codes()), FakeReads(codes=codes())
     async with open_store(tmp_path / "agent.db") as store:
-        builder = Builder(
-            CATALOGUE, REGISTRY, one, store.ledger, network="localnet", chain_id="localnet", agreed=agreed
-        )
+        builder = Builder(CATALOGUE, REGISTRY, one, store.ledger, Settings("localnet", "localnet"), agreed=agreed)
         change = PlannedCall(action="ft_transfer", args={"token": "USDC", "receiver_id": "bob.localnet", "amount": "1"})
         view = PlannedCall(action="ft_balance", args={"token": "USDC", "account_id": "bob.localnet"})
         await builder.build([view], ALICE)

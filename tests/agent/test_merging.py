@@ -9,6 +9,7 @@ from agent.building import Builder
 from agent.merging import Sending, sendings_of
 from agent.records import PlannedCall
 from agent.store.store import Store, open_store
+from agent.story import Settings
 from contracts.calls import FunctionCall, Transfer
 from contracts.catalogue.index import CATALOGUE
 from contracts.chain.outcome import Effect
@@ -29,9 +30,7 @@ async def store(tmp_path: Path) -> AsyncGenerator[Store]:
 
 
 async def sendings(store: Store, *planned: tuple[str, JsonObject]) -> tuple[Sending, ...]:
-    builder = Builder(
-        CATALOGUE, REGISTRY, FakeReads(codes=codes()), store.ledger, network="localnet", chain_id="localnet"
-    )
+    builder = Builder(CATALOGUE, REGISTRY, FakeReads(codes=codes()), store.ledger, Settings("localnet", "localnet"))
     steps = await builder.build([PlannedCall(action=name, args=args) for name, args in planned], ALICE)
     return sendings_of(steps)
 
