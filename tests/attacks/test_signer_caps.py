@@ -161,8 +161,12 @@ def serving(folder: Path, owner_uid: int, *, full: bool = False) -> Generator[No
     ready = threading.Event()
 
     def serve() -> None:
-        with open_vault(folder) as opened, listening(opened.folders.own) as server:
-            journal = FullDisk(sqlite3.connect(":memory:")) if full else opened.journal
+        with (
+            open_vault(folder) as opened,
+            listening(opened.folders.own) as server,
+            closing(sqlite3.connect(":memory:")) as spare,
+        ):
+            journal = FullDisk(spare) if full else opened.journal
             signer = SignerServer(opened.vault, journal, opened.folders, server, lifeline=life, owner_uid=owner_uid)
             ready.set()
             signer.run()
