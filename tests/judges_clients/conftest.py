@@ -1,4 +1,4 @@
-"""`near-agent localnet` for each test, a recorder before it, and the keys of its users."""
+"""A chain for each test, begun by `near-agent localnet`, a recorder before it, and the keys of its users."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.localnet.server import open_localnet
 from tests.e2e.programs import CLI, environment
 from tests.judges_clients.recorder import Recorder, recording
 
@@ -49,7 +50,7 @@ async def data_dir(fresh_chain: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 async def recorder(data_dir: Path) -> AsyncGenerator[Recorder]:
     """Fails the test at its end where an answer did not conform to the document."""
-    async with chain_command(data_dir) as rpc_url, recording(rpc_url) as recorder:
+    async with open_localnet(data_dir, "127.0.0.1:0") as localnet, recording(localnet.rpc_url) as recorder:
         yield recorder
         assert recorder.exchanges != []
         assert recorder.verdict() == {}
