@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,17 @@ _CREDENTIALS = struct.Struct("3i")
 """pid, uid, gid (struct ucred)."""
 
 
-def make_private(folder: Path) -> None:
-    """Make the folder for its owner alone. SigningError `signer_folder` where it is somebody else's or open to others."""
+def make_private(folder: Path, platform: str = sys.platform) -> None:
+    """Make the folder for its owner alone.
+
+    SigningError `signer_folder` where it is somebody else's, `signer_platform` where no signer can run.
+    """
+    if platform != "linux":
+        raise SigningError(
+            "signer_platform",
+            f"the signer checks its peers and closes its memory as Linux does it, and this is {platform}; run near-agent in "
+            "a Linux container or virtual machine",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = folder.stat()

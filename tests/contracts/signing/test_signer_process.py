@@ -288,6 +288,13 @@ def test_a_folder_open_to_others_is_closed_first(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def test_elsewhere_than_on_linux_nothing_is_made_and_it_is_said_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SigningError, match="Linux container") as caught:
+        make_private(tmp_path / "signer", "darwin")
+    assert caught.value.code == "signer_platform"
+    assert not (tmp_path / "signer").exists()
+
+
 def test_held_keys_are_public_ones() -> None:
     fields = set(HeldKeys.model_fields)
     assert not any("secret" in name or "private" in name for name in fields)
