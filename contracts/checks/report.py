@@ -133,12 +133,18 @@ def moved(old: PreflightReport, new: PreflightReport) -> str | None:
 
 
 def _moved_balance(old: PreflightReport, new: PreflightReport) -> str | None:
-    known = {(balance.account_id, balance.token): balance for balance in old.balances}
-    for balance in new.balances:
-        earlier = known.get((balance.account_id, balance.token))
-        if earlier is None:
-            continue
+    before = {(balance.account_id, balance.token): balance for balance in old.balances}
+    after = {(balance.account_id, balance.token): balance for balance in new.balances}
+    for place, gone in before.items():
+        if gone.change and place not in after:
+            return f"the plan would not change {gone.account_id} in {gone.token} now, and by {gone.change} before"
+    for place, balance in after.items():
         what = f"{balance.account_id} in {balance.token}"
+        earlier = before.get(place)
+        if earlier is None:
+            if balance.change:
+                return f"the plan would change {what} by {balance.change} base units now, and not before"
+            continue
         if abs(balance.change - earlier.change) * _CHANGE_PARTS > abs(earlier.change):
             return f"the plan would change {what} by {balance.change} base units now, not by {earlier.change}"
         if earlier.change < 0 and balance.before * _BALANCE_PARTS < earlier.before * (_BALANCE_PARTS - 1):

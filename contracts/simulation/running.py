@@ -23,9 +23,16 @@ from contracts.vm.state import Overlay, StateReader
 MAX_RECEIPTS: Final = 1_000
 """Of one transaction. Real ones make a few dozen; this stops those that make nothing else."""
 _BLOCK_NS: Final = 600_000_000
-_OURS: Final = ("Link Error:", "Exceeded the maximum amount of gas allowed to burn per contract.")
+_OURS: Final = (
+    "Link Error:",
+    "Exceeded the maximum amount of gas allowed to burn per contract.",
+    "WebAssembly trap: Stack overflow.",
+)
 """Failures that say something about this machine, not about the chain: a host function that it does not have, or whose
-answer is not known before the block is made, and the bound on host calls that keeps it responsive."""
+answer is not known before the block is made, the bound on host calls that keeps it responsive, and the depth of its stack,
+which nearcore counts in another way."""
+_OUR_ENGINES: Final = ("Deserialization", "Instantiate")
+"""The same of code: what this engine cannot read or has no room for. Nearcore's own limits are checked before, by name."""
 
 
 @dataclass(slots=True)
@@ -171,6 +178,11 @@ def _check_ours(execution: ReceiptExecution) -> None:
         case Failure({"ActionError": {"kind": {"FunctionCallError": {"ExecutionError": str(text)}}}}):
             if text.startswith(_OURS):
                 raise StateUnknown(f"{execution.executor_id} needs what cannot be simulated: {text[:160]}")
+        case Failure(
+            {"ActionError": {"kind": {"FunctionCallError": {"CompilationError": {"PrepareError": str(why)}}}}}
+        ):
+            if why in _OUR_ENGINES:
+                raise StateUnknown(f"the code of {execution.executor_id} cannot be prepared here ({why})")
         case _:
             pass
 

@@ -104,7 +104,7 @@ _OFFERED: Final = {
     "promise_return": HostFunction(promises.promise_return, "Q"),
 }
 
-_NOT_OFFERED: Final[dict[str, tuple[str, str]]] = {
+NOT_OFFERED: Final[dict[str, tuple[str, str]]] = {
     "current_contract_code": ("Q", "Q"),
     "p256_verify": ("QQQQQQ", "Q"),
     "alt_bn128_g1_multiexp": ("QQQ", ""),
@@ -129,6 +129,6 @@ _NOT_OFFERED: Final[dict[str, tuple[str, str]]] = {
 def host_functions() -> dict[str, HostFunction]:
     """All of them by name."""
     table = dict(_OFFERED)
-    for name, (params, result) in _NOT_OFFERED.items():
+    for name, (params, result) in NOT_OFFERED.items():
         table[name] = HostFunction(crypto.not_offered(name), params, "I" if result == "I" else "Q" if result else "")
     return table

@@ -87,7 +87,7 @@ async def test_what_would_fail_gets_no_card_and_says_what_to_do(tmp_path: Path) 
 
 
 async def test_it_is_run_again_before_signing_and_a_difference_makes_a_new_card(tmp_path: Path) -> None:
-    poorer = replace(GOOD, balances=(Balance(ALICE, NEAR, 2 * ONE_NEAR, ONE_NEAR),))
+    poorer = replace(GOOD, balances=(GOOD.balances[0], Balance(ALICE, NEAR, 2 * ONE_NEAR, ONE_NEAR)))
     foretelling = Foretelling(GOOD, poorer)
     async with open_agent(tmp_path, preflight=foretelling) as agent:
         first = await agent.ask("/near_transfer bob.localnet 1")

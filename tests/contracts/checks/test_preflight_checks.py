@@ -378,13 +378,20 @@ class TestMoves:
         assert moves_of(ChangeCall(USDC, (action,))) == ()
 
 
+BEFORE, IN_NEAR = Balance(ALICE, USDC, 1000, 900), Balance(ALICE, "NEAR", 10**28, 10**28 - 1)
+
+
+def balances(*tokens: Balance) -> dict[str, object]:
+    return {"balances": (*tokens, IN_NEAR)}
+
+
 def report(**changes: object) -> PreflightReport:
     made = PreflightReport(
         block_height=7,
         block_hash=CryptoHash.of(b"block"),
         checks=(Check("signer", "pass", "there"),),
         simulated=(Simulated("success", None, ("log",), (Effect(ALICE, USDC, -100),), 10**12),),
-        balances=(Balance(ALICE, USDC, 1000, 900), Balance(ALICE, "NEAR", 10**28, 10**28 - 1)),
+        balances=(BEFORE, IN_NEAR),
         asks=("first",),
         rpc_calls=7,
         own_ms=1.5,
@@ -410,8 +417,10 @@ class TestReports:
             ({"simulated": (Simulated("unknown", "x"),)}, "was success and is unknown now"),
             ({"checks": (Check("balance", "fail", "too little"),)}, "too little"),
             ({"asks": ("first", "second")}, "second"),
-            ({"balances": (Balance(ALICE, USDC, 1000, 898),)}, "by -102 base units now, not by -100"),
-            ({"balances": (Balance(ALICE, USDC, 899, 799),)}, "fell from 1000 to 899"),
+            (balances(Balance(ALICE, USDC, 1000, 898)), "by -102 base units now, not by -100"),
+            (balances(Balance(ALICE, USDC, 899, 799)), "fell from 1000 to 899"),
+            (balances(BEFORE, Balance(BOB, USDC, 0, 100)), "change bob.test in usdc.test by 100 base units now"),
+            ({"balances": (IN_NEAR,)}, "would not change alice.test in usdc.test now, and by -100 before"),
         ],
     )
     def test_what_moved_beyond_the_tolerance(self, changes: dict[str, object], said: str) -> None:
@@ -420,9 +429,9 @@ class TestReports:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"balances": (Balance(ALICE, USDC, 5000, 4900),)},
-            {"balances": (Balance(ALICE, USDC, 1000, 901),)},
-            {"balances": (Balance(BOB, USDC, 0, 100),)},
+            balances(Balance(ALICE, USDC, 5000, 4900)),
+            balances(Balance(ALICE, USDC, 1000, 901)),
+            balances(BEFORE, Balance(BOB, USDC, 100, 100)),
             {"asks": ()},
             {"block_height": 90, "own_ms": 3.0, "rpc_calls": 1},
         ],
