@@ -4,7 +4,7 @@ Every question becomes a `Check`; what only a person can judge becomes a reason 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -90,6 +90,8 @@ class PlanFacts:
     accounts: Mapping[AccountId, Seen]
     keys: Mapping[PublicKey, AccessKeyView | NotRead | None]
     """The keys that the signer holds, as they are on chain."""
+    other_keys: int
+    """Keys that the signer holds and that were not looked at."""
     gas: tuple[int, ...]
     """Bought with each transaction: fees and what is attached."""
     gas_price: int
@@ -171,7 +173,10 @@ def _key_check(facts: PlanFacts, place: int, call: ChangeCall) -> Check:
                 if short is None:
                     return Check("key", "pass", f"the key {shown} may do this", place)
                 refusal = Check("allowance", "fail", short, place)
-    return refusal
+    if not facts.other_keys:
+        return refusal
+    detail = f"{refusal.detail}; {facts.other_keys} more keys that the signer holds were not looked at"
+    return replace(refusal, result="unknown", detail=detail)
 
 
 def _allowance_short(facts: PlanFacts, place: int, view: AccessKeyView) -> str | None:

@@ -128,8 +128,7 @@ class PreflightService:
         waited_ms = (time.perf_counter() - began) * 1000
         async with asyncio.TaskGroup() as group:
             state = RemoteState(self._rpc, pinned.result(), self._codes, group, self._settings.max_rpc_calls)
-            keys = held.result()[:_MAX_KEYS]
-            flight = _Flight(request, state, stated.result(), keys, self._known(), self._clock())
+            flight = _Flight(request, state, stated.result(), held.result(), self._known(), self._clock())
             reading = time.perf_counter()
             given = await flight.read_ahead()
             waited_ms += (time.perf_counter() - reading) * 1000
@@ -171,7 +170,8 @@ class _Flight:
         self._state = state
         self._block = state.block
         self._stated = stated
-        self._held = keys
+        self._all_keys = keys
+        self._held = keys[:_MAX_KEYS]
         self._keys = keys[:1]
         """Those that were looked at: one with full access may do everything, so no other is asked about."""
         self._known = known
@@ -251,6 +251,7 @@ class _Flight:
             calls=request.calls,
             accounts=await self._seen_accounts(),
             keys={key: _key_fact(await self._state.access_key(request.signer_id, key)) for key in self._keys},
+            other_keys=len(self._all_keys) - len(self._keys),
             gas=tuple(bought_gas(self._config, request.signer_id, call) for call in request.calls),
             gas_price=max(self._block.gas_price, self._stated.min_gas_price),
             highest_gas_price=highest_gas_price(self._stated, self._block.gas_price),

@@ -67,6 +67,7 @@ def plan(receiver_id: AccountId, *actions: Action, **changes: object) -> PlanFac
         calls=(ChangeCall(receiver_id, actions),),
         accounts={ALICE: account(), BOB: account(), USDC: account(code=CODE, keys=0)},
         keys={KEY: key()},
+        other_keys=0,
         gas=(30 * TGAS,),
         gas_price=10**8,
         highest_gas_price=10**8,
@@ -117,6 +118,12 @@ class TestSigner:
         got, detail = result(plan(BOB, SEND, keys=keys), "key")
         assert got == expected
         assert said in detail
+
+    def test_keys_that_were_not_looked_at_may_do_what_others_may_not(self) -> None:
+        got, detail = result(plan(BOB, SEND, keys={KEY: None}, other_keys=2), "key")
+        assert got == "unknown"
+        assert detail.endswith("; 2 more keys that the signer holds were not looked at")
+        assert result(plan(BOB, SEND, other_keys=2), "key")[0] == "pass"
 
     @pytest.mark.parametrize(
         ("access", "action", "said"),
