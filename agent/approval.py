@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from agent.data_folder import read_key, write_key
 from agent.planning.conversations import CARD_BEGIN, CARD_END, mask_text
+from agent.records import PlannedCall
 from contracts.calls import Action, ChangeCall, Delegate, FunctionCall, Transfer, TransferToGasKey, WithdrawFromGasKey
 from contracts.chain.rpc_types import Fee, ProtocolConfig
 from contracts.checks.verdict import Verdict
@@ -144,14 +145,38 @@ def _policy_lines(verdict: Verdict, shown: str) -> list[str]:
     lines: list[str] = []
     words = set(_WORDS.findall(shown))
     for one in verdict.recipients:
-        if one.account_id not in words or one.name:
-            name = f" ({inert(one.name, 40)} in the address book)" if one.name else ""
+        name = f" {in_the_book(one.name)}" if one.name else ""
+        if one.account_id not in words or (name and f"{one.account_id}{name}" not in shown):
             lines.append(f"  Named: {one.account_id}{name}, as {inert(one.where, 60)}")
     asked = dict.fromkeys(
         reason.text for reason in verdict.reasons if reason.decision == "ask" and reason.rule != "free_allowance"
     )
     lines += [f"  Look at this: {text}" for text in asked]
     return lines
+
+
+def in_the_book(name: str) -> str:
+    """`("bob" in the address book)`, which follows the account."""
+    return f'("{inert(name, 64)}" in the address book)'
+
+
+def with_names(summary: str, call: PlannedCall) -> tuple[str, tuple[str, ...]]:
+    """The summary of a planned call with the names by which accounts were written, and notes on them."""
+    notes: list[str] = []
+    for argument, source in call.sources.items():
+        account_id = call.args.get(argument)
+        if source.kind != "address_book" or source.written is None or not isinstance(account_id, str):
+            continue
+        told = f"{account_id} {in_the_book(source.written)}"
+        alone = rf"(?<![a-z0-9._-]){re.escape(account_id)}(?![a-z0-9_-]|\.[a-z0-9])"
+        summary, count = re.subn(alone, lambda _found, told=told: told, summary, count=1)
+        if not count:
+            notes.append(f"{argument} is {told}")
+        if _WORDS.fullmatch(source.written) and source.written != account_id:
+            notes.append(
+                f'"{source.written}" is read as the name in the address book, not as the account {source.written}'
+            )
+    return summary, tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)

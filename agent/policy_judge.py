@@ -35,7 +35,7 @@ class PolicyJudge:
 
     @property
     def _named(self) -> tuple[str, ...]:
-        return (*self._policy.address_book, *self._registry.account_ids)
+        return (*self._policy.address_book.by_account, *self._registry.account_ids)
 
     async def known(self, signer_id: AccountId, calls: Sequence[ChangeCall]) -> frozenset[str]:
         """Of the accounts that the calls name, those that this signer has paid or called before."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.answers import sentence
-from agent.approval import Codes, GasBound, Waiting, card_text, gas_bound, gas_cost, how_to_decide
+from agent.approval import Codes, GasBound, Waiting, card_text, gas_bound, gas_cost, how_to_decide, with_names
 from agent.building import Reads, Step
 from agent.errors import ApprovalError
 from agent.executor import SENT, card_of, intent_id
@@ -20,6 +20,7 @@ from agent.store.store import Store
 from agent.story import Settings, Story
 from contracts.calls import ChangeCall, SetOff
 from contracts.chain.outcome import Effect
+from contracts.checks.moves import contracts_of
 from contracts.checks.report import PreflightReport, moved
 from contracts.checks.verdict import Verdict
 from contracts.knowledge.registry import Registry
@@ -75,11 +76,11 @@ class Weighed:
         return tuple(sending.expected for sending in self.sendings)
 
     @property
-    def code_hashes(self) -> tuple[CryptoHash | None, ...]:
-        """The code of the contract that each transaction calls, as the pre-flight saw it."""
-        seen = () if self.preflight is None else self.preflight.contracts
-        codes = {contract.account_id: contract.code_hash for contract in seen}
-        return tuple(codes.get(call.receiver_id) if call.calls_contract else None for call in self.calls)
+    def codes(self) -> tuple[tuple[tuple[AccountId, CryptoHash], ...], ...]:
+        """The contracts that decide what becomes of each transaction, with their code as the pre-flight saw it."""
+        contracts = () if self.preflight is None else self.preflight.contracts
+        seen = {one.account_id: one.code_hash for one in contracts if one.code_hash is not None}
+        return tuple(tuple((one, seen[one]) for one in contracts_of(call) if one in seen) for call in self.calls)
 
 
 class Proposer:
@@ -118,7 +119,7 @@ class Proposer:
         report = None
         if self._preflight is not None:
             expected = tuple(sending.expected for sending in sendings)
-            called = [*dict.fromkeys(call.receiver_id for call in calls if call.calls_contract)]
+            called = [*dict.fromkeys(contract_id for call in calls for contract_id in contracts_of(call))]
             request = PreflightRequest(
                 turn.signer_id,
                 calls,
@@ -173,7 +174,9 @@ class Proposer:
     def _card(self, story: Story, turn: Turn, weighed: Weighed, warning: str | None) -> PendingCard:
         request_id, now = story.request.request_id, self._clock()
         steps, calls = weighed.steps, weighed.calls
-        notes = [*([warning] if warning else []), *(note for step in steps for note in step.built.notes)]
+        named = [with_names(step.built.summary, step.planned) for step in steps]
+        notes = [*([warning] if warning else []), *(note for _, more in named for note in more)]
+        notes += (note for step in steps for note in step.built.notes)
         return PendingCard(
             request_id=request_id,
             identity_key_id=turn.key_id,
@@ -194,7 +197,7 @@ class Proposer:
                 request_id,
                 network=self._settings.network,
                 signer_id=turn.signer_id,
-                summaries=[step.built.summary for step in steps],
+                summaries=[summary for summary, _ in named],
                 notes=[*dict.fromkeys(notes)],
                 calls=calls,
                 bound=weighed.bound,

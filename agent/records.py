@@ -110,6 +110,8 @@ class Source(Frozen):
     """Index of the requester's turn, for `words`."""
     span: tuple[int, int] | None = None
     """Start and end in that turn's text, for `words`."""
+    written: str | None = None
+    """For `address_book`: the name that became the account of the argument."""
 
 
 class PlannedCall(Frozen):

@@ -41,6 +41,7 @@ from contracts.catalogue.arguments import (
 )
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
+from contracts.knowledge.address_book import NO_NAMES, AddressBook
 from contracts.knowledge.inert import inert, inert_lines
 from contracts.knowledge.names import did_you_mean
 from contracts.knowledge.registry import Registry
@@ -97,9 +98,12 @@ class _Reading:
 class Planner:
     """Holds what a plan is checked against. `text_only` is the form of `/v1/near/plan`: no token is looked up."""
 
-    def __init__(self, catalogue: Mapping[str, AnyEntry], registry: Registry) -> None:
+    def __init__(
+        self, catalogue: Mapping[str, AnyEntry], registry: Registry, address_book: AddressBook = NO_NAMES
+    ) -> None:
         self._catalogue = catalogue
         self._registry = registry
+        self._book = address_book
 
     def commands(self) -> str:
         return command_list(self._catalogue)
@@ -111,11 +115,12 @@ class Planner:
             if isinstance(command, SlashHelp):
                 return Answer(text=self._help(command.topic))
             entry = self._catalogue[command.action]
-            args = plan_arguments(entry, command.args, lower_case=text_only)
+            args, names = self._named(entry, plan_arguments(entry, command.args, lower_case=text_only))
             self._check(entry, args, request, text_only=text_only)
         except InvalidInput as error:
             return question_or_refusal(error)
         sources = {name: Source(kind="slash") for name in args}
+        sources |= {name: Source(kind="address_book", written=written) for name, written in names.items()}
         return call_plan((PlannedCall(action=entry.name, args=args, sources=sources),))
 
     async def plan_words(
@@ -173,7 +178,7 @@ class Planner:
         if len(tool_call.arguments) > MAX_ARGUMENT_CHARACTERS:
             raise InvalidInput("too_long", f"the arguments of {entry.name} are longer than {MAX_ARGUMENT_CHARACTERS}")
         raw = read_object(f"the arguments of {entry.name}", tool_call.arguments or "{}")
-        args = plan_arguments(entry, raw, lower_case=True)
+        args, _ = self._named(entry, plan_arguments(entry, raw, lower_case=True))
         self._check(entry, args, request, text_only=text_only)
         return PlannedCall(action=entry.name, args=args)
 
@@ -194,12 +199,35 @@ class Planner:
                 words,
                 caller=request.identity.account_id,
                 registry=self._registry,
+                book=self._book,
             )
             calls.append(call.model_copy(update={"sources": sources}))
             invented += unsourced if entry.kind == "change" else ()
         if invented:
             return _ask_for(invented)
         return _ask_twice(calls, self._catalogue) or call_plan(tuple(calls))
+
+    def _named(self, entry: AnyEntry, args: JsonObject) -> tuple[JsonObject, dict[str, str]]:
+        """The arguments with accounts in place of their names in the address book, and by which name each was written.
+
+        InvalidInput `ambiguous_name` for a name that is a token's symbol too, where either could be meant.
+        """
+        named, written = dict(args), dict[str, str]()
+        for parameter in entry.parameters:
+            value = args.get(parameter.name)
+            found = self._book.named(value) if isinstance(value, str) and parameter.kind == "account_id" else None
+            if found is None or not isinstance(value, str):
+                continue
+            token = self._registry.by_symbol.get(value.casefold()) if parameter.symbols else None
+            if token is not None:
+                raise InvalidInput(
+                    "ambiguous_name",
+                    f"{parameter.name} {value!r} is {found.account_id} in the address book and the token "
+                    f"{token.contract_id}; write the account's id",
+                    details={"argument": parameter.name, "readings": [found.account_id, token.contract_id]},
+                )
+            named[parameter.name], written[parameter.name] = str(found.account_id), value
+        return named, written
 
     def _check(self, entry: AnyEntry, args: JsonObject, request: UserRequest, *, text_only: bool) -> None:
         """InvalidInput where the arguments cannot become a call."""

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from agent.planning.units import Units, accepted_units, is_amount_of
 from agent.records import Source
+from contracts.knowledge.address_book import NO_NAMES, AddressBook, folded
 from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
 from contracts.types import JsonObject
 
@@ -54,13 +55,15 @@ def trace(
     *,
     caller: str,
     registry: Registry,
+    book: AddressBook = NO_NAMES,
 ) -> tuple[dict[str, Source], tuple[Unsourced, ...]]:
     """The source of each argument of a change, and those that have none.
 
     Accounts, tokens and numbers must stand as a token of their own (`12.5` is not in `112.5`, `bob.near` not in
     `x-bob.near`), ids and symbols in any case, messages as written. Objects and lists are walked: every string and number
     inside needs a source, and so do keys that are no names of fields; a key that holds true or false must be named. An
-    amount that stands next to another unit than the argument's is not the argument's.
+    amount that stands next to another unit than the argument's is not the argument's. An account may be said by a name
+    that `book`, and nothing else, has for it.
     """
     units = accepted_units(action, args, registry)
     sources: dict[str, Source] = {}
@@ -70,6 +73,8 @@ def trace(
         found: Source | None = Source(kind="code")
         for leaf in _leaves(value):
             found = _source(leaf, kind, words, caller, registry, units.get(name))
+            if found is None and kind in {"account", "contract"}:
+                found = _by_name(str(leaf), words, book)
             if found is None:
                 missing.append(Unsourced(action, name, str(leaf)[:200]))
                 break
@@ -118,6 +123,30 @@ def _source(
             return _name(value, words)
         case "text":
             return _message(value, words)
+
+
+def _by_name(account_id: str, words: Words, book: AddressBook) -> Source | None:
+    """An account that was said by one of its names in the address book."""
+    return _first(_said_name(name, words) for name in book.names_of(account_id))
+
+
+def _said_name(name: str, words: Words) -> Source | None:
+    """The name as a token of its own, compared as the address book compares."""
+    wanted = folded(name)
+    for turn, text in words:
+        composed = unicodedata.normalize("NFC", text)
+        places = [place for place, sign in enumerate(composed) for _ in sign.casefold()]
+        for found in re.finditer(re.escape(wanted), composed.casefold()):
+            start, end = places[found.start()], places[found.end() - 1] + 1
+            if not _is_longer(composed[start - 1 : start] if start else "", composed[end : end + 2]):
+                span = (start, end) if composed == text else None
+                return Source(kind="address_book", turn=turn, span=span, written=composed[start:end])
+    return None
+
+
+def _is_longer(before: str, after: str) -> bool:
+    """Whether what stands around a name makes it a part of another one."""
+    return _continues(before) or before in {".", "-"} or _goes_on(after)
 
 
 def _name(value: str, words: Words) -> Source | None:
@@ -225,8 +254,7 @@ def _token_of_text(value: str, words: Words) -> Source | None:
         for found in pattern.finditer(text):
             start, end = found.span()
             before, after = text[start - 1 : start], text[end : end + 2]
-            longer = _continues(before) or (before in {".", "-"})
-            if not longer and not _goes_on(after):
+            if not _is_longer(before, after):
                 return Source(kind="words", turn=turn, span=(start, end))
     return None
 
@@ -251,8 +279,7 @@ def _message(value: str, words: Words) -> Source | None:
     for turn, text in words:
         for found in pattern.finditer(text):
             before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 2]
-            longer = _continues(before) or before in {".", "-"} or _goes_on(after)
-            if not longer:
+            if not _is_longer(before, after):
                 return Source(kind="words", turn=turn, span=found.span())
     return None
 

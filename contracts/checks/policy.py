@@ -89,7 +89,7 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
                 continue
             reasons += _check_recipient(rules, account_id, where)
             if account_id and account_id not in recipients:
-                name = policy.address_book.get(account_id)
+                name = policy.address_book.name_of(account_id)
                 recipients[account_id] = Recipient(account_id, where, name)
         for action in one.judged:
             reasons += _check_lists(rules, action, others=one.sets_off is not None)
@@ -98,6 +98,7 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
         reasons += _asked(rules, one.judged)
     if len(recipients) > MAX_RECIPIENTS:
         reasons += _unread(rules, f"{len(recipients)} accounts are named, more than anybody would read")
+    reasons += _misread(policy, recipients)
     if "first_recipient" in rules.always_ask:
         reasons += _first(policy, rules, subject, recipients, read)
     reasons += [Reason("preflight", "ask", text) for text in subject.asks]
@@ -317,7 +318,7 @@ def _first(
     """Accounts and contracts that this signer has nothing to do with yet, and that no list names."""
 
     def new(account_id: str, allow: Names | None) -> bool:
-        named = account_id in policy.address_book or (allow is not None and account_id in allow.exact)
+        named = policy.address_book.name_of(account_id) is not None or (allow is not None and account_id in allow.exact)
         return account_id not in subject.known and not named
 
     for account_id in recipients:
@@ -329,6 +330,15 @@ def _first(
     for contract_id in sorted(called - subject.contracts - {subject.signer_id}):
         if new(contract_id, rules.contracts[0]):
             yield Reason("always_ask.first_recipient", "ask", f"{contract_id} has not been called before")
+
+
+def _misread(policy: Policy, recipients: Iterable[str]) -> Iterator[Reason]:
+    """Accounts that are called as the address book calls others."""
+    for account_id in recipients:
+        named = policy.address_book.named(account_id)
+        if named is not None and named.account_id != account_id:
+            text = f"the account {account_id} is another one than {named.account_id}, which the address book calls so"
+            yield Reason("always_ask.address_book", "ask", text)
 
 
 def _spends(subject: Subject, read: list[_Read]) -> tuple[Spend, ...]:

@@ -8,14 +8,16 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from contracts.chain.budget import DAY_S, HOUR_S, WEEK_S, Budget
 from contracts.checks.methods import CATEGORIES, NFT_PREFIX, Category
+from contracts.checks.toml_places import line_of, places_of
 from contracts.errors import InvalidInput
+from contracts.knowledge.address_book import NO_NAMES, AddressBook, wrong_names
 from contracts.knowledge.names import nearest
 from contracts.knowledge.registry import NEAR_SYMBOL, Network, Registry
 from contracts.types import NEAR_DECIMALS, TGAS, AccountId, format_units, parse_units
@@ -27,6 +29,8 @@ ALWAYS: Final[frozenset[Category]] = frozenset(
 )
 """Asked about whatever `always_ask` says."""
 MAX_GAS_TGAS: Final = 300
+_SOMEBODY: Final = "somebody"
+"""In place of an account id that is none."""
 
 
 def _as_text(value: object) -> str:
@@ -184,8 +188,8 @@ class Policy:
 
     default: Rules
     identities: Mapping[str, Rules] = field(default_factory=dict[str, Rules])
-    address_book: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Account -> its name."""
+    address_book: AddressBook = NO_NAMES
+    """The same for all identities."""
 
     def rules_of(self, identity: str) -> Rules:
         """The rules of an API key (`KEY`, or `KEY/USER` of a shared one)."""
@@ -208,20 +212,50 @@ def parse_policy(text: str, registry: Registry, actions: Collection[str] = ()) -
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _invalid([f"it is not TOML: {error}"]) from error
-    try:
-        file = _File.model_validate(raw)
-    except ValidationError as error:
-        places = _places(text)
-        problems = [_problem(detail, places) for detail in error.errors(include_url=False)]
-        raise _invalid(problems) from error
+    places = places_of(text)
+    file, problems = _read(raw, places)
     symbols = {token.casefold(): token for token in (*registry.symbols, NEAR_SYMBOL)}
     compiler = _Compiler(file, symbols, registry, actions)
     default = compiler.rules("default", file.default)
     identities = {name: compiler.rules(f"identities.{name}", own) for name, own in file.identities.items()}
-    if compiler.problems:
-        places = _places(text)
-        raise _invalid([f"{_line(key, places)}{key} {what}" for key, what in dict.fromkeys(compiler.problems)])
-    return Policy(default, identities, {account: name for name, account in file.address_book.items()})
+    found = [*compiler.problems]
+    found += ((f"address_book.{name}", reason) for name, reason in wrong_names(file.address_book, symbols.values()))
+    problems += [f"{line_of(key, places)}{key} {what}" for key, what in dict.fromkeys(found)]
+    if problems:
+        raise _invalid(problems)
+    return Policy(default, identities, AddressBook.of(file.address_book))
+
+
+def _read(raw: dict[str, Any], places: Mapping[str, int]) -> tuple[_File, list[str]]:
+    """The file without the parts that cannot be read, so that the rest is looked at too, and what is wrong with those."""
+    try:
+        return _File.model_validate(raw), []
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    for detail in reversed(details):  # of a list, the last element first
+        path = detail["loc"]
+        if path[0] == "address_book" and len(path) == 2:
+            raw["address_book"][path[1]] = _SOMEBODY  # so that a list which names it is not wrong as well
+        else:
+            _leave_out(raw, path)
+    raw["version"] = 1
+    problems = [_problem(detail, places) for detail in details]
+    try:
+        return _File.model_validate(raw), problems
+    except ValidationError:
+        return _File(version=1), problems
+
+
+def _leave_out(raw: Any, path: tuple[int | str, ...]) -> None:
+    """Take away what stands at a path, or the part of it that is there."""
+    try:
+        inner = raw[path[0]]
+    except (KeyError, IndexError, TypeError):
+        return
+    if path[1:] and isinstance(inner, dict | list):
+        _leave_out(inner, path[1:])
+    else:
+        del raw[path[0]]
 
 
 class _Compiler:
@@ -235,6 +269,7 @@ class _Compiler:
         actions: Collection[str] = (),
     ) -> None:
         self._file = file
+        self._book = AddressBook.of(file.address_book)
         self._actions = actions
         self._symbols = symbols
         self._registry = registry
@@ -282,7 +317,8 @@ class _Compiler:
                 close = nearest(name, self._actions)
                 self.problems.append((rule, f"holds {name!r}, which is no action{_close(close)}"))
             if name.startswith("@"):
-                account = self._file.address_book.get(name[1:])
+                named = self._book.named(name)
+                account = named and named.account_id
                 if account is None:
                     close = nearest(name[1:], self._file.address_book)
                     self.problems.append((rule, f"names {name}, which is not in the address book{_close(close, '@')}"))
@@ -429,11 +465,11 @@ def _problem(detail: ErrorDetails, places: Mapping[str, int]) -> str:
     key = ".".join(parts)
     if detail["type"] == "extra_forbidden":
         close = nearest(parts[-1], _known(parts[:-1]))
-        return f"{_line(key, places)}{key} is not a known key{_close(close)}"
+        return f"{line_of(key, places)}{key} is not a known key{_close(close)}"
     if detail["type"] == "literal_error" and isinstance(detail["input"], str):
         choices = (*CATEGORIES, "localnet", "testnet", "mainnet")
-        return f"{_line(key, places)}{key}: {detail['input'][:60]!r} is not known{_close(nearest(detail['input'], choices))}"
-    return f"{_line(key, places)}{key or 'the file'}: {detail['msg'].removeprefix('Value error, ')}"
+        return f"{line_of(key, places)}{key}: {detail['input'][:60]!r} is not known{_close(nearest(detail['input'], choices))}"
+    return f"{line_of(key, places)}{key or 'the file'}: {detail['msg'].removeprefix('Value error, ')}"
 
 
 def _known(path: list[str]) -> Iterator[str]:
@@ -450,34 +486,3 @@ def _known(path: list[str]) -> Iterator[str]:
 
 def _close(found: str | None, before: str = "") -> str:
     return f"; nearest: {before}{found}" if found else ""
-
-
-_HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?")
-_KEY: Final = re.compile(r"""\s*([A-Za-z0-9_."':-]+)\s*=""")
-
-
-def _places(text: str) -> dict[str, int]:
-    """The line of every table and every key that stands at the beginning of a line, and of the parts of dotted ones."""
-    places: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.fullmatch(line):
-            table = _plain(header[1])
-            places.setdefault(table, number)
-        elif key := _KEY.match(line):
-            full = f"{table}.{_plain(key[1])}" if table else _plain(key[1])
-            while full and full != table:
-                places.setdefault(full, number)
-                full = full.rpartition(".")[0]
-    return places
-
-
-def _plain(key: str) -> str:
-    return key.replace('"', "").replace("'", "").replace(" ", "")
-
-
-def _line(key: str, places: Mapping[str, int]) -> str:
-    """`line 4: ` of the key, or of the nearest table around it."""
-    while key and key not in places:
-        key = key.rpartition(".")[0]
-    return f"line {places[key]}: " if key else ""

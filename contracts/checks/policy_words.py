@@ -12,7 +12,7 @@ def summary(policy: Policy) -> str:
     lines = [*_section("Everybody", policy.default)]
     for name, rules in policy.identities.items():
         lines += _section(f"Identity {name}", rules)
-    lines += [f"Address book: {name} is {account}" for account, name in policy.address_book.items()]
+    lines += [f"Address book: {one.name} is {one.account_id}" for one in policy.address_book.entries]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.records import CallPlan, PlannedCall, Source
 from tests.training.records import balance, record
 from training.data.curation import curate, fingerprint
 from training.data.interactions import Interaction, collect
@@ -26,6 +27,17 @@ def test_only_plans_that_held_are_collected() -> None:
     ]
     assert [interaction.kind for interaction in harvest.interactions] == ["words", "words", "slash"]
     assert dict(harvest.left_out) == {"not_executed": 1, "confirm_or_cancel": 1, "no_plan": 1}
+
+
+def test_a_name_of_the_address_book_is_learnt_as_it_was_said() -> None:
+    source = Source(kind="address_book", written="bob")
+    send = PlannedCall(
+        action="near_transfer", args={"receiver_id": "bob.localnet", "amount": "1"}, sources={"receiver_id": source}
+    )
+    said = record(1, "send 1 NEAR to bob", [], status="executed")
+    said = said.model_copy(update={"plan": CallPlan(calls=(send,), plan_hash="0" * 64)})
+    (interaction,) = collect([said]).interactions
+    assert interaction.calls == (("near_transfer", {"receiver_id": "bob", "amount": "1"}),)
 
 
 def test_slash_lines_never_test() -> None:

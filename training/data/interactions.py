@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from agent.records import CallPlan, InteractionRecord
+from agent.records import CallPlan, InteractionRecord, PlannedCall
 
 Kind = Literal["words", "slash"]
 
@@ -70,6 +70,12 @@ def _refusal(record: InteractionRecord, executed: set[str]) -> str | None:
     return None
 
 
+def _as_said(call: PlannedCall) -> dict[str, JsonValue]:
+    """The arguments as a model should write them: a name of the address book stays the name."""
+    written = {name: source.written for name, source in call.sources.items() if source.written is not None}
+    return {**call.args, **written}
+
+
 def _interaction(record: InteractionRecord) -> Interaction:
     plan = record.plan
     assert isinstance(plan, CallPlan)  # noqa: S101 - _refusal let it through
@@ -82,6 +88,6 @@ def _interaction(record: InteractionRecord) -> Interaction:
         text=record.request.text,
         kind="words" if words else "slash",
         messages=tuple(first),
-        calls=tuple((call.action, call.args) for call in plan.calls),
+        calls=tuple((call.action, _as_said(call)) for call in plan.calls),
         account_id=record.request.identity.account_id,
     )

@@ -73,7 +73,7 @@ def test_a_whole_file_is_read_into_exact_units() -> None:
     assert own.tokens["usdc.localnet"].budgets[0].units == 25_000_000
     assert own.tokens["NEAR"] == rules.tokens["NEAR"]
     assert policy.rules_of("somebody-else") is rules
-    assert policy.address_book == {"carol.localnet": "carol"}
+    assert policy.address_book.name_of("carol.localnet") == "carol"
 
 
 def test_it_is_told_in_plain_words() -> None:
@@ -152,3 +152,48 @@ def test_any_text_is_a_policy_or_a_typed_refusal(text: str) -> None:
     for one in (text, f"version = 1\n{text}", f"version = 1\n[default]\n{text}"):
         with suppress(InvalidInput):
             parse_policy(one, REGISTRY)
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    """The address book, lists, limits and keys that are not known: in one message, each with its line."""
+    text = """version = "1"
+[address_book]
+bob = "Bob"
+"b.c" = "carol.localnet"
+CAROL = "carol.localnet"
+carol = "carol.localnet"
+[default]
+networks = ["localnet", "tesnet"]
+recipients.allow = ["@bob", "@carrol", "NOT AN ACCOUNT"]
+actions.deny = ["near_tranfer"]
+wrong = true
+[default.limits.USDC]
+per_day = "0.0000001"
+[default.limits.NEAR]
+per_action = 1.5
+free_per_action = "1"
+[identities.k]
+max_deposit_near = "1,5"
+"""
+    with pytest.raises(InvalidInput) as caught:
+        parse_policy(text, REGISTRY, ("near_transfer",))
+    problems = caught.value.details["problems"]
+    assert isinstance(problems, list)
+    wanted = (
+        "line 1: version",
+        "line 3: address_book.bob: account id 'Bob'",
+        "line 4: address_book.b.c has a dot",
+        "line 6: address_book.carol is the same name as 'CAROL'",
+        "line 8: default.networks.1: 'tesnet' is not known; nearest: testnet",
+        "line 9: default.recipients.allow names @carrol, which is not in the address book",
+        "line 9: default.recipients.allow holds 'NOT AN ACCOUNT'",
+        "line 10: default.actions.deny holds 'near_tranfer', which is no action; nearest: near_transfer",
+        "line 11: default.wrong is not a known key",
+        "line 13: default.limits.USDC.per_day cannot be used",
+        "line 15: default.limits.NEAR.per_action",
+        "line 16: default.limits.NEAR.free_per_action needs free_per_hour",
+        "line 18: identities.k.max_deposit_near cannot be used",
+    )
+    for part in wanted:
+        assert [problem for problem in problems if str(problem).startswith(part)], (part, problems)
+    assert len(problems) == len(wanted), problems
