@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.errors import RequestError
 from agent.frontends.errors import no_key
-from agent.frontends.operator import shown_card
+from agent.frontends.operator import ShortText, shown_card
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Approver, KeyRing
 from agent.records import Identity, Reply
@@ -25,7 +25,7 @@ class Waiting(Protocol):
 
 class _Approval(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    request_id: str
+    request_id: ShortText
 
 
 class ApprovalApi:

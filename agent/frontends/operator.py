@@ -8,15 +8,16 @@ import hmac
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeVar
+from typing import Annotated, Final, Protocol, TypeAlias, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from agent.errors import DaemonError, RequestError
 from agent.frontends.errors import no_key
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Approver, Progress
+from agent.frontends.wire import MAX_HEADER_ID
 from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
 from agent.store.cards import PendingCard
@@ -28,6 +29,10 @@ from contracts.types import AccountId, JsonObject, PublicKey
 _CALLS: Final[TypeAdapter[tuple[ChangeCall, ...]]] = TypeAdapter(tuple[ChangeCall, ...])
 KEY_ID: Final = "operator"
 """In records, who approved by request id; also the name of the channel."""
+
+
+ShortText: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_HEADER_ID)]
+"""An id that somebody wrote; it goes into a record, also where nothing has it."""
 
 
 class Cards(Protocol):
@@ -79,11 +84,11 @@ class _Strict(BaseModel):
 
 
 class _Approval(_Strict):
-    request_id: str
+    request_id: ShortText
 
 
 class _Cancel(_Strict):
-    what: str
+    what: ShortText
     """A request's id or a transaction hash."""
 
 

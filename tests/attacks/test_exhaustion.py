@@ -1,12 +1,22 @@
 """Input that is made to cost: the daemon goes on answering, and its records stay readable."""
 
+import asyncio
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
+from agent.frontends.approvals import ApprovalApi
+from agent.frontends.openai_api import ApiSettings, make_app
+from agent.frontends.running import RunningRequests
+from agent.frontends.seams import Progress
 from agent.planning.slash import MAX_COMMAND_CHARACTERS
-from agent.records import Turn
+from agent.records import Identity, Reply, Turn
+from agent.store.cards import PendingCard
 from contracts.chain.outcome_reader import decode_value
+from contracts.checks.verdict import Channel
+from tests.agent.frontends.scripted import KEY, OneKey, ScriptedPipeline
 from tests.agent.world import open_agent
 
 MEGABYTE = 1_000_000
@@ -66,3 +76,40 @@ async def test_many_small_messages_are_cut_too_and_the_turn_keeps_its_name(tmp_p
         assert again.confirm_code == first.confirm_code
         later = await agent.ask(*turns, "send 1 to bob", "/near_transfer bob.localnet 1")
         assert later.confirm_code != first.confirm_code
+
+
+class NoCards:
+    """A pipeline and a store of cards behind the approvals' route, which asks neither."""
+
+    async def approve_by_request(
+        self, identity: Identity, request_id: str, channel: Channel, progress: Progress | None = None
+    ) -> Reply:
+        raise AssertionError((identity, len(request_id), channel, progress))
+
+    def may_approve(self, identity: Identity, card: PendingCard, channel: Channel) -> bool:
+        raise AssertionError((identity, card, channel))
+
+    async def pending(self, now: float) -> list[PendingCard]:
+        raise AssertionError(now)
+
+
+async def test_an_id_of_megabytes_is_no_id_and_fills_no_record() -> None:
+    """Anybody with an API key could fill the disk: the id that nothing has was told, recorded and indexed."""
+    async with asyncio.TaskGroup() as tasks:
+        running, nothing = RunningRequests(tasks), NoCards()
+        approvals = ApprovalApi(nothing, nothing, OneKey(), running, lambda _reply: {}, lambda: 0.0)
+        settings = ApiSettings(configured_models=lambda: (), started_at=0.0)
+        runner = web.AppRunner(make_app(ScriptedPipeline(), OneKey(), running, settings, *approvals.routes()))
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/near/approvals"
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(
+                    url, json={"request_id": "x" * MEGABYTE}, headers={"Authorization": f"Bearer {KEY}"}
+                ) as answer,
+            ):
+                assert (answer.status, (await answer.json())["error"]["code"]) == (400, "invalid_value")
+        finally:
+            await runner.cleanup()
