@@ -8,6 +8,7 @@ from contracts.calls import ChangeCall
 from contracts.catalogue.results import moved_nfts, told_result
 from contracts.chain.outcome import (
     Declined,
+    Execution,
     ExecutionFailed,
     Failed,
     Finalized,
@@ -17,6 +18,7 @@ from contracts.chain.outcome import (
     Unconfirmed,
     ViewReturned,
 )
+from contracts.chain.outcome_reader import change_text
 from contracts.errors import ContractsError, RpcError
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import Registry
@@ -91,7 +93,7 @@ def step_text(summary: str, outcome: Outcome, registry: Registry, call: ChangeCa
         case PartiallyExecuted(execution, message):
             told = (call and told_result(call, execution, registry)) or "Part of it took effect."
             return (
-                f"Only partly done: {summary}. {_quoted(message)}\n"
+                f"Only partly done: {summary}. {_quoted(_in_units(message, execution, registry))}\n"
                 f"  {_where(execution.tx_hash, registry, execution.block_height)}\n"
                 f"  {told} Look at the transaction before you repeat it."
             )
@@ -120,6 +122,18 @@ def step_text(summary: str, outcome: Outcome, registry: Registry, call: ChangeCa
             return f"{summary}: {inert_json(value, 300)}"
         case _:
             assert_never(outcome)
+
+
+def _in_units(message: str, execution: Execution, registry: Registry) -> str:
+    """What was expected and is missing, in whole units of the tokens that the registry knows."""
+    for effect in execution.expected:
+        token = registry.of_contract(effect.token)
+        if token is not None and token.decimals is not None and effect.token_id is None:
+            whole = change_text(effect, (f"{token.name} ({token.contract_id})", token.decimals))
+            message = message.replace(
+                f"{change_text(effect)} for {effect.account_id},", f"{whole} for {effect.account_id},"
+            )
+    return message
 
 
 def sentence(text: str) -> str:

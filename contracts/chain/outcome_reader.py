@@ -20,7 +20,7 @@ from contracts.chain.rpc_types import BlockView
 from contracts.chain.strict_json import parse_json, too_deep
 from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
 from contracts.errors import RpcError
-from contracts.types import JsonObject, format_near
+from contracts.types import JsonObject, format_near, format_units
 
 MAX_DEPTH: Final = 64
 """Of a returned value that is kept as JSON; records and ledger rows are read by a parser that stops at 200."""
@@ -145,15 +145,17 @@ def _partial_text(refused: str | None, failed: Iterable[ReceiptOutcome], missed:
     parts = [refused] if refused is not None else []
     parts += [f"a receipt on {receipt.executor_id} failed: {failure_text(receipt.failure)[1]}" for receipt in failed]
     parts += [
-        f"expected {_change(effect)} for {effect.account_id}, which the receipts do not show" for effect in missed
+        f"expected {change_text(effect)} for {effect.account_id}, which the receipts do not show" for effect in missed
     ]
     return "; ".join(parts)[:_SHOWN]
 
 
-def _change(effect: Effect) -> str:
+def change_text(effect: Effect, token: tuple[str, int] | None = None) -> str:
+    """A change in words: `token` is what to call it and its decimals; without it, in base units, for nobody here knows them."""
     sign = ("at least " if effect.at_least else "") + ("+" if effect.change > 0 else "")
     if effect.token == NEAR:
         return f"{sign}{format_near(effect.change)} NEAR"
     if effect.token_id is not None:
         return f"{sign}{effect.change} of NFT {effect.token_id[:_SHOWN_ID]} of {effect.token}"
-    return f"{sign}{effect.change} base units of {effect.token}"
+    name, decimals = token or (f"base units of {effect.token}", 0)
+    return f"{sign}{format_units(effect.change, decimals)} {name}"

@@ -302,3 +302,22 @@ async def test_facts_that_moved_too_far_make_a_new_card(tmp_path: Path) -> None:
         assert "things have changed since" in new.text
         assert new.confirm_code != card.confirm_code
         assert (await agent.ask(f"confirm {new.confirm_code}")).status == "executed"
+
+
+async def test_who_comes_too_late_for_the_last_of_a_day_is_told_what_is_left_and_when_more_is(tmp_path: Path) -> None:
+    """Two cards of which the day allows one, confirmed at once: whichever is second moves nothing and says why."""
+    policy = 'version = 1\n[identities.key-alice.limits.NEAR]\nper_day = "4"\n'
+    async with open_agent(tmp_path, policy=policy) as agent:
+        cards = [await agent.ask(f"/near_transfer bob.localnet 3.{n}", conversation=f"c{n}") for n in (1, 2)]
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(agent.ask(f"confirm {card.confirm_code}", conversation=f"c{n}"))
+                for n, card in enumerate(cards, start=1)
+            ]
+        by_status = {task.result().status: task.result().text for task in running}
+        assert by_status.keys() == {"executed", "refused"}
+        assert len(agent.chain.executed) == 1
+        assert "over the limit of 4 NEAR in 24 h for you: 3." in by_status["refused"]
+        assert " NEAR left; " in by_status["refused"]
+        late = await agent.ask("/near_transfer bob.localnet 3", conversation="c3")
+        assert late.text.endswith("enough is free again at 2027-01-16 08:00 UTC. Nothing was sent."), late.text
