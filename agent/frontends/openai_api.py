@@ -188,10 +188,12 @@ class OpenAiApi:
         if identity is None:
             raise no_key(given=bool(key))
         header = self._settings.user_header(identity.key_id)
-        user = http.headers.get(header, "") if header else ""
-        return (
-            identity.model_copy(update={"key_id": f"{identity.key_id}/{user}"}) if _USER.fullmatch(user) else identity
-        )
+        match http.headers.getall(header, []) if header else []:
+            # Said twice it is of a person and of the front end, and nobody can tell which is whose.
+            case [user] if _USER.fullmatch(user):
+                return identity.model_copy(update={"key_id": f"{identity.key_id}/{user}"})
+            case _:
+                return identity
 
     async def _body(self, http: web.Request) -> bytes:
         if (http.content_length or 0) > self._settings.max_body_bytes:

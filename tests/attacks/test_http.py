@@ -10,7 +10,7 @@ from agent.errors import DaemonError
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
 from agent.records import Reply
-from tests.agent.frontends.scripted import KEY, Served, served
+from tests.agent.frontends.scripted import ALICE, KEY, Served, served
 
 
 async def raw(served_at: Served, headers: str, body: bytes) -> tuple[int, str]:
@@ -59,3 +59,30 @@ async def test_nothing_begins_before_an_earlier_run_is_settled() -> None:
         with pytest.raises(DaemonError) as caught:
             RunningRequests(tasks, ready=lambda: False).start(work)
     assert (caught.value.code, begun) == ("not_ready", [])
+
+
+@pytest.mark.parametrize(
+    ("said", "person"),
+    [
+        (["X-User: anna"], "/anna"),
+        (["X-User: mallory", "X-User: anna"], ""),
+        (["X-User: anna", "x-user: anna"], ""),
+        (["X-User: anna, mallory"], ""),
+        (["X-User: \u0430nna"], ""),
+        (["X-User:"], ""),
+        ([], ""),
+    ],
+)
+async def test_a_person_that_is_named_twice_is_nobody(said: list[str], person: str) -> None:
+    """A front end that adds its header and leaves the one it was sent would name whom its users please."""
+    body = json.dumps({"model": "near-agent", "messages": [{"role": "user", "content": "hello"}]}).encode()
+    async with served(user_header="X-User") as daemon:
+        address = urlsplit(daemon.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        head = ["POST /v1/chat/completions HTTP/1.1", "Host: x", f"Authorization: Bearer {KEY}", *said]
+        writer.write("\r\n".join([*head, f"Content-Length: {len(body)}\r\n\r\n"]).encode() + body)
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+        (request,) = daemon.pipeline.requests
+        assert request.identity.key_id == f"{ALICE.key_id}{person}"

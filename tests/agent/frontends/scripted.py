@@ -107,6 +107,7 @@ async def served(
     ping_interval_s: float = 3.0,
     ready: bool = True,
     body_timeout_s: float = 10.0,
+    user_header: str | None = None,
 ) -> AsyncGenerator[Served]:
     pipeline = ScriptedPipeline(script)
     models: list[ModelName] = ["near-agent"]
@@ -118,6 +119,7 @@ async def served(
             clock=lambda: 1_700_000_123.25,
             ping_interval_s=ping_interval_s,
             body_timeout_s=body_timeout_s,
+            user_header=lambda _key_id: user_header,
         )
         runner = web.AppRunner(make_app(pipeline, OneKey(), running, settings), access_log=None, shutdown_timeout=1)
         await runner.setup()
