@@ -170,7 +170,7 @@ class Decider:
             expected=weighed.expected,
             identity=story.request.identity.key_id if free else who[0],
             channel=who[1],
-            code_hashes=weighed.code_hashes,
+            codes=weighed.codes,
             reservation=self._judge.reservation(weighed.verdict, card.identity_key_id, free=free),
         )
         try:

@@ -57,8 +57,8 @@ class Approved:
     identity: str
     """Who approved; several are joined by `+`."""
     channel: str
-    code_hashes: tuple[CryptoHash | None, ...]
-    """Per call: of the contract that it calls, as it was when this was approved; None where it calls none or was not read."""
+    codes: tuple[tuple[tuple[AccountId, CryptoHash], ...], ...]
+    """Per call: the contracts that decide what becomes of it, with their code as it was when this was approved."""
     reservation: Reservation | None = None
     """What it takes out of the budgets."""
 
@@ -123,10 +123,10 @@ class Executor:
                 created_at=now,
                 updated_at=now,
                 expected=expected,
-                code_hash=code_hash,
+                codes=codes,
             )
-            for step, (call, expected, code_hash) in enumerate(
-                zip(approved.calls, approved.expected, approved.code_hashes, strict=True)
+            for step, (call, expected, codes) in enumerate(
+                zip(approved.calls, approved.expected, approved.codes, strict=True)
             )
         ]
         try:

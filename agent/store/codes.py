@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, func, select, true
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from agent.store.database import Database
@@ -30,15 +30,16 @@ class CodeStore:
 
 
 def note_code(connection: Connection, intent_id: str) -> None:
-    """Keep the code that a final transaction's contract had when it was approved, unless a later one is kept."""
+    """Keep the code that a final transaction's contracts had when it was approved, unless a later one is kept."""
     connection.execute(_NOTE, {"of_intent": intent_id})
 
 
+_CODES: Final = func.json_each(INTENTS.c.codes).table_valued("key", "value")
 _NEW: Final = upsert(USED_CODES).from_select(
     ["chain_id", "signer_id", "account_id", "code_hash", "used_at"],
-    select(
-        INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.receiver_id, INTENTS.c.code_hash, INTENTS.c.created_at
-    ).where(and_(INTENTS.c.intent_id == bindparam("of_intent"), INTENTS.c.code_hash.is_not(None))),
+    select(INTENTS.c.chain_id, INTENTS.c.signer_id, _CODES.c.key, _CODES.c.value, INTENTS.c.created_at)
+    .select_from(INTENTS.join(_CODES, true()))
+    .where(INTENTS.c.intent_id == bindparam("of_intent")),
 )
 _NOTE: Final = _NEW.on_conflict_do_update(
     index_elements=["chain_id", "signer_id", "account_id"],

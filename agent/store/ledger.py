@@ -346,7 +346,7 @@ def _new_row(intent: Intent) -> dict[str, object]:
         "created_at": intent.created_at,
         "updated_at": intent.updated_at,
         "fences": intent.fences,
-        "code_hash": None if intent.code_hash is None else str(intent.code_hash),
+        "codes": json.dumps(dict(intent.codes)),
     }
 
 
@@ -408,5 +408,5 @@ def _intent(row: Row[*tuple[object, ...]]) -> Intent:
         outcome=None if found["outcome"] is None else OUTCOME.validate_json(found["outcome"]),
         fences=found["fences"],
         review=found["review"],
-        code_hash=None if found["code_hash"] is None else CryptoHash(found["code_hash"]),
+        codes=tuple((AccountId(name), CryptoHash(code)) for name, code in json.loads(found["codes"] or "{}").items()),
     )

@@ -107,7 +107,7 @@ INTENTS: Final = Table(
     Column("nonce_index", Integer),
     Column("fences", Text),
     Column("review", Text),
-    Column("code_hash", Text),
+    Column("codes", Text),
     Index("intents_by_request", "request_id", "step"),
     Index("intents_by_state", "state"),
     Index("intents_by_calls", "calls_hash"),

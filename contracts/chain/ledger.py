@@ -123,8 +123,8 @@ class Intent:
     """The intent whose key and nonce this one takes, so that only one of the two can ever be executed."""
     review: str | None = None
     """Why a person has to look at it (`restored`): it is looked up on chain, and never signed or sent again by itself."""
-    code_hash: CryptoHash | None = None
-    """Of the contract that it calls, as it was when this was approved; None: it calls none, or that was not read."""
+    codes: tuple[tuple[AccountId, CryptoHash], ...] = ()
+    """The contracts that decide what becomes of it, with their code as it was when this was approved, as far as read."""
 
     @property
     def lane(self) -> Lane | None:

@@ -71,6 +71,13 @@ def _token_moves(contract_id: AccountId, method_name: str, args: Mapping[str, Js
         yield Move(contract_id, recipient_id, amount, kind, calls)
 
 
+def contracts_of(call: ChangeCall) -> tuple[AccountId, ...]:
+    """The contracts whose code decides what becomes of it: the one that is called, and those that get a message."""
+    called = (call.receiver_id,) if call.calls_contract else ()
+    told = (move.recipient_id for move in moves_of(call) if move.calls_recipient)
+    return tuple(dict.fromkeys((*called, *told)))
+
+
 def questions_of(signer_id: AccountId, call: ChangeCall) -> tuple[Question, ...]:
     """The views that tell whether a token transfer can go: the recipient's registration, the sender's balance."""
     asked: list[Question] = []

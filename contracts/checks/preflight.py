@@ -11,7 +11,16 @@ from typing import Final, TypeAlias
 from contracts.calls import ChangeCall, CreateAccount, DeleteAccount, FunctionCall, FunctionCallAccess
 from contracts.chain.prechecks import ZERO_BALANCE_BYTES, check_key
 from contracts.chain.rpc_types import AccessKeyView
-from contracts.checks.moves import Move, Question, amount_of, json_of, moves_of, questions_of, registered_here
+from contracts.checks.moves import (
+    Move,
+    Question,
+    amount_of,
+    contracts_of,
+    json_of,
+    moves_of,
+    questions_of,
+    registered_here,
+)
 from contracts.checks.report import Check, CheckResult
 from contracts.errors import InvalidInput
 from contracts.knowledge.exchange import PriceImpact, percent
@@ -360,36 +369,31 @@ def with_margin(gas: int) -> int:
 
 
 def _code_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Check]:
-    for recipient_id in dict.fromkeys(move.recipient_id for move in moves_of(call) if move.calls_recipient):
-        account = facts.accounts.get(recipient_id)
-        about = facts.known.codes.get(account.code_hash or "") if isinstance(account, SeenAccount) else None
-        if about is not None:
-            yield Check("code", "pass", f"{recipient_id} runs known code ({about})", place)
-        elif isinstance(account, SeenAccount) and account.has_code:
-            yield Check(
-                "code", "unknown", f"{recipient_id} decides what becomes of it, by code that is not known here", place
-            )
-    account = facts.accounts.get(call.receiver_id)
-    if not isinstance(account, SeenAccount) or not call.calls_contract:
-        return
+    for contract_id in contracts_of(call):
+        account = facts.accounts.get(contract_id)
+        if not isinstance(account, SeenAccount) or not account.has_code:
+            continue
+        result, said = _code_known(facts, contract_id, account)
+        more = _upgradable(account) if contract_id == call.receiver_id else "it decides what becomes of what it gets"
+        yield Check("code", result, f"{said}; {more}", place)
+
+
+def _upgradable(account: SeenAccount) -> str:
     keys = account.full_access_keys
     if keys is None:
-        upgradable = "whether it can be replaced was not read"
+        said = "whether it can be replaced was not read"
     elif keys:
-        upgradable = f"whoever holds one of its {keys} full-access keys can replace it"
+        said = f"whoever holds one of its {keys} full-access keys can replace it"
     else:
-        upgradable = "nobody has a full-access key to replace it"
-    upgradable += f" (as of block {account.keys_height})" if account.keys_height is not None else ""
-    result, said = _code_known(facts, call.receiver_id, account)
-    yield Check("code", result, f"{said}; {upgradable}", place)
+        said = "nobody has a full-access key to replace it"
+    return said + (f" (as of block {account.keys_height})" if account.keys_height is not None else "")
 
 
 def _code_known(facts: PlanFacts, contract_id: AccountId, account: SeenAccount) -> tuple[CheckResult, str]:
     """Whether a contract's code is the known one: by its hash, or by what it was when the signer last used it."""
     used, code_hash = facts.used_codes.get(contract_id), account.code_hash
     if code_hash is None:
-        runs = "no code" if account.code_of is None else f"the code that {account.code_of} publishes"
-        return "unknown", f"{contract_id} runs {runs}, which can change at any time"
+        return "unknown", f"{contract_id} runs the code that {account.code_of} publishes, which can change at any time"
     changed = _code_changed(facts, contract_id)
     about = facts.known.codes.get(code_hash)
     if changed is not None:
@@ -440,10 +444,7 @@ def _asks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[str]:
     impact = facts.price_impacts.get(place)
     if impact is not None and impact.is_high:
         yield f"the swap moves the price by {percent(impact.ppm)}, which is lost"
-    if call.calls_contract:
-        changed = _code_changed(facts, call.receiver_id)
-        if changed is not None:
-            yield changed
+    yield from filter(None, (_code_changed(facts, contract_id) for contract_id in contracts_of(call)))
 
 
 def _tgas(gas: int) -> str:

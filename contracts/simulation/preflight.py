@@ -17,7 +17,7 @@ from contracts.chain.effects import NEAR
 from contracts.chain.outcome import Effect
 from contracts.chain.prechecks import check_key
 from contracts.chain.rpc_types import AccessKeyView, AccountView, BlockView, ProtocolConfig
-from contracts.checks.moves import Question, moves_of, questions_of
+from contracts.checks.moves import Question, contracts_of, moves_of, questions_of
 from contracts.checks.preflight import KnownThings, NotRead, PlanFacts, Seen, SeenAccount, UsedCode, judge_plan
 from contracts.checks.report import Balance, Check, ContractSeen, PreflightReport, unknown_report
 from contracts.errors import ContractsError, InvalidInput
@@ -185,9 +185,7 @@ class _Flight:
         self._balances: list[Balance] = []
         called = (call.receiver_id for call in request.calls if call.calls_contract)
         self._called = tuple(dict.fromkeys(called))
-        moves = (move for call in request.calls for move in moves_of(call))
-        handed = (move.recipient_id for move in moves if move.calls_recipient)
-        self._contracts = tuple(dict.fromkeys((*self._called, *handed)))
+        self._contracts = tuple(dict.fromkeys(one for call in request.calls for one in contracts_of(call)))
         """Those that are called, and those that get something with a message: their code decides what becomes of it."""
         self.waited_ms = 0.0
         self._compile_ms = 0.0

@@ -119,7 +119,7 @@ async def test_a_restart_settles_first_and_then_closes_what_was_open(tmp_path: P
             found.expected,
             "key-alice",
             "text",
-            (None,) * len(found.calls),
+            ((),) * len(found.calls),
         )
         if ending == "lost":
             with pytest.raises(ConnectionResetError):
@@ -210,7 +210,7 @@ class OneChain:
 
 CALL = ChangeCall(AccountId("bob.localnet"), (Transfer(Yocto(1)),))
 APPROVED = Approved(
-    "card", "request", "localnet", AccountId("alice.localnet"), (CALL, CALL), ((), ()), "key", "text", (None, None)
+    "card", "request", "localnet", AccountId("alice.localnet"), (CALL, CALL), ((), ()), "key", "text", ((), ())
 )
 
 

@@ -11,11 +11,13 @@ from contracts.types import AccountId, CryptoHash
 from tests.agent.store.examples import ALICE, BOB, NOW, grant, intent, signed
 
 FIRST, SECOND = CryptoHash.of(b"first"), CryptoHash.of(b"second")
-TOKEN = intent().call.receiver_id
+OTHERS = CryptoHash.of(b"another contract's")
+TOKEN, OTHER = intent().call.receiver_id, AccountId("other.localnet")
 
 
 async def begin(store: Store, name: str, code_hash: CryptoHash | None, at: float = NOW, nonce: int = 1) -> None:
-    planned = replace(intent(name), code_hash=code_hash, created_at=at)
+    codes = () if code_hash is None else ((TOKEN, code_hash), (OTHER, OTHERS))
+    planned = replace(intent(name), codes=codes, created_at=at)
     await store.ledger.begin(grant(f"grant of {name}", expires_at=at + 10**9), [planned], at)
     await store.ledger.store_signed(name, f"grant of {name}", signed(nonce), at)
     await store.ledger.move(name, "sending", at)
@@ -35,7 +37,11 @@ async def test_it_is_kept_when_the_outcome_is_final_for_this_signer_and_chain(st
     assert await store.codes.used("localnet", ALICE, []) == {}
     stored = await store.ledger.get("a")
     assert stored is not None
-    assert stored.code_hash == FIRST
+    assert stored.codes == ((TOKEN, FIRST), (OTHER, OTHERS))
+    assert await store.codes.used("localnet", ALICE, [TOKEN, OTHER]) == {
+        TOKEN: UsedCode(FIRST, NOW),
+        OTHER: UsedCode(OTHERS, NOW),
+    }
 
 
 @pytest.mark.parametrize("end", ["failed", "expired", "unconfirmed"])

@@ -9,7 +9,7 @@ from contracts.calls import Action, AddKey, ChangeCall, FunctionCall, FunctionCa
 from contracts.chain.effects import NEAR
 from contracts.chain.outcome import Effect
 from contracts.chain.rpc_types import StateItem
-from contracts.checks.preflight import KnownThings
+from contracts.checks.preflight import KnownThings, UsedCode
 from contracts.checks.report import Balance, PreflightReport, moved
 from contracts.errors import RpcError
 from contracts.simulation.preflight import PreflightRequest, PreflightService, PreflightSettings
@@ -129,7 +129,12 @@ async def test_whoever_gets_tokens_with_a_message_is_looked_at_like_whoever_is_c
     assert moved(card, replace(now, checks=())) == "the code of exchange.localnet was replaced since the card was made"
     strange = PreflightService(world.counted, world.sandbox, world.wallets, known=KnownThings, clock=lambda: 0.0)
     said = found(await strange.preflight(request), "code")
-    assert ("unknown", "exchange.localnet decides what becomes of it, by code that is not known here") in said
+    (detail,) = [detail for result, detail in said if result == "unknown" and "exchange.localnet" in detail]
+    assert detail.startswith("you use exchange.localnet for the first time and its code (")
+    assert detail.endswith(" is not known here; it decides what becomes of what it gets")
+    earlier = {exchange: UsedCode(CryptoHash.of(b"earlier"), 1_800_000_000.0)}
+    changed = await world.service.preflight(replace(request, used_codes=earlier))
+    assert changed.asks == ("the code of exchange.localnet changed since you last used it on 2027-01-15",)
 
 
 async def test_a_signer_that_cannot_sign_is_told_before_anything_is_run(world: World) -> None:

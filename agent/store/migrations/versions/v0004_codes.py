@@ -9,7 +9,7 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """A column that older rows leave empty, and a table."""
-    op.add_column("intents", sa.Column("code_hash", sa.Text))
+    op.add_column("intents", sa.Column("codes", sa.Text))
     op.create_table(
         "used_codes",
         sa.Column("chain_id", sa.Text, nullable=False),
