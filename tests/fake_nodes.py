@@ -159,6 +159,8 @@ class FakeNode:
     """Told the name of each request before it is answered."""
     calls: list[str] = field(default_factory=list[str])
     sends: list[bytes] = field(default_factory=list[bytes])
+    looked_up: list[CryptoHash] = field(default_factory=list[CryptoHash])
+    """Hashes that it was asked about."""
 
     @property
     def head(self) -> int:
@@ -348,6 +350,7 @@ class FakeNode:
 
     def _known(self, asked: JsonObject, *, receipts: bool) -> JsonValue:
         tx_hash = str(asked["tx_hash"])
+        self.looked_up.append(CryptoHash(tx_hash))
         found = self.invented.get(tx_hash) or self.chain.executed.get(tx_hash)
         if found is None or self.blind or found[1] > self.head:
             raise ContractsError("UNKNOWN_TRANSACTION", tx_hash, details={"requested_transaction_hash": tx_hash})

@@ -65,6 +65,8 @@ class ChainClient:
         self._delivery = Delivery(rpc, ledger, clock=clock, settings=settings, kill_point=kill_point)
         self._choice = LaneChoice(rpc, signer, monotonic=time.monotonic, limit=settings.lanes)
         self._intents = Turns[str]()
+        self._looked: dict[str, int] = {}
+        """In which round an intent of unknown end was last looked up."""
         self._lanes = Lanes()
 
     async def view(self, call: ViewCall, at: BlockRef = "final") -> ViewReturned:
@@ -102,12 +104,16 @@ class ChainClient:
         return await self._settle_all(await self._ledger.in_states(OPEN))
 
     async def settle_idle(self, limit: int) -> list[Intent]:
-        """Look up what is sent and not at its end, apart from what is being followed; at most `limit`, the oldest looked at
-        last. Returns those that came to an end.
+        """Look up what is sent and not at its end, apart from what is being followed; at most `limit`, in turns: those first
+        that were not looked up for the longest time, of these the newest. Returns those that came to an end.
         """
         waiting = [one for one in await self._ledger.in_states(UNSETTLED) if not self._intents.held(one.intent_id)]
-        waiting.sort(key=lambda intent: intent.updated_at, reverse=True)
-        settled = await self._settle_all(waiting[:limit])
+        looked = {one.intent_id: self._looked.get(one.intent_id, 0) for one in waiting}
+        waiting.sort(key=lambda intent: (looked[intent.intent_id], -intent.updated_at))
+        chosen = waiting[:limit]
+        latest = max(looked.values(), default=0) + 1
+        self._looked = looked | {one.intent_id: latest for one in chosen}
+        settled = await self._settle_all(chosen)
         return [intent for intent in settled if intent.state in ENDED]
 
     async def fence(self, target: Intent, fence: Intent, grant: Grant) -> tuple[Outcome, Outcome]:

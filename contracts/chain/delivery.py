@@ -228,17 +228,20 @@ class Delivery:
         """One round: the end if it is agreed on, else note how far it is, else look for a proof."""
         if answer is not None and answer.final:
             witnesses.claim()
-        # Who is slower than a pause between look-ups is heard in a later one; of one look all that is to be had is taken.
+        # Who is slower than a pause between look-ups is heard in a later one; of the last look all that is to be had is taken.
+        last = pursuit.once or asyncio.get_running_loop().time() >= pursuit.give_up_at
         end = await witnesses.look(
-            patience_s=self._settings.settle_timeout_s if pursuit.once else self._settings.poll_s,
+            patience_s=self._settings.settle_timeout_s if last else self._settings.poll_s,
             few=answer is not None and answer.final,
         )
         if end is not None:
             return await self._finish(pursuit, end)
-        pursuit.trouble = witnesses.trouble or pursuit.trouble
         found = witnesses.furthest
         known = found if found is not None else answer
+        if pursuit.trouble is None or (known is not None and known.final):
+            pursuit.trouble = witnesses.trouble or pursuit.trouble
         if known is not None and known.included:
+            pursuit.ambiguous = True
             if not (pursuit.once and known.final):
                 await self._move(pursuit, "included")
             return None

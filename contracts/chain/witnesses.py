@@ -46,15 +46,15 @@ class _Testimony:
     """An end as one operator tells it."""
 
     answer: TxAnswer
+    block: BlockView
     end: End
-    bare: End
-    """Without the receipts' bodies, which not every node serves."""
 
-    @classmethod
-    def of(cls, answer: TxAnswer, block: BlockView, expected: tuple[Effect, ...]) -> "_Testimony":
-        end = read_outcome(answer, block, expected)
-        bare = end if answer.receipts is None else read_outcome(_bare(answer), block, expected)
-        return cls(answer, end, bare)
+    @property
+    def bare(self) -> End:
+        """Without the receipts' bodies, which not every node serves."""
+        if self.answer.receipts is None:
+            return self.end
+        return read_outcome(self.answer.model_copy(update={"receipts": None}), self.block, self.end.execution.expected)
 
 
 class Witnesses:
@@ -113,7 +113,9 @@ class Witnesses:
                 return end
             if self._claimed and not claimed:
                 self._ask_them(asked)
-            until = loop.time() + patience_s if until is None else until
+                until = None  # a new question: the patience begins with its first answer
+            elif until is None:
+                until = loop.time() + patience_s
         return None
 
     @property
@@ -194,7 +196,7 @@ class Witnesses:
         if not full.final or full.transaction_outcome is None:
             return full
         block = await rpc.block(full.transaction_outcome.block_hash)
-        return _Testimony.of(full, block, self._asked.expected)
+        return _Testimony(full, block, read_outcome(full, block, self._asked.expected))
 
     def _note(self, name: str, word: _Testimony | TxAnswer | RpcError) -> None:
         match word:
@@ -215,17 +217,19 @@ class Witnesses:
 
     def _agreed(self) -> End | None:
         """What enough operators tell alike: with receipts' bodies where enough of them agree on those too."""
-        needed, told = self._asked.needed, self._told.values()
-        for one in told:
-            alike = [other for other in told if _same(one.bare, other.bare)]
-            if len(alike) < needed:
-                continue
-            full = [other for other in alike if other.answer.receipts is not None]
-            for witness in full:
-                if sum(_same(witness.end, other.end) for other in full) >= needed:
-                    return witness.end
-            if len(_distinct(witness.end for witness in full)) <= 1:
-                return one.bare
+        needed, told = self._asked.needed, [*self._told.values()]
+        if len(told) < needed:
+            return None
+        if needed == 1:
+            return told[0].end
+        for bare in _distinct(one.bare for one in told):
+            alike = [one for one in told if _same(one.bare, bare)]
+            full = [one.end for one in alike if one.answer.receipts is not None]
+            for end in full:
+                if sum(_same(end, other) for other in full) >= needed:
+                    return end
+            if len(alike) >= needed and len(_distinct(full)) <= 1:
+                return bare
         return None
 
     def _ends(self) -> list[End]:
@@ -259,10 +263,6 @@ async def open_witnesses(
                 yield witnesses
             finally:
                 witnesses.leave()
-
-
-def _bare(answer: TxAnswer) -> TxAnswer:
-    return answer.model_copy(update={"receipts": None})
 
 
 def _same(one: End, other: End) -> bool:

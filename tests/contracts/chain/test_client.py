@@ -195,6 +195,21 @@ async def test_a_refusal_is_unconfirmed_until_another_nonce_proves_it_dead(tmp_p
         assert world.moved() == 5
 
 
+async def test_the_reason_of_a_refusal_outlives_another_nodes_silence(tmp_path: Path) -> None:
+    async with open_world(tmp_path, nodes=2) as world:
+        refusing, other = world.nodes
+        refusing.faults, refusing.refusal, other.refuses = ["refuse"], NOT_ENOUGH, {"tx": "INTERNAL_ERROR"}
+
+        def speak(name: str) -> None:
+            other.refuses = other.refuses if name == "tx" and other.calls.count("tx") < 3 else {}
+
+        other.on_call = speak
+        intent, grant = await world.transfer()
+        outcome = await (await world.client()).execute(intent, grant)
+        assert isinstance(outcome, Unconfirmed)
+        assert outcome.code == "NotEnoughBalance"
+
+
 async def test_expiry_is_proven_by_blocks(tmp_path: Path) -> None:
     async with open_world(tmp_path, nodes=2) as world:
         world.nodes[0].faults, world.nodes[0].refusal = ["refuse"], NOT_ENOUGH

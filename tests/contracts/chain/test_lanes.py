@@ -13,7 +13,7 @@ from contracts.chain.outcome import Failed, Finalized
 from contracts.errors import RpcError
 from contracts.signing.keystore import KeyStore
 from contracts.signing.signer import KeyStoreSigner
-from contracts.types import AccountId, PublicKey
+from contracts.types import AccountId, CryptoHash, PublicKey
 from tests.contracts.chain.worlds import NEAR, World, open_world
 from tests.doubles import key_file
 from tests.fake_nodes import FIRST_NONCE
@@ -214,6 +214,25 @@ async def test_what_is_open_and_not_followed_is_settled_in_the_background(tmp_pa
         assert isinstance(settled.outcome, Finalized)
         assert await client.settle_idle(10) == []
         assert world.moved() == NEAR
+
+
+async def test_what_stays_unknown_keeps_nobody_else_from_being_looked_up(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        node = world.nodes[0]
+        node.refusal, node.earliest = {"NotEnoughBalance": {}}, 5000
+        client = await world.client()
+        for name in ("one", "two", "three"):
+            node.faults = ["refuse"]
+            intent, grant = await world.transfer(name)
+            await client.execute(intent, grant)
+            world.clock.now += 1.0
+        asked: list[set[CryptoHash]] = []
+        for _ in range(3):
+            node.looked_up.clear()
+            await client.settle_idle(1)
+            asked.append(set(node.looked_up))
+        assert [len(hashes) for hashes in asked] == [1, 1, 1]
+        assert len(set[CryptoHash]().union(*asked)) == 3
 
 
 async def test_what_waits_for_review_is_looked_up_and_never_sent(tmp_path: Path) -> None:
