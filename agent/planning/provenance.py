@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from agent.planning.units import Units, accepted_units, is_amount_of
+from agent.planning.units import Units, accepted_units, is_amount_of, words_of
 from agent.records import Source
 from contracts.knowledge.address_book import NO_NAMES, AddressBook, folded
 from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
@@ -26,12 +26,16 @@ Words: TypeAlias = Sequence[tuple[int, str]]
 """The requester's own turns, newest first: index of the turn and its text."""
 
 ME: Final = "@me"
+_ALONE_BEFORE: Final = r"(?<![\w.-])"
+_ALONE_AFTER: Final = r"(?![\w-]|\.\w)"
+"""What is quickly seen not to stand alone; `_is_longer` decides."""
 _ME_WORDS = re.compile(r"(?i)(?<![\w@.-])(?:@me|me|my|mine|myself|i)(?![\w@-]|\.\w)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
 """`1 000 000` and `1'000`: neither 1 nor 000 is a number of its own."""
 _PERCENT: Final = re.compile(r"\s?(?:%|percent\b|per cent\b|pct\b)", re.IGNORECASE)
 _SLIPPAGE: Final = re.compile(r"slippage[^\d]*\Z", re.IGNORECASE)
+MAX_VALUES: Final = 200
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _UNITS: Final = frozenset({"near", "n", "tgas"})
 """What may stand right behind a number's digits, token symbols apart; `2k` and `1e5` are other numbers."""
@@ -63,7 +67,8 @@ def trace(
     `x-bob.near`), ids and symbols in any case, messages as written. Objects and lists are walked: every string and number
     inside needs a source, and so do keys that are no names of fields; a key that holds true or false must be named. An
     amount that stands next to another unit than the argument's is not the argument's. An account may be said by a name
-    that `book`, and nothing else, has for it.
+    that `book`, and nothing else, has for it. More than MAX_VALUES different values in one argument have no source: nobody
+    writes them, and looking for them would hold everybody up.
     """
     units = accepted_units(action, args, registry)
     sources: dict[str, Source] = {}
@@ -71,7 +76,11 @@ def trace(
     for name, value in args.items():
         kind = kinds.get(name, "text")
         found: Source | None = Source(kind="code")
-        for leaf in _leaves(value):
+        leaves = dict.fromkeys((type(leaf), leaf) for leaf in _leaves(value))
+        if len(leaves) > MAX_VALUES:
+            missing.append(Unsourced(action, name, f"{len(leaves)} values"))
+            continue
+        for _, leaf in leaves:
             found = _source(leaf, kind, words, caller, registry, units.get(name))
             if found is None and kind in {"account", "contract"}:
                 found = _by_name(str(leaf), words, book)
@@ -197,11 +206,12 @@ def _number(value: str, words: Words, registry: Registry, accepted: Units | None
     units = _UNITS | {symbol.casefold() for symbol in registry.symbols}
     for turn, text in words:
         single = _GROUPED.sub(lambda grouped: "_" * len(grouped[0]), text)
+        spoken = frozenset[str]() if accepted is None else words_of(single)
         for found in _NUMBER.finditer(single):
             start, end = found.span()
             if _canonical(found[0]) != wanted or not _stands_alone(single, start, end, units, beside):
                 continue
-            if accepted is None or is_amount_of(single, start, end, accepted, registry):
+            if accepted is None or is_amount_of(single, start, end, accepted, spoken, registry):
                 return Source(kind="words", turn=turn, span=(start, end))
     return None
 
@@ -249,7 +259,7 @@ def _token_of_text(value: str, words: Words) -> Source | None:
     """The value without regard to case, and not as a part of a longer name."""
     if not value:
         return None
-    pattern = re.compile(re.escape(value), re.IGNORECASE | re.ASCII)
+    pattern = re.compile(f"{_ALONE_BEFORE}{re.escape(value)}{_ALONE_AFTER}", re.IGNORECASE | re.ASCII)
     for turn, text in words:
         for found in pattern.finditer(text):
             start, end = found.span()
@@ -275,7 +285,7 @@ def _message(value: str, words: Words) -> Source | None:
     parts = value.split()
     if not parts:
         return Source(kind="code")
-    pattern = re.compile(r"\s+".join(re.escape(part) for part in parts))
+    pattern = re.compile(_ALONE_BEFORE + r"\s+".join(re.escape(part) for part in parts) + _ALONE_AFTER)
     for turn, text in words:
         for found in pattern.finditer(text):
             before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 2]

@@ -99,8 +99,16 @@ def accepted_units(action: str, args: JsonObject, registry: Registry) -> Mapping
     }
 
 
-def is_amount_of(text: str, start: int, end: int, units: Units, registry: Registry) -> bool:
-    """Whether nothing around the number at `start` to `end` says that it counts something else, or is a part of a sum."""
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text in lower case, account ids whole."""
+    return frozenset(word.strip(".-_") for word in _WORDS.findall(text.casefold()))
+
+
+def is_amount_of(text: str, start: int, end: int, units: Units, spoken: frozenset[str], registry: Registry) -> bool:
+    """Whether nothing around the number at `start` to `end` says that it counts something else, or is a part of a sum.
+
+    `spoken` are the `words_of` the text.
+    """
     before = text[max(0, start - _LOOKED_BACK) : start]
     if _RECKONED_AFTER.match(text, end) or _RECKONED_BEFORE.search(before) or _PART_OF.search(before):
         return False
@@ -118,7 +126,7 @@ def is_amount_of(text: str, start: int, end: int, units: Units, registry: Regist
     named = found[1].casefold() if found else ""
     if named in _COUNTED_BEFORE or (named in known - {"n"} and named not in units.accepted):
         return False
-    return named in units.accepted or not _speaks_of(text, units.others) or _speaks_of(text, units.accepted - {"n"})
+    return named in units.accepted or not units.others & spoken or bool((units.accepted - {"n"}) & spoken)
 
 
 def _is_unit(word: str, text: str) -> bool:
@@ -132,11 +140,6 @@ def _is_unit(word: str, text: str) -> bool:
         return True
     ticker = len(word) > 1 and word.isascii() and word.isupper()
     return ticker and said not in _SMALL_WORDS and not text.isupper()
-
-
-def _speaks_of(text: str, names: frozenset[str]) -> bool:
-    """Whether one of the names stands in a text as a word of its own."""
-    return bool(names) and any(word.strip(".-_") in names for word in _WORDS.findall(text.casefold()))
 
 
 def _names(registry: Registry, token: str) -> frozenset[str]:

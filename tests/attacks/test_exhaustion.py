@@ -6,16 +6,19 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from pydantic import JsonValue
 
 from agent.frontends.approvals import ApprovalApi
 from agent.frontends.openai_api import ApiSettings, make_app
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
+from agent.planning.provenance import trace
 from agent.planning.slash import MAX_COMMAND_CHARACTERS
 from agent.records import Identity, Reply, Turn
 from agent.store.cards import PendingCard
 from contracts.chain.outcome_reader import decode_value
 from contracts.checks.verdict import Channel
+from contracts.knowledge.registry import Registry
 from tests.agent.frontends.scripted import KEY, OneKey, ScriptedPipeline
 from tests.agent.world import open_agent
 
@@ -113,3 +116,23 @@ async def test_an_id_of_megabytes_is_no_id_and_fills_no_record() -> None:
                 assert (answer.status, (await answer.json())["error"]["code"]) == (400, "invalid_value")
         finally:
             await runner.cleanup()
+
+
+def test_a_models_thousands_of_values_are_not_looked_for_one_by_one() -> None:
+    """What a model may answer at most, against the longest text that it may have been given."""
+    registry = Registry.for_network("localnet")
+    words = [(0, "zz " * 5_300 + " z 7")]
+
+    def trace_of(values: list[JsonValue]) -> int:
+        _, missing = trace(
+            "contract_call", {"args": {"x": values}}, {"args": "text"}, words, caller="a.localnet", registry=registry
+        )
+        return len(missing)
+
+    assert trace_of(["z"] * 16_000) == trace_of([7] * 16_000) == 0
+    assert trace_of([str(number) for number in range(10_000)]) == 1
+    said = "1 foo " * 2_500 + " usdc"
+    _, missing = trace(
+        "near_transfer", {"amount": "1"}, {"amount": "amount"}, [(0, said)], caller="a.localnet", registry=registry
+    )
+    assert len(missing) == 1
