@@ -20,6 +20,7 @@ import base58
 from nacl.signing import SigningKey
 
 from contracts.errors import ChainError
+from contracts.folders import make_private_folder
 
 USERS: Final = ("alice.localnet", "bob.localnet", "carol.localnet")
 USER_BALANCE_YOCTO: Final = 10_000 * 10**24
@@ -60,7 +61,7 @@ def init_localnet(data_dir: Path, epoch_length: int = EPOCH_LENGTH) -> None:
     """
     folder = localnet_folder(data_dir)
     credentials = folder / "credentials"
-    credentials.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(credentials)
     with _alone(folder / "init.lock"):
         if genesis_path(data_dir).exists():
             return

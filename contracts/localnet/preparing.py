@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from contracts.errors import ChainError, VmError
+from contracts.folders import make_private_folder
 from contracts.localnet.genesis import read_wasm
 from contracts.localnet.genesis_contracts import genesis_calls, genesis_contracts
 from contracts.localnet.init import chain_path, init_command, localnet_folder, modules_path
@@ -35,7 +36,7 @@ def prepared(data_dir: Path, epoch_length_blocks: int) -> Generator[None]:
 
 def _prepare(data_dir: Path, epoch_length: int) -> None:
     with suppress(OSError, ChainError):
-        localnet_folder(data_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(localnet_folder(data_dir))
         with subprocess.Popen(  # noqa: S603 -- our own program
             init_command(data_dir, epoch_length),
             stdin=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from contracts.errors import ChainError
+from contracts.folders import make_private_folder
 from contracts.groups import one_error
 from contracts.localnet.chain import Chain, ChainSettings
 from contracts.localnet.genesis import genesis_block, read_genesis, read_wasm
@@ -74,7 +75,7 @@ async def open_localnet(
     config = RuntimeConfig()
     settings = ChainSettings(heartbeat_s=heartbeat_s, finality_lag_blocks=finality_lag_blocks)
     folder = localnet_folder(data_dir)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(folder)
     with _lock(folder / "lock"):
         if not genesis_path(data_dir).exists() and not chain_path(data_dir).exists():
             await _make_keys(data_dir, epoch_length_blocks)

@@ -15,6 +15,7 @@ from typing import Final, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.errors import SigningError
+from contracts.folders import make_private_folder
 from contracts.signing.keypair import SecretKey
 from contracts.types import AccountId, PublicKey
 
@@ -160,7 +161,7 @@ def write_key_file(path: Path, account_id: AccountId, key: SecretKey) -> PublicK
 
 def write_private(path: Path, text: str) -> None:
     """A new file for its owner alone, whole or not at all. FileExistsError where it is there already."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(path.parent)
     # Written aside and linked into place, so that a crash leaves either no key file or a whole one.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

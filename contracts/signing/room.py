@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.errors import SigningError
+from contracts.folders import make_private_folder
 from contracts.signing.wire import SOCKET_NAME
 
 _LOCK: Final = "lock"
@@ -35,7 +36,7 @@ def make_private(folder: Path, platform: str = sys.platform) -> None:
             "a Linux container or virtual machine",
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
         found = folder.stat()
     except OSError as error:
         raise SigningError("signer_folder", f"{folder} cannot be made: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,16 @@ def test_no_key_is_sent_to_what_listens_where_a_killed_daemon_did(tmp_path: Path
     assert running_daemon(tmp_path) is None
     with lock_folder(tmp_path):
         assert running_daemon(tmp_path) == address
+
+
+@pytest.mark.parametrize("first", [("keys", "generate", "x.localnet"), ("localnet", "init"), ("ask", "/help")])
+def test_whatever_makes_the_folder_makes_it_for_its_owner_alone(tmp_path: Path, first: tuple[str, ...]) -> None:
+    folder = tmp_path / "data"
+    before = os.umask(0)
+    try:
+        done = near_agent_here(folder, *first)
+    finally:
+        os.umask(before)
+    assert done.exit_code == 0, done.output
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
