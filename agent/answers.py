@@ -143,6 +143,8 @@ def sentence(text: str) -> str:
 
 def rpc_text(what: str, error: RpcError) -> str:
     """Why a read did not work, and what to do."""
+    if error.code in {"RPC_DISAGREE", "RPC_QUORUM"}:  # our own words, of which only what nodes answered is theirs
+        return sentence(f"{what} failed ({error.code}): {inert(error.message, 800)}")
     end = "Try again in a moment." if error.retryable else "Check the ids and the method, then ask again."
     return f"{what} failed ({error.code}): {_quoted(error.message)} {end}"
 
