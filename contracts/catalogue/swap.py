@@ -35,6 +35,8 @@ from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
 from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units
 
+WARN_FEE_PPM: Final = 10_000
+"""1 %; usual pools take 0.01 to 0.3 %."""
 SWAP_GAS: Final = Gas(150 * TGAS)
 """ref-exchange 1.9.17 needs less than 60 for two pools; tokens may need more. What is not used comes back."""
 
@@ -264,6 +266,14 @@ def _impact(quote: Quote, args: SwapArgs, context: BuildContext) -> PriceImpact:
             "amount",
             details={"price_impact_ppm": impact.ppm, "max_ppm": impact.most_ppm},
         )
+    fee = quote.route.fee_ppm
+    if fee > impact.most_ppm:
+        raise InvalidInput(
+            "fee_too_high",
+            f"{_through(quote, context)} would keep {percent(fee)} of {_input(args, quote)} as a fee, and gives the most all the "
+            f"same; at most {percent(impact.most_ppm)} are paid, as for the price: look for another token or exchange",
+            details={"fee_ppm": fee, "max_ppm": impact.most_ppm},
+        )
     return impact
 
 
@@ -276,6 +286,8 @@ def _notes(
         _terms(quote, context),
         "below the least amount nothing is swapped and the tokens come back",
     ]
+    if quote.route.fee_ppm >= WARN_FEE_PPM:
+        notes.append(f"warning: the pools keep {percent(quote.route.fee_ppm)} of it as their fee")
     notes += [
         f"warning: {token.contract_id} is not in the registry: whoever made it decides what it is worth"
         for token in (args.token_in, args.token_out)

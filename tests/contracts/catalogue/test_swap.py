@@ -197,6 +197,21 @@ def test_a_large_swap_is_warned_of_and_a_larger_one_refused() -> None:
     assert refusal(raw("USDC", "USDT", "20"), context=strict).code == "price_impact_too_high"
 
 
+def test_a_pool_that_keeps_most_of_a_swap_is_refused() -> None:
+    """A fee is no price impact: whoever has the only pool left for two tokens can ask 99 % and give an honest quote."""
+    asked = raw("USDC", "USDT", "10")
+
+    def with_fee(fee: int) -> tuple[Pool, ...]:
+        return (Pool(1, (USDC, USDT), (10**12, 10**12), fee),)
+
+    assert not any("as their fee" in note for note in build("swap", asked, known(asked, pools=with_fee(30))).notes)
+    built = build("swap", asked, known(asked, pools=with_fee(500)))
+    assert "warning: the pools keep 5% of it as their fee" in built.notes
+    with pytest.raises(InvalidInput) as caught:
+        build("swap", asked, known(asked, pools=with_fee(9_900)))
+    assert caught.value.code == "fee_too_high"
+
+
 def test_slippage_comes_from_the_settings_or_the_requester_within_the_limit() -> None:
     for settings, more, least in (
         (SwapSettings(slippage_ppm=0), {}, 9_994_900),
