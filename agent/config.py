@@ -191,6 +191,7 @@ class SwapConfig(Section):
     """How much less than quoted a swap may give, where the requester does not say."""
     max_slippage_percent: Percent = "5"
     max_price_impact_percent: Percent = "10"
+    """Also of the pools' fees."""
 
     @model_validator(mode="after")
     def _within_the_limit(self) -> "SwapConfig":
