@@ -36,6 +36,9 @@ _MANY_NUMBERS: Final = 63
 _SHORTEST_SECRET: Final = 12
 _LONGEST_SECRET_KEY: Final = 64
 """Characters of a key that are looked at."""
+_BY_TRIGGER: Final = {
+    trigger: [shape for shape in SHAPES if trigger in shape.triggers] for shape in SHAPES for trigger in shape.triggers
+}
 _CALLS_WITH_ARGS: Final = ("function_call", "view_function")
 
 
@@ -113,7 +116,7 @@ def may_hold_secret(value: JsonValue) -> bool:
     lower = text.lower()
     return (
         _storable(whole) != whole
-        or any(_triggered(shape, lower) for shape in SHAPES)
+        or bool(_triggered(lower))
         or _has_long_token(text)
         or text.count(",") >= _MANY_NUMBERS
         or may_hold_phrase(text)
@@ -135,8 +138,7 @@ def _masked(text: str, *, shown: bool, codes: bool) -> tuple[str, int]:
 def _spans(text: str, *, keep_signatures: bool, guesses: bool, codes: bool) -> Iterator[tuple[int, int]]:
     text = _searchable(text)
     lower = text.lower()
-    wanted = (shape for shape in SHAPES if (guesses or not shape.guess) and (codes or not shape.code))
-    shapes = [shape for shape in wanted if _triggered(shape, lower)]
+    shapes = [shape for shape in _triggered(lower) if (guesses or not shape.guess) and (codes or not shape.code)]
     if len(text) >= SHORTEST and _has_long_token(text):
         shapes += (BARE, *LONG)
     if text.count(",") >= _MANY_NUMBERS:
@@ -169,8 +171,10 @@ def _searchable(text: str) -> str:
     return _ESCAPE.sub(lambda found: " " * len(found[0]), text) if "\\" in text else text
 
 
-def _triggered(shape: Shape, lower: str) -> bool:
-    return any(trigger in lower for trigger in shape.triggers)
+def _triggered(lower: str) -> tuple[Shape, ...]:
+    """The shapes that can be in a lower-cased text."""
+    triggers = [trigger for trigger in _BY_TRIGGER if trigger in lower]
+    return tuple({shape for trigger in triggers for shape in _BY_TRIGGER[trigger]}) if triggers else ()
 
 
 def _gathered(value: JsonValue, texts: list[str]) -> bool:
