@@ -57,6 +57,7 @@ _HOST_TEXTS: Final[Mapping[str, str]] = {
     "Deprecated": "Attempted to call deprecated host function {method_name}",
     "Ed25519VerifyInvalidInput": "Invalid input to ed25519 signature verification function: {msg}",
     "ECRecoverError": "ECDSA recover error: {msg}",
+    "AltBn128InvalidInput": "AltBn128 invalid input: {msg}",
     "InvalidActionIndex": "Accessed invalid action index: {action_index} of receipt {receipt_index}",
     "DataEntryAlreadyExists": "The state init of receipt {receipt_index} has this key already",
 }

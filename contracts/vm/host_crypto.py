@@ -1,16 +1,20 @@
-"""Host functions that hash, verify and recover keys; other curves are not offered: those functions stop the contract."""
+"""Host functions that hash, verify, recover keys and compute on alt_bn128; those of other curves stop the contract."""
 
 import hashlib
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from Crypto.Hash import RIPEMD160, keccak
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from contracts.signing.signatures import recover_secp256k1
+from contracts.vm import alt_bn128
 from contracts.vm.execution import Execution
 from contracts.vm.failures import host_error, link_error
+
+InputT = TypeVar("InputT")
+ResultT = TypeVar("ResultT")
 
 _SECP256K1_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 _ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
@@ -110,6 +114,45 @@ def ecrecover(
         return 0
     call.set_register(register_id, key)
     return 1
+
+
+def alt_bn128_g1_sum(call: Execution, length: int, pointer: int, register_id: int) -> None:
+    costs = call.costs
+    elements = _elements(call, length, pointer, 65, costs.alt_bn128_g1_sum_base, costs.alt_bn128_g1_sum_element)
+    call.set_register(register_id, _on_curve(alt_bn128.g1_sum, elements))
+
+
+def alt_bn128_g1_multiexp(call: Execution, length: int, pointer: int, register_id: int) -> None:
+    costs = call.costs
+    elements = _elements(
+        call, length, pointer, 96, costs.alt_bn128_g1_multiexp_base, costs.alt_bn128_g1_multiexp_element
+    )
+    call.set_register(register_id, _on_curve(alt_bn128.g1_multiexp, elements))
+
+
+def alt_bn128_pairing_check(call: Execution, length: int, pointer: int) -> int:
+    """1 where the product of the pairings is one, else 0."""
+    costs = call.costs
+    elements = _elements(
+        call, length, pointer, 192, costs.alt_bn128_pairing_check_base, costs.alt_bn128_pairing_check_element
+    )
+    return int(_on_curve(alt_bn128.pairing_check, elements))
+
+
+def _elements(call: Execution, length: int, pointer: int, size: int, base: int, each: int) -> list[bytes]:
+    """The elements of an input, paid for; an input that is cut short stops the contract."""
+    call.burn(call.costs.base + base)
+    data = call.input_bytes(length, pointer)
+    elements = _on_curve(lambda whole: alt_bn128.split(whole, size), data)
+    call.burn(each * len(elements))
+    return elements
+
+
+def _on_curve(compute: Callable[[InputT], ResultT], data: InputT) -> ResultT:
+    try:
+        return compute(data)
+    except alt_bn128.AltBn128InvalidInput as error:
+        raise host_error("AltBn128InvalidInput", msg=str(error)) from None
 
 
 def not_offered(name: str) -> Callable[..., int | None]:

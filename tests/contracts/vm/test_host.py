@@ -352,7 +352,7 @@ def test_ed25519_inputs_of_another_length_stop_the_contract(signature: int, key:
 
 @pytest.mark.parametrize(
     "name",
-    ["alt_bn128_pairing_check", "bls12381_pairing_check", "p256_verify", "promise_yield_create"],
+    ["bls12381_pairing_check", "p256_verify", "promise_yield_create"],
 )
 def test_functions_that_are_not_offered_say_so(name: str) -> None:
     contract = WatContract()
