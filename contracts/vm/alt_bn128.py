@@ -24,7 +24,7 @@ G2: TypeAlias = tuple[Fp2, Fp2] | None
 _Fp12: TypeAlias = list[int]
 
 
-class AltBn128InvalidInput(ValueError):  # noqa: N818 - nearcore's own name
+class AltBn128InvalidInput(ValueError):
     """nearcore's `AltBn128InvalidInput`, with its message."""
 
 

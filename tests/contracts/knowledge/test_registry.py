@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import InvalidInput
-from contracts.knowledge.registry import Network, Registry, TokenEntry
+from contracts.knowledge.registry import Network, Registry, TokenEntry, known_codes
 from contracts.types import AccountId, CryptoHash
 
 HASH = CryptoHash.of(b"x")
@@ -112,3 +112,9 @@ def test_contracts_are_found_by_id() -> None:
     assert found.symbol == "USDT"
     assert registry.of_contract("USDT") is None
     assert AccountId("alice.localnet") in registry.account_ids
+
+
+def test_known_codes_are_told_once_each_with_their_source() -> None:
+    codes = known_codes()
+    assert len({entry.code_hash for entry in codes}) == len(codes) > 0
+    assert all(entry.about and " at " in entry.source for entry in codes)
