@@ -42,6 +42,7 @@ from contracts.signing.wire import (
     KeptKey,
     Leave,
     NewKey,
+    Numbered,
     Problem,
     PublicKeys,
     Retire,
@@ -174,7 +175,7 @@ class SignerServer:
             ask = ASK.validate_json(body)
         except ValidationError as error:
             kinds = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['type']}" for part in error.errors())
-            return error_body(0, InvalidInput("bad_request", f"no request to the signer: {kinds[:500]}"))
+            return error_body(_number(body), InvalidInput("bad_request", f"no request to the signer: {kinds[:500]}"))
         try:
             return {"id": ask.id, "ok": self._done(ask)}
         except ContractsError as error:
@@ -340,8 +341,9 @@ def _passphrase(path: Path) -> str:
 
 
 def _number(body: bytes) -> int:
+    """Of a request that may be none; 0 where it has no number."""
     try:
-        return ASK.validate_json(body).id
+        return Numbered.model_validate_json(body).id
     except ValidationError:
         return 0
 

@@ -31,6 +31,14 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _AskedGrant: TypeAlias = Annotated[Grant, AfterValidator(_of_digests)]
 
 
+class Numbered(BaseModel):
+    """What is read of a request that cannot be read, so that whoever asked is answered at once."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    id: int
+
+
 class _Ask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -268,6 +268,15 @@ async def test_nothing_that_it_is_sent_ends_it_or_gets_a_key(tmp_path: Path) -> 
         assert (held.pid, held.accounts) == (pid, {ALICE: (key,)})
 
 
+async def test_who_asks_for_what_cannot_be_read_is_told_so_at_once(tmp_path: Path) -> None:
+    """As with a wrong file for `keys import`: it was waited for until the request's time was over."""
+    async with signer_with_key(tmp_path, request_timeout_s=600.0) as (signer, _):
+        with pytest.raises(InvalidInput) as caught:
+            await signer.import_secret(BOB, "x" * 5000)
+        assert caught.value.code == "bad_request"
+        assert "xxx" not in caught.value.message
+
+
 async def test_a_client_that_reads_nothing_holds_nobody_up(tmp_path: Path) -> None:
     async with signer_with_key(tmp_path) as (signer, key):
         with socket.socket(socket.AF_UNIX) as client, socket_address(tmp_path / "signer") as address:
