@@ -1,6 +1,5 @@
 """`localnet`: the embedded chain alone, the making of its keys, and the moving on of its epochs."""
 
-import http.client
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -100,6 +99,8 @@ def _rpc_url(settings: "Config") -> str:
 
 
 def _ask(url: str, method: str, params: object) -> dict[str, Any]:
+    import http.client
+
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_ANSWER_LIMIT_S)
     body = json.dumps({"jsonrpc": "2.0", "id": "near-agent", "method": method, "params": params})

@@ -4,7 +4,6 @@ A secret is read from a terminal that does not show it, from standard input or f
 variable, and goes to the signer alone.
 """
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -179,6 +178,8 @@ def with_signer(settings: "Config", work: "Callable[[SignerClient], Awaitable[T]
             return await work(signer)
 
     with domain_errors():
+        import asyncio
+
         return asyncio.run(run())
 
 
