@@ -60,7 +60,7 @@ class BudgetStore:
         """What counts at this time against each budget, by its rule."""
         if not budgets:
             return {}
-        return await self._database.read(
+        return await self._database.look(
             lambda c: {budget.rule: _Account(c, chain_id, signer_id, identity).used(budget, at) for budget in budgets}
         )
 

@@ -125,6 +125,8 @@ def vote_of(contract_id: AccountId, call: FunctionCall) -> Vote | None:
         return Vote(contract_id, None)
     if call.method_name == "act_proposal" and arguments.get("action") in _AGAINST:
         return None
+    if call.method_name == "confirm" and "request_id" not in arguments:
+        return None
     wanted = arguments.get("id") if call.method_name == "act_proposal" else None
     known = isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 0
     return Vote(contract_id, wanted if known and isinstance(wanted, int) else None)

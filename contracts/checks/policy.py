@@ -146,13 +146,6 @@ def within(
     return replace(verdict, decision=decision, reasons=tuple(reasons), budgets=budgets)
 
 
-def asking(verdict: Verdict, rule: str, text: str) -> Verdict:
-    """The verdict where a person has to be asked for one more reason."""
-    decision = "ask" if verdict.decision == "allow" else verdict.decision
-    budgets = tuple(budget for budget in verdict.budgets if not budget.free)
-    return replace(verdict, decision=decision, reasons=(*verdict.reasons, Reason(rule, "ask", text)), budgets=budgets)
-
-
 def wanted_of(spends: Iterable[Spend], token: str) -> int:
     """What a plan takes of a token in all."""
     return sum(spend.units for spend in spends if spend.token == token)

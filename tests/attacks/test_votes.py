@@ -140,6 +140,11 @@ def test_tokens_of_several_kinds_ask_whatever_the_policy_says() -> None:
         assert "always_ask.unread_amount" in rules_of(found)
 
 
+def test_a_method_of_another_kind_that_is_called_confirm_is_no_vote() -> None:
+    found = judge(policy("always_ask = []"), subject(call("confirm", {"order": 3}, to="shop.localnet")))
+    assert "always_ask.votes" not in rules_of(found)
+
+
 def test_a_proposal_is_what_the_dao_sends() -> None:
     assert set_off(paying(BOB, str(parse_near("2")), token=""), DAO, 3).calls == (
         ChangeCall(BOB, (Transfer(parse_near("2")),)),

@@ -19,7 +19,7 @@ from contracts.calls import (
     Transfer,
 )
 from contracts.chain.budget import Spend
-from contracts.checks.policy import asking, judge, over_budget, within
+from contracts.checks.policy import judge, over_budget, within
 from contracts.checks.policy_file import built_in_policy
 from contracts.types import TGAS, AccountId, Gas, PublicKey, Yocto, parse_near
 from tests.contracts.checks.policies import (
@@ -206,7 +206,6 @@ def test_a_shared_key_confirms_only_where_the_person_is_named() -> None:
 def test_reasons_of_the_pre_flight_ask_whatever_the_allowance() -> None:
     found = judge(policy(FREE), subject(pay("bob.localnet", "1"), known=("bob.localnet",), asks=("it does not exist",)))
     assert (found.decision, rules_of(found)) == ("ask", {"preflight"})
-    assert asking(verdict_of(FREE, pay("bob.localnet", "1")), "again", "done before").decision == "ask"
 
 
 def test_budgets_deny_and_an_empty_free_one_asks() -> None:
