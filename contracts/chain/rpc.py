@@ -95,14 +95,17 @@ class RpcClient:
         self._config = config
         self._protocol_config: tuple[float, ProtocolConfig] | None = None
         self._gas_price: tuple[float, Yocto] | None = None
+        self._of_operators: tuple[tuple[str, RpcClient], ...] = ()
         self._kept: dict[tuple[str, ...], Answer] = {}
         """What was told about blocks by their hash, oldest first: it never changes."""
 
     def operators(self) -> tuple[tuple[str, "RpcClient"], ...]:
-        """One client per operator, in order of preference: for facts that several must agree on."""
-        return tuple(
-            (name, RpcClient(self._transport, pool, self._config)) for name, pool in self._pool.operators().items()
-        )
+        """One client per operator, in order of preference: for facts that several must agree on. Always the same ones."""
+        if not self._of_operators:
+            self._of_operators = tuple(
+                (name, RpcClient(self._transport, pool, self._config)) for name, pool in self._pool.operators().items()
+            )
+        return self._of_operators
 
     @property
     def pool(self) -> Pool:
