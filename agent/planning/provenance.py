@@ -36,6 +36,10 @@ _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
 _PERCENT: Final = re.compile(r"\s?(?:%|percent\b|per cent\b|pct\b)", re.IGNORECASE)
 _SLIPPAGE: Final = re.compile(r"slippage[^\d]*\Z", re.IGNORECASE)
 MAX_VALUES: Final = 200
+_ALL_OF_IT: Final = re.compile(
+    r"(?i)(?<![\w.-])(?<!that's )(?<!that’s )(?<!is )(?<!thats )(?<!at )(?:all|everything)(?![\w-]|\.\w)"
+)
+"""Not in `that's all` and `at all`."""
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _UNITS: Final = frozenset({"near", "n", "tgas"})
 """What may stand right behind a number's digits, token symbols apart; `2k` and `1e5` are other numbers."""
@@ -127,7 +131,7 @@ def _source(
         case "token":
             return _token(value, words, registry)
         case "amount" | "index" | "percent":
-            return _token_of_text(value, words)
+            return _search(_ALL_OF_IT, words) if value == "all" else _token_of_text(value, words)
         case "name":
             return _name(value, words)
         case "text":

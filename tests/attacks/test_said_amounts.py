@@ -119,6 +119,20 @@ def test_an_implicit_account_that_ends_in_digits_is_no_number_of_a_sum() -> None
     assert is_said(f"send {receiver} 5 NEAR", "near_transfer", {"receiver_id": receiver, "amount": "5"})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("unstake all from pool.localnet", True),
+        ("unstake everything from pool.localnet", True),
+        ("unstake 2 NEAR from pool.localnet, that's all", False),
+        ("unstake 2 NEAR from pool.localnet, nothing else at all", False),
+        ("unstake 2 NEAR from all-in.localnet", False),
+    ],
+)
+def test_everything_is_only_what_was_called_so(text: str, said: bool) -> None:  # noqa: FBT001
+    assert is_said(text, "unstake", {"amount": "all"}) == said
+
+
 def test_an_allowance_is_near() -> None:
     key = {"contract_id": "counter.localnet", "allowance": "5"}
     assert is_said("a key for counter.localnet with 5 NEAR of gas", "key_add_function_call", {**key})
