@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import base58
 from nacl.signing import SigningKey
 
+from agent.models.provider import ModelProvider
 from contracts.calls import ChangeCall, Grant
 from contracts.chain.budget import Reservation
 from contracts.chain.ledger import (
@@ -25,8 +27,10 @@ from contracts.chain.ledger import (
 from contracts.chain.nonce import check_ours
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
-from contracts.signing.keystore import KeyStore
-from contracts.signing.transaction import call_digest, calls_hash
+from contracts.signing.keypair import SecretKey
+from contracts.signing.keystore import KeyStore, write_key_file
+from contracts.signing.signer import check_step, transaction_step
+from contracts.signing.transaction import call_digest, calls_hash, decode_transaction
 from contracts.types import AccountId, CryptoHash, PublicKey
 
 
@@ -269,3 +273,36 @@ async def approved(
     stored = await ledger.get(name)
     assert stored is not None
     return stored, grant
+
+
+class KeyStoreSigner:
+    """A signer over keys in this process, without a journal or caps."""
+
+    def __init__(self, keys: KeyStore, *, chain_id: str, clock: Callable[[], float]) -> None:
+        self._keys = keys
+        self._chain_id = chain_id
+        self._clock = clock
+
+    async def sign(self, transaction_bytes: bytes, grant: Grant) -> bytes:
+        transaction = decode_transaction(transaction_bytes)
+        check_step(transaction_step(transaction), grant, chain_ids=(self._chain_id,), now=self._clock())
+        digest = hashlib.sha256(transaction_bytes).digest()
+        return self._keys.unsafe_sign_hash(transaction.signer_id, transaction.public_key, digest)
+
+    async def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
+        return self._keys.public_keys(account_id)
+
+
+class NoModels:
+    """No model is configured: slash commands only."""
+
+    def standard(self) -> ModelProvider | None:
+        return None
+
+    def specialist(self) -> ModelProvider | None:
+        return None
+
+
+def generate_key_file(path: Path, account_id: AccountId) -> PublicKey:
+    """Write the file of a new ed25519 key; returns the public key. FileExistsError where the file is there already."""
+    return write_key_file(path, account_id, SecretKey.generate(secrets.token_bytes))

@@ -54,13 +54,3 @@ class Serving(Protocol):
     def standard(self) -> ModelProvider | None: ...
 
     def specialist(self) -> ModelProvider | None: ...
-
-
-class NoModels:
-    """No model is configured: slash commands only."""
-
-    def standard(self) -> ModelProvider | None:
-        return None
-
-    def specialist(self) -> ModelProvider | None:
-        return None

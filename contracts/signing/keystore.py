@@ -7,7 +7,7 @@ A file holds `account_id`, `public_key` and `private_key` and is `DIR/NETWORK/AC
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Self
@@ -99,16 +99,6 @@ class KeyStore:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key store does not leave its process")
-
-
-def generate_key_file(
-    path: Path, account_id: AccountId, random_bytes: Callable[[int], bytes] = secrets.token_bytes
-) -> PublicKey:
-    """Make a new ed25519 key and write its file (0600, never over an existing one); returns the public key.
-
-    FileExistsError where the file is there already.
-    """
-    return write_key_file(path, account_id, SecretKey.generate(random_bytes))
 
 
 def parse_secret(account_id: AccountId, secret_key: str) -> SecretKey:

@@ -1,7 +1,7 @@
 """The only door to a key: signatures for transactions, messages and delegate actions, against a grant that covers them."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,9 +9,8 @@ from contracts.calls import ChangeCall, DelegateAction, Grant
 from contracts.errors import SigningError
 from contracts.signing.action_bytes import encode_actions
 from contracts.signing.borsh import string, u32, u64
-from contracts.signing.keystore import KeyStore
 from contracts.signing.messages import NEP366_PREFIX, Message, message_hash
-from contracts.signing.transaction import Transaction, call_digest, combine_digests, decode_transaction
+from contracts.signing.transaction import Transaction, call_digest, combine_digests
 from contracts.types import AccountId, PublicKey
 
 
@@ -29,27 +28,6 @@ class Signer(Protocol):
     async def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
         """The keys it can sign with for an account; empty where it has none."""
         ...
-
-
-class KeyStoreSigner:
-    """A signer over keys in this process, without a journal or caps: for tests and tools, the daemon has a process for it.
-
-    It decodes the bytes itself and trusts nothing that is said about them.
-    """
-
-    def __init__(self, keys: KeyStore, *, chain_id: str, clock: Callable[[], float]) -> None:
-        self._keys = keys
-        self._chain_id = chain_id
-        self._clock = clock
-
-    async def sign(self, transaction_bytes: bytes, grant: Grant) -> bytes:
-        transaction = decode_transaction(transaction_bytes)
-        check_grant(transaction, grant, chain_id=self._chain_id, now=self._clock())
-        digest = hashlib.sha256(transaction_bytes).digest()
-        return self._keys.unsafe_sign_hash(transaction.signer_id, transaction.public_key, digest)
-
-    async def public_keys(self, account_id: AccountId) -> tuple[PublicKey, ...]:
-        return self._keys.public_keys(account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +57,6 @@ def delegate_step(action: DelegateAction) -> Step:
     digest.update(string(action.receiver_id) + encode_actions(action.actions))
     digest.update(u64(action.max_block_height, "max_block_height"))
     return Step(action.sender_id, digest.hexdigest(), f"this delegate action on {action.receiver_id}")
-
-
-def check_grant(transaction: Transaction, grant: Grant, *, chain_id: str, now: float) -> None:
-    """Raise SigningError `grant_mismatch` or `grant_expired` unless the grant covers this transaction, as one of its calls."""
-    check_step(transaction_step(transaction), grant, chain_ids=(chain_id,), now=now)
 
 
 def check_step(step: Step, grant: Grant, *, chain_ids: Sequence[str], now: float) -> None:

@@ -21,8 +21,8 @@ from agent.data_folder import FolderInUse, read_address, running_daemon
 from agent.errors import ConfigError, DaemonError
 from agent.records import read_records
 from agent.runtime import open_runtime
-from contracts.signing.keystore import generate_key_file
 from contracts.types import AccountId
+from tests.doubles import generate_key_file
 
 
 def config_for(folder: Path, **overrides: Any) -> Config:

@@ -13,7 +13,7 @@ from contracts.calls import AddKey, DeleteKey, Grant
 from contracts.chain.ledger import Intent, Signed
 from contracts.chain.outcome import Effect, Execution, Failed, Finalized, Outcome, Unconfirmed
 from contracts.knowledge.registry import Registry
-from contracts.signing.signer import check_grant
+from contracts.signing.signer import check_step, transaction_step
 from contracts.signing.transaction import Transaction
 from contracts.types import AccountId, CryptoHash, PublicKey
 from tests.doubles import Clock, Crash, MemoryLedger
@@ -72,7 +72,7 @@ class FakeChain:
         self._crash(f"before {action.kind}")
         assert key in self.on_chain, "signed by a key that the account does not have"
         transaction = Transaction(ALICE, key, 1, intent.call.receiver_id, BLOCK, intent.call.actions)
-        check_grant(transaction, grant, chain_id="localnet", now=self.clock())
+        check_step(transaction_step(transaction), grant, chain_ids=("localnet",), now=self.clock())
         nonce = await self.ledger.last_nonce("localnet", ALICE, key) + 1
         signed = Signed(CryptoHash.of(intent.intent_id.encode()), b"bytes", key, nonce, BLOCK, 1)
         await self.ledger.store_signed(intent.intent_id, grant.grant_id, signed, self.clock())

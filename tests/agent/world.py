@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from agent.approval import Codes
-from agent.models.provider import NoModels, Serving
+from agent.models.provider import Serving
 from agent.pipeline import Pipeline
 from agent.proposing import Preflight
 from agent.records import Identity, InteractionRecord, ModelName, Reply, Turn, UserRequest
@@ -37,7 +37,7 @@ from contracts.knowledge.epochs import BlockAt
 from contracts.knowledge.facts import At
 from contracts.knowledge.registry import Network, Registry
 from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
-from tests.doubles import Clock
+from tests.doubles import Clock, NoModels
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "rpc"
 BLOCK = CryptoHash.of(b"block")

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.calls import Action, ChangeCall, DeployContract, Grant, Transfer
-from contracts.signing.keystore import KeyStore, generate_key_file
-from contracts.signing.signer import KeyStoreSigner
+from contracts.signing.keystore import KeyStore
 from contracts.signing.transaction import (
     Transaction,
     call_digest,
@@ -18,6 +17,7 @@ from contracts.signing.transaction import (
 )
 from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
 from tests.bench.figures import Figure, percentile
+from tests.doubles import KeyStoreSigner, generate_key_file
 
 _ALICE: Final = AccountId("alice.localnet")
 _BLOCK: Final = CryptoHash.of(b"bench")

@@ -22,9 +22,8 @@ from contracts.knowledge.reading import read_facts
 from contracts.knowledge.registry import Registry
 from contracts.localnet.server import open_localnet
 from contracts.signing.keystore import KeyStore
-from contracts.signing.signer import KeyStoreSigner
 from tests.contracts.catalogue.world import ALICE, CAROL, USDC, WRAP
-from tests.doubles import MemoryLedger, approved
+from tests.doubles import KeyStoreSigner, MemoryLedger, approved
 
 MINIMUM = 1_250_000_000_000_000_000_000
 

@@ -7,10 +7,9 @@ import pytest
 
 from contracts.chain.outcome import Failed, Finalized, NotDone, Unconfirmed
 from contracts.signing.keystore import KeyStore
-from contracts.signing.signer import KeyStoreSigner
 from contracts.types import AccountId, CryptoHash
 from tests.contracts.chain.worlds import NEAR, World, open_world
-from tests.doubles import Crash, key_file
+from tests.doubles import Crash, KeyStoreSigner, key_file
 
 ALICE = AccountId("alice.localnet")
 

@@ -12,10 +12,9 @@ from contracts.chain.ledger import ForeignUse, Intent, Lane
 from contracts.chain.outcome import Failed, Finalized
 from contracts.errors import RpcError
 from contracts.signing.keystore import KeyStore
-from contracts.signing.signer import KeyStoreSigner
 from contracts.types import AccountId, CryptoHash, PublicKey
 from tests.contracts.chain.worlds import NEAR, World, open_world
-from tests.doubles import key_file
+from tests.doubles import KeyStoreSigner, key_file
 from tests.fake_nodes import FIRST_NONCE
 
 ALICE, BOB = AccountId("alice.localnet"), AccountId("bob.localnet")

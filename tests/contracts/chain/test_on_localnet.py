@@ -35,10 +35,9 @@ from contracts.chain.rpc import RpcClient, open_rpc
 from contracts.errors import RpcError
 from contracts.localnet.server import open_localnet
 from contracts.signing.keystore import KeyStore
-from contracts.signing.signer import KeyStoreSigner
 from contracts.signing.transaction import decode_signed_transaction
 from contracts.types import AccountId, Gas, JsonObject, Yocto
-from tests.doubles import Crash, MemoryLedger, approved
+from tests.doubles import Crash, KeyStoreSigner, MemoryLedger, approved
 
 ALICE, BOB, CAROL = AccountId("alice.localnet"), AccountId("bob.localnet"), AccountId("carol.localnet")
 USDC, WNEAR = AccountId("usdc.localnet"), AccountId("wrap.localnet")

@@ -11,10 +11,10 @@ from contracts.chain.delivery import SendSettings
 from contracts.chain.ledger import Intent
 from contracts.chain.outcome import Effect
 from contracts.chain.rpc import RpcConfig, open_rpc
-from contracts.signing.signer import KeyStoreSigner, Signer
+from contracts.signing.signer import Signer
 from contracts.signing.transaction import SignedTransaction, decode_signed_transaction, decode_transaction
 from contracts.types import AccountId, PublicKey, Yocto
-from tests.doubles import Clock, MemoryLedger, approved, key_store
+from tests.doubles import Clock, KeyStoreSigner, MemoryLedger, approved, key_store
 from tests.fake_nodes import FIRST_NONCE, FakeChain, FakeNode, serve
 
 NEAR = 10**24

@@ -13,14 +13,13 @@ from contracts.errors import SigningError
 from contracts.signing.keystore import (
     KeyStore,
     additional_path,
-    generate_key_file,
     parse_secret,
     retire_key_files,
     write_key_file,
 )
 from contracts.signing.signatures import verify
 from contracts.types import AccountId, PublicKey
-from tests.doubles import key_file
+from tests.doubles import generate_key_file, key_file
 
 ALICE = AccountId("alice.testnet")
 SEED = bytes(range(32))

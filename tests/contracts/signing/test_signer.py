@@ -11,7 +11,7 @@ from nacl.signing import VerifyKey
 
 from contracts.calls import ChangeCall, Grant, Transfer
 from contracts.errors import InvalidInput, SigningError, UnsupportedAction
-from contracts.signing.signer import KeyStoreSigner, check_grant
+from contracts.signing.signer import check_step, transaction_step
 from contracts.signing.transaction import (
     Transaction,
     call_digest,
@@ -20,7 +20,7 @@ from contracts.signing.transaction import (
     transaction_hash,
 )
 from contracts.types import AccountId, CryptoHash, PublicKey, Yocto
-from tests.doubles import Clock, key_store
+from tests.doubles import Clock, KeyStoreSigner, key_store
 
 ALICE, BOB = AccountId("alice.localnet"), AccountId("bob.localnet")
 CALLS = tuple(ChangeCall(BOB, (Transfer(Yocto(amount)),)) for amount in (1, 2))
@@ -106,5 +106,6 @@ async def test_bytes_that_are_no_transaction_are_never_signed(
 @given(amount=st.integers(3, 2**128 - 1))
 def test_no_other_amount_is_covered(amount: int) -> None:
     key = PublicKey.from_bytes("ed25519", bytes(32))
+    step = transaction_step(_transaction(key, ChangeCall(BOB, (Transfer(Yocto(amount)),))))
     with pytest.raises(SigningError):
-        check_grant(_transaction(key, ChangeCall(BOB, (Transfer(Yocto(amount)),))), GRANT, chain_id="localnet", now=0)
+        check_step(step, GRANT, chain_ids=("localnet",), now=0)
