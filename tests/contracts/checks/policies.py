@@ -55,7 +55,9 @@ def subject(
     sets_off: tuple[SetOff, ...] = (),
 ) -> Subject:
     contracts = frozenset(str(token.contract_id) for token in REGISTRY.tokens)
-    return Subject(network, identity, ALICE, calls, (GAS_COST,) * len(calls), frozenset(known), contracts, asks, sets_off)
+    return Subject(
+        network, identity, ALICE, calls, (GAS_COST,) * len(calls), frozenset(known), contracts, asks, sets_off
+    )
 
 
 def verdict_of(body: str, *calls: ChangeCall, known: tuple[str, ...] = ("bob.localnet",)) -> Verdict:
