@@ -37,6 +37,7 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 _ETH = re.compile(r"0x[0-9a-f]{40}")
 _DETERMINISTIC = re.compile(r"0s[0-9a-f]{40}")
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+_BASE_UNITS = re.compile(r"[0-9]{1,39}", re.ASCII)
 _KEY_SIZES: Final[dict[str, int]] = {"ed25519": 32, "secp256k1": 64, "ml-dsa-65": 1952}
 _KEY_CHARACTERS: Final[dict[str, int]] = {"ed25519": 44, "secp256k1": 88, "ml-dsa-65": 2666}
 """The longest base58 text of that many bytes."""
@@ -175,6 +176,21 @@ def parse_units(text: str, decimals: int) -> int:
             "amount_too_large", f"amount {shown!r} is above 2^128-1 base units", details={"amount": shown}
         )
     return int(digits)
+
+
+def base_units(value: object) -> int | None:
+    """An amount as NEP-141 contracts write it, a u128 as decimal text; None for anything else."""
+    if isinstance(value, str) and _BASE_UNITS.fullmatch(value) and int(value) <= U128_MAX:
+        return int(value)
+    return None
+
+
+def account_of(value: JsonValue) -> AccountId | None:
+    """The account that JSON of a contract names; None where it is no account id."""
+    try:
+        return AccountId(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def format_units(units: int, decimals: int) -> str:

@@ -10,7 +10,6 @@ from contracts.catalogue.arguments import AccountArg, AmountArg, Args, GasArg, O
 from contracts.catalogue.dao_effects import by_hand, wanted_by_hand
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.receivers import explain_absence, missing_contract
-from contracts.catalogue.tokens import base_units
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.abi import ABI_METHOD
@@ -27,7 +26,7 @@ from contracts.knowledge.facts import (
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.interface import Interface, Method, type_name
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, format_units, near_text, parse_near
+from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, base_units, format_units, near_text, parse_near
 
 DEFAULT_GAS: Final = Gas(30 * TGAS)
 MAX_SHOWN_METHODS: Final = 100

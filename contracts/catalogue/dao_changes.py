@@ -11,7 +11,7 @@ from contracts.catalogue.dao_effects import set_off
 from contracts.catalogue.dao_kinds import Payout, calls_of, describe, payout_of
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example, merge_effects
 from contracts.catalogue.receivers import check_receiver, missing_contract
-from contracts.catalogue.tokens import base_units, token_fact, token_label, token_units
+from contracts.catalogue.tokens import token_fact, token_label, token_units
 from contracts.chain.outcome import Effect
 from contracts.errors import InvalidInput
 from contracts.knowledge.facts import (
@@ -31,7 +31,7 @@ from contracts.knowledge.facts import (
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
 from contracts.knowledge.sputnik import ACTIONS, Policy, Proposal, Vote, decides, read_policy, read_proposal
-from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, format_near, format_units, parse_near
+from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, base_units, format_near, format_units, parse_near
 
 PROPOSE_GAS: Final = Gas(50 * TGAS)
 VOTE_GAS: Final = Gas(50 * TGAS)

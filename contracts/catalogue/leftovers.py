@@ -6,11 +6,10 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from contracts.catalogue.tokens import base_units
 from contracts.knowledge.facts import Absent, ChainFacts, ViewFact, ViewFacts
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry, TokenEntry
-from contracts.types import AccountId, JsonObject, format_near, format_units
+from contracts.types import AccountId, JsonObject, base_units, format_near, format_units
 
 _SHOWN: Final = 10
 ONE_YOCTO: Final = "0.000000000000000000000001"

@@ -12,14 +12,13 @@ from contracts.calls import ChangeCall, FunctionCall, ViewFunction
 from contracts.catalogue.arguments import ALL, AccountArg, AmountArg, AmountOrAllArg, Args, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.receivers import explain_view, missing_contract
-from contracts.catalogue.tokens import base_units
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.epochs import EpochFact, EpochFacts
 from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, ViewFact, ViewFacts
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import TGAS, AccountId, Gas, Yocto, format_near, parse_near
+from contracts.types import TGAS, AccountId, Gas, Yocto, base_units, format_near, parse_near
 
 POOL_GAS: Final = Gas(100 * TGAS)
 """The real pool keeps 20 Tgas for its callback and burns up to 15 itself; in a new epoch it also shares out rewards."""

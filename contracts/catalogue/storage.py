@@ -21,7 +21,7 @@ from contracts.knowledge.facts import (
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import TGAS, U128_MAX, AccountId, Gas, Yocto, format_near, parse_near
+from contracts.types import TGAS, U128_MAX, AccountId, Gas, Yocto, base_units, format_near, parse_near
 
 STORAGE_DEPOSIT_GAS: Final = Gas(10 * TGAS)
 MAX_UNASKED_DEPOSIT: Final = Yocto(10**23)
@@ -172,17 +172,16 @@ def _balance_answer(
     match returned.value:
         case None:
             return f"{args.account_id} is not registered with {args.contract_id}."
-        case {"total": str(total), "available": str(available)} if _units(total) and _units(available):
-            return (
-                f"{args.account_id} has {format_near(int(total))} NEAR of storage balance with {args.contract_id}, "
-                f"{format_near(int(available))} NEAR of it available."
-            )
-        case value:
-            return f"{args.contract_id} answered {inert_json(value)}, which is not a NEP-145 balance."
-
-
-def _units(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 39
+        case {"total": total, "available": available}:
+            whole, free = base_units(total), base_units(available)
+            if whole is not None and free is not None:
+                return (
+                    f"{args.account_id} has {format_near(whole)} NEAR of storage balance with {args.contract_id}, "
+                    f"{format_near(free)} NEAR of it available."
+                )
+        case _:
+            pass
+    return f"{args.contract_id} answered {inert_json(returned.value)}, which is not a NEP-145 balance."
 
 
 def _explain(args: StorageBalanceArgs, error: RpcError, context: BuildContext) -> str | None:

@@ -15,7 +15,7 @@ from contracts.calls import ChangeCall, FunctionCall, ViewFunction
 from contracts.catalogue.arguments import AmountArg, Args, DecimalArg, TokenArg, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.storage import Registration, registration
-from contracts.catalogue.tokens import ONE_YOCTO, base_units, token_fact, token_label, token_units
+from contracts.catalogue.tokens import ONE_YOCTO, token_fact, token_label, token_units
 from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.exchange import Hop, PriceImpact, Route, best_route, least_out, parse_percent, percent
@@ -33,7 +33,7 @@ from contracts.knowledge.facts import (
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
-from contracts.types import TGAS, AccountId, Gas, JsonObject, format_units
+from contracts.types import TGAS, AccountId, Gas, JsonObject, base_units, format_units
 
 WARN_FEE_PPM: Final = 10_000
 """1 %; usual pools take 0.01 to 0.3 %."""

@@ -1,9 +1,6 @@
 """Fungible tokens: NEP-141 balances and transfers, NEP-148 metadata."""
 
-import re
 from typing import Final
-
-from pydantic import JsonValue
 
 from contracts.calls import Action, ChangeCall, FunctionCall, ViewFunction
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, TextArg, TokenArg, compact_json
@@ -24,7 +21,7 @@ from contracts.knowledge.facts import (
 )
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
-from contracts.types import TGAS, U128_MAX, AccountId, Gas, JsonObject, Yocto, format_units, parse_units
+from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, base_units, format_units, parse_units
 
 FT_TRANSFER_GAS: Final = Gas(15 * TGAS)
 """Real contracts burn 2 to 6 Tgas; what is not used comes back."""
@@ -32,8 +29,6 @@ ONE_YOCTO: Final = Yocto(1)
 """NEP-141's proof that a full-access key signed."""
 
 MAX_SHOWN_MEMO: Final = 600
-
-_UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 
 
 class TokenArgs(Args):
@@ -117,13 +112,6 @@ def token_label(token: TokenEntry) -> str:
 
 def view_function(contract_id: AccountId, method: str, args: JsonObject) -> ViewFunction:
     return ViewFunction(contract_id, method, compact_json(args))
-
-
-def base_units(value: JsonValue) -> int | None:
-    """An amount as NEP-141 contracts return it: u128 as text."""
-    if isinstance(value, str) and _UNITS.fullmatch(value) and int(value) <= U128_MAX:
-        return int(value)
-    return None
 
 
 def explain_token(token: TokenEntry, error: RpcError, context: BuildContext) -> str | None:

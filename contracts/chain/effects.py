@@ -13,9 +13,9 @@ from pydantic import JsonValue
 
 from contracts.chain.outcome import Effect, Place
 from contracts.chain.strict_json import parse_json
-from contracts.chain.token_logs import Move, account_of, amount_of, logged_moves
+from contracts.chain.token_logs import Move, logged_moves
 from contracts.chain.tx_answer import ActionView, Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
-from contracts.types import AccountId, CryptoHash
+from contracts.types import AccountId, CryptoHash, account_of, base_units
 
 NEAR: Final = "NEAR"
 _SYSTEM: Final = "system"
@@ -159,9 +159,9 @@ def _called_moves(answer: TxAnswer, transaction: TransactionView) -> Iterator[Mo
         gainer, token_id = account_of(args.get("receiver_id") or args.get("token_owner_id")), args.get("token_id")
         match action.method_name:
             case "ft_transfer":
-                amount = amount_of(args.get("amount"))
+                amount = base_units(args.get("amount"))
             case "ft_transfer_call":
-                amount = amount_of(_json(answer.status.value))
+                amount = base_units(_json(answer.status.value))
             case "nft_transfer" | "nft_mint" as name if gainer is not None and isinstance(token_id, str):
                 if args.get("approval_id") is None:  # with one the owner is another, whom the call does not name
                     loser = None if name == "nft_mint" else transaction.signer_id

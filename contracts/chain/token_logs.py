@@ -8,12 +8,11 @@ from typing import Final
 from pydantic import JsonValue
 
 from contracts.chain.strict_json import parse_json
-from contracts.types import U128_MAX, AccountId
+from contracts.types import AccountId, account_of, base_units
 
 _EVENT: Final = "EVENT_JSON:"
 _MAX_LOGS: Final = 10_000
 """Nodes send at most 100 a receipt; more are a hostile answer."""
-_AMOUNT: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 _OLD_TRANSFER: Final = re.compile(r"(?:Transfer|Refund) ([0-9]{1,39}) from (\S{2,64}) to (\S{2,64})", re.ASCII)
 _OLD_NFT_TRANSFER: Final = re.compile(r"Transfer (\S.{0,1000}) from (\S{2,64}) to (\S{2,64})")
 _OLD_DEPOSIT: Final = re.compile(r"Deposit ([0-9]{1,39}) NEAR to (\S{2,64})", re.ASCII)
@@ -40,20 +39,6 @@ def logged_moves(contract_id: AccountId, logs: tuple[str, ...], methods: Collect
     nfts = any(method.startswith("nft_") for method in methods)
     read = _old_nft_moves if nfts else _old_moves
     return [move for log in logs for move in read(contract_id, log)]
-
-
-def amount_of(value: JsonValue) -> int | None:
-    """Base units as NEP-141 writes them."""
-    if isinstance(value, str) and _AMOUNT.fullmatch(value) and int(value) <= U128_MAX:
-        return int(value)
-    return None
-
-
-def account_of(value: JsonValue) -> AccountId | None:
-    try:
-        return AccountId(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _event_moves(contract_id: AccountId, text: str) -> Iterator[Move]:
@@ -85,7 +70,7 @@ def _event_moves(contract_id: AccountId, text: str) -> Iterator[Move]:
 def _units(
     contract_id: AccountId, item: Mapping[str, JsonValue], loser: AccountId | None, gainer: AccountId | None
 ) -> Iterator[Move]:
-    amount = amount_of(item.get("amount"))
+    amount = base_units(item.get("amount"))
     if amount is not None:
         yield Move(contract_id, amount, loser, gainer)
 

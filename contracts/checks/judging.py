@@ -33,7 +33,7 @@ from contracts.calls import (
 )
 from contracts.chain.strict_json import parse_json
 from contracts.checks.methods import ARGUMENTS, KNOWN, Category, Found
-from contracts.types import AccountId, JsonObject
+from contracts.types import AccountId, JsonObject, base_units
 
 MAX_RECIPIENTS: Final = 64
 """More accounts in one call's arguments than that are not told apart: the call is refused by the judge."""
@@ -42,7 +42,6 @@ _MAX_DEPTH: Final = 12
 _MAX_TEXT: Final = 65_536
 _MAX_BRACKETS: Final = 128
 """More than that in a text that is not read as JSON, and another parser may still read it."""
-_UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _HEX_LENGTH: Final = 64
 _ETH_LENGTH: Final = 42
@@ -411,7 +410,7 @@ def _swaps_for_nothing(value: Mapping[str, JsonValue]) -> bool:
 
 
 def _above_zero(value: JsonValue) -> bool:
-    return isinstance(value, str) and _UNITS.fullmatch(value) is not None and int(value) > 0
+    return (base_units(value) or 0) > 0
 
 
 def _takes_all_of(following: JsonValue, swap: JsonValue) -> bool:

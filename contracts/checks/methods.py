@@ -4,13 +4,12 @@ What a method name says is a claim of the contract. Sources: NEP-141, 145, 171, 
 staking-pool sources.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias, get_args
 
 from pydantic import JsonValue
 
-from contracts.types import U128_MAX, AccountId, JsonObject
+from contracts.types import U128_MAX, AccountId, JsonObject, base_units
 
 Category: TypeAlias = Literal[
     "keys",
@@ -43,8 +42,6 @@ OTHER_ACTIONS: Final = (
 """Names of actions beside the catalogue's."""
 
 
-_UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
-
 Found: TypeAlias = tuple[str, tuple[tuple[str, int], ...], tuple[Category, ...]]
 """Action, tokens, categories."""
 Reader: TypeAlias = Callable[[AccountId, JsonObject], Found]
@@ -52,8 +49,9 @@ Reader: TypeAlias = Callable[[AccountId, JsonObject], Found]
 
 def _units(value: JsonValue) -> int:
     """An amount in arguments; one that is none counts as everything there can be."""
-    if isinstance(value, str) and _UNITS.fullmatch(value):
-        return min(int(value), U128_MAX)
+    units = base_units(value)
+    if units is not None:
+        return units
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= U128_MAX:
         return value
     return U128_MAX

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from contracts.calls import ChangeCall, CreateAccount, DeleteAccount, FunctionCall, Transfer
 from contracts.chain.strict_json import parse_json
-from contracts.types import U128_MAX, AccountId
+from contracts.types import AccountId, account_of, base_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def _moves(call: ChangeCall) -> Iterator[Move]:
 def _token_moves(contract_id: AccountId, method_name: str, args: Mapping[str, JsonValue]) -> Iterator[Move]:
     match method_name:
         case "ft_transfer" | "ft_transfer_call":
-            amount, kind = amount_of(args.get("amount")), "token"
+            amount, kind = base_units(args.get("amount")), "token"
         case "nft_transfer" | "nft_transfer_call" | "mt_transfer" | "mt_transfer_call" | "nft_approve":
             amount, kind = None, "item"
         case _:
@@ -110,16 +110,3 @@ def json_of(data: bytes) -> JsonValue:
         return parse_json(data)
     except ValueError:
         return "not JSON"
-
-
-def amount_of(value: JsonValue) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 39 and int(value) <= U128_MAX:
-        return int(value)
-    return None
-
-
-def account_of(value: JsonValue) -> AccountId | None:
-    try:
-        return AccountId(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

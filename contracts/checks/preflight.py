@@ -14,7 +14,6 @@ from contracts.chain.rpc_types import AccessKeyView
 from contracts.checks.moves import (
     Move,
     Question,
-    amount_of,
     contracts_of,
     json_of,
     moves_of,
@@ -24,7 +23,7 @@ from contracts.checks.moves import (
 from contracts.checks.report import Check, CheckResult
 from contracts.errors import InvalidInput
 from contracts.knowledge.exchange import PriceImpact, percent
-from contracts.types import TGAS, AccountId, CryptoHash, PublicKey, format_near, format_units
+from contracts.types import TGAS, AccountId, CryptoHash, PublicKey, base_units, format_near, format_units
 
 GAS_MARGIN: Final = (13, 10)
 """What is measured leaves out what only the chain knows (touched trie nodes): 2 to 20 % on real contracts."""
@@ -327,7 +326,7 @@ def _balance_check(
     known: KnownThings, place: int, question: Question, answer: bytes | None, call: ChangeCall
 ) -> Iterator[Check]:
     who, token_id = question.account_id, question.contract_id
-    has = amount_of(json_of(answer)) if answer is not None else None
+    has = base_units(json_of(answer)) if answer is not None else None
     sent = sum(move.amount or 0 for move in moves_of(call) if move.kind == "token")
     brings = any(isinstance(action, FunctionCall) and action.method_name == "near_deposit" for action in call.actions)
     if has is None:

@@ -7,7 +7,6 @@ the contract itself has the last word.
 
 import itertools
 import operator
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +15,7 @@ from pydantic import JsonValue
 
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.names import did_you_mean
-from contracts.types import AccountId, JsonObject
+from contracts.types import AccountId, JsonObject, base_units
 
 MAX_STEPS: Final = 20_000
 MAX_DEPTH: Final = 64
@@ -24,7 +23,6 @@ _SHOWN: Final = 60
 _REFERENCES: Final = ("#/definitions/", "#/$defs/")
 _ACCOUNT: Final = "AccountId"
 _INTEGERS: Final = {f"{sign}int{bits}": bits for sign in ("u", "") for bits in (8, 16, 32, 64, 128)}
-_UNITS: Final = re.compile(r"[0-9]{1,39}", re.ASCII)
 """The format `units` of our own documents: u128 and u64 as text."""
 _LIMITS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "minimum": operator.ge,
@@ -90,7 +88,7 @@ class _Run:
         elif isinstance(value, int | float):
             yield from _bounds(value, schema, place)
         elif isinstance(value, str):
-            if schema.get("format") == "units" and not _UNITS.fullmatch(value):
+            if schema.get("format") == "units" and base_units(value) is None:
                 yield f"{place} is {inert(value, _SHOWN)}, it must be a whole number of base units in digits"
             yield from _sizes(len(value), schema, "minLength", "maxLength", f"{place} has {{}} characters")
         elif isinstance(value, list):

@@ -31,7 +31,7 @@ from contracts.calls import (
 )
 from contracts.errors import InvalidInput
 from contracts.signing.journal import NATIVE
-from contracts.types import U128_MAX, AccountId, PublicKey, format_near, format_units, parse_units
+from contracts.types import AccountId, PublicKey, base_units, format_near, format_units, parse_units
 
 Network: TypeAlias = Literal["localnet", "testnet", "mainnet"]
 OtherCalls: TypeAlias = Literal["allow", "approvers"]
@@ -223,10 +223,7 @@ def _token_amount(args: bytes) -> int | None:
         pairs: object = json.loads(args, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
-    amount = pairs.get("amount") if isinstance(pairs, _Once) else None
-    if not (isinstance(amount, str) and amount.isascii() and amount.isdigit() and len(amount) <= 39):
-        return None
-    return int(amount) if int(amount) <= U128_MAX else None
+    return base_units(pairs.get("amount")) if isinstance(pairs, _Once) else None
 
 
 class _Once(dict[str, object]):
