@@ -18,7 +18,7 @@ from contracts.chain.outcome import (
     Unconfirmed,
     ViewReturned,
 )
-from contracts.chain.outcome_reader import change_text
+from contracts.chain.outcome_reader import in_units
 from contracts.errors import ContractsError, RpcError
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import Registry
@@ -126,14 +126,14 @@ def step_text(summary: str, outcome: Outcome, registry: Registry, call: ChangeCa
 
 def _in_units(message: str, execution: Execution, registry: Registry) -> str:
     """What was expected and is missing, in whole units of the tokens that the registry knows."""
-    for effect in execution.expected:
-        token = registry.of_contract(effect.token)
-        if token is not None and token.decimals is not None and effect.token_id is None:
-            whole = change_text(effect, (f"{token.name} ({token.contract_id})", token.decimals))
-            message = message.replace(
-                f"{change_text(effect)} for {effect.account_id},", f"{whole} for {effect.account_id},"
-            )
-    return message
+
+    def named(token_id: str) -> tuple[str, int] | None:
+        token = registry.of_contract(token_id)
+        if token is None or token.decimals is None:
+            return None
+        return f"{token.name} ({token.contract_id})", token.decimals
+
+    return in_units(message, execution.expected, named)
 
 
 def sentence(text: str) -> str:

@@ -189,6 +189,8 @@ class Waiting:
     """Nobody may approve it over the channel that asked."""
     approvers: int = 1
     approved_by: tuple[str, ...] = ()
+    is_mine: bool = False
+    """Whoever looks has approved it already; somebody else is waited for."""
     repeated: bool = False
 
 
@@ -204,8 +206,10 @@ def how_to_decide(request_id: str, expires_at: float, waiting: Waiting) -> str:
             else ""
         )
         lines.append(f"  It needs {waiting.approvers} people's approval{already or '.'}")
-    if waiting.code is not None:
-        lines.append(f"  To approve, write: confirm {waiting.code}\n  To drop it, write: cancel {waiting.code}")
+    if waiting.is_mine:
+        lines.append("  Your approval is counted, once.")
+    elif waiting.code is not None:
+        lines.append(f"  To approve, write: confirm {waiting.code}")
     else:
         here = (
             "The policy wants this approved over another channel than this one."
@@ -213,6 +217,8 @@ def how_to_decide(request_id: str, expires_at: float, waiting: Waiting) -> str:
             else "Your key cannot confirm here."
         )
         lines.append(f"  {here} On the daemon's machine: near-agent approve {request_id}")
+    if waiting.code is not None:
+        lines.append(f"  To drop it, write: cancel {waiting.code}")
     lines.append(f"  It expires at {until}. {CARD_END}")
     return "\n".join(lines)
 

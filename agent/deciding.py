@@ -208,7 +208,8 @@ class Decider:
         if standing and standing.status == "confirmed":
             return await self._tell(story, card)
         expired = standing is None or standing.status == "expired"
-        reason = "the approval expired; ask again for a new one" if expired else "it was cancelled"
+        named = f"request {card.request_id}"
+        reason = f"the approval of {named} expired; ask again for a new one" if expired else f"{named} was cancelled"
         story.plan, story.calls_hash = card.plan, card.calls_hash
         story.outcomes += [Declined(reason) for _ in card.calls]
         places = {place for places in card.call_steps for place in places}

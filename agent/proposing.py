@@ -225,7 +225,8 @@ class Proposer:
         story.calls, story.calls_hash = card.calls, card.calls_hash
         approvers = 1 if verdict is None else verdict.approvers
         given = await self._store.approvals.of(card.request_id) if approvers > 1 else ()
-        waiting = Waiting(code, elsewhere, approvers, tuple(one.identity for one in given), repeated)
+        approved_by = tuple(one.identity for one in given)
+        waiting = Waiting(code, elsewhere, approvers, approved_by, identity.key_id in approved_by, repeated)
         end = how_to_decide(card.request_id, card.expires_at, waiting)
         return story.reply("needs_approval", "\n".join((*before, card.text, end)), confirm_code=code)
 
@@ -260,7 +261,7 @@ class Proposer:
         if weighed.sets_off != card.sets_off:
             return "the last card is void: the proposal does something else now than when the card was made"
         if card.preflight is not None and weighed.preflight is not None:
-            reason = moved(card.preflight, weighed.preflight)
+            reason = moved(card.preflight, weighed.preflight, self._registry.amount)
             if reason is not None:
                 return f"the last card is void, things have changed since: {reason}"
         found = await self._executed(card.calls_hash, AccountId(card.signer_id), card.created_at)

@@ -60,8 +60,10 @@ _CONFIRMED_TURN: Final = (
 _EXPIRE: Final = update(CARDS).where(
     and_(CARDS.c.key_id == bindparam("of_key"), _IS_PENDING, CARDS.c.expires_at <= bindparam("at"))
 )
-_COUNT_PENDING: Final = select(func.count(), func.min(CARDS.c.expires_at)).where(
-    and_(CARDS.c.key_id == bindparam("of_key"), _IS_PENDING)
+_WAITING: Final = (
+    select(CARDS.c.request_id, CARDS.c.expires_at)
+    .where(and_(CARDS.c.key_id == bindparam("of_key"), _IS_PENDING))
+    .order_by(CARDS.c.created_at)
 )
 _ADD: Final = insert(CARDS)
 
@@ -210,12 +212,15 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
     same = connection.execute(_SAME_TURN, turn | {"at": now}).first()
     if same is not None:
         return _card(same)
-    pending, first_end = connection.execute(_COUNT_PENDING, {"of_key": card.identity_key_id}).one()
+    rows = connection.execute(_WAITING, {"of_key": card.identity_key_id}).all()
+    waiting = {str(row.request_id): float(row.expires_at) for row in rows}
+    pending = len(waiting)
     if card.status == "pending" and pending >= MAX_PENDING:
+        first_end = min(waiting.values())
         raise ApprovalError(
             "too_many_cards",
-            f"{pending} approvals are waiting already; confirm or cancel one of them, or wait: "
-            f"the first expires in {max(1, math.ceil(first_end - now))} s",
+            f"{pending} approvals are waiting already, of the requests {', '.join(waiting)}; confirm or cancel one of them, "
+            f"or wait: the first expires in {max(1, math.ceil(first_end - now))} s",
             details={"pending": pending, "limit": MAX_PENDING},
         )
     connection.execute(

@@ -1,7 +1,7 @@
 """From a node's final answer about a transaction to its Outcome. Pure."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pydantic import JsonValue
@@ -148,6 +148,16 @@ def _partial_text(refused: str | None, failed: Iterable[ReceiptOutcome], missed:
         f"expected {change_text(effect)} for {effect.account_id}, which the receipts do not show" for effect in missed
     ]
     return "; ".join(parts)[:_SHOWN]
+
+
+def in_units(message: str, expected: Iterable[Effect], token_of: Callable[[str], tuple[str, int] | None]) -> str:
+    """A message of `read_outcome` with what was expected in whole units of the tokens that are known, by name and decimals."""
+    for effect in expected:
+        token = token_of(effect.token)
+        if token is not None and effect.token_id is None:
+            whole = f"{change_text(effect, token)} for {effect.account_id},"
+            message = message.replace(f"{change_text(effect)} for {effect.account_id},", whole)
+    return message
 
 
 def change_text(effect: Effect, token: tuple[str, int] | None = None) -> str:

@@ -1,5 +1,6 @@
 """What pre-flight found out about a plan before anyone signs (DESIGN section 4, `PreflightReport`)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -107,11 +108,11 @@ class PreflightReport:
         return tuple(check for check in self.checks if check.result == "unknown")
 
 
-def moved(old: PreflightReport, new: PreflightReport) -> str | None:
+def moved(old: PreflightReport, new: PreflightReport, amount: Callable[[int, str], str]) -> str | None:
     """Why a card made with the old report no longer stands, given a new one of the same calls; None where it does.
 
     Code that is another one, an outcome or amounts that differ by more than a hundredth, a balance that lost more than
-    a tenth, a check that fails now, and a new reason to ask.
+    a tenth, a check that fails now, and a new reason to ask. `amount` says base units of a token for people.
     """
     failure = new.failure
     if failure is not None:
@@ -123,7 +124,7 @@ def moved(old: PreflightReport, new: PreflightReport) -> str | None:
     for before, after in zip(old.simulated, new.simulated, strict=False):
         if before.result != after.result:
             return f"its simulated outcome was {before.result} and is {after.result} now"
-    reason = _moved_balance(old, new)
+    reason = _moved_balance(old, new, amount)
     if reason is not None:
         return reason
     if old.nfts != new.nfts:
@@ -132,24 +133,31 @@ def moved(old: PreflightReport, new: PreflightReport) -> str | None:
     return more[0] if more else None
 
 
-def _moved_balance(old: PreflightReport, new: PreflightReport) -> str | None:
+def _moved_balance(old: PreflightReport, new: PreflightReport, amount: Callable[[int, str], str]) -> str | None:
     before = {(balance.account_id, balance.token): balance for balance in old.balances}
     after = {(balance.account_id, balance.token): balance for balance in new.balances}
     for place, gone in before.items():
         if gone.change and place not in after:
-            return f"the plan would not change {gone.account_id} in {gone.token} now, and by {gone.change} before"
+            return f"the plan would not {_does(gone, amount)} now, and would when the card was made"
     for place, balance in after.items():
-        what = f"{balance.account_id} in {balance.token}"
         earlier = before.get(place)
         if earlier is None:
             if balance.change:
-                return f"the plan would change {what} by {balance.change} base units now, and not before"
+                return f"the plan would {_does(balance, amount)} now, and would not when the card was made"
             continue
         if abs(balance.change - earlier.change) * _CHANGE_PARTS > abs(earlier.change):
-            return f"the plan would change {what} by {balance.change} base units now, not by {earlier.change}"
+            now, then = _does(balance, amount), _does(earlier, amount)
+            return f"the plan would {now} now, and would {then} when the card was made"
         if earlier.change < 0 and balance.before * _BALANCE_PARTS < earlier.before * (_BALANCE_PARTS - 1):
-            return f"the balance of {what} fell from {earlier.before} to {balance.before} base units"
+            had, has = amount(earlier.before, balance.token), amount(balance.before, balance.token)
+            return f"{balance.account_id} had {had} when the card was made and has {has} now"
     return None
+
+
+def _does(balance: Balance, amount: Callable[[int, str], str]) -> str:
+    """`take 5 USDC from bob.near`; a change of nothing is told as such."""
+    verb, end = ("take", "from") if balance.change < 0 else ("give", "to")
+    return f"{verb} {amount(abs(balance.change), balance.token)} {end} {balance.account_id}"
 
 
 def unknown_report(reason: str, *, rpc_calls: int = 0, own_ms: float = 0.0) -> PreflightReport:

@@ -42,7 +42,7 @@ from contracts.calls import (
 )
 from contracts.errors import InvalidInput
 from contracts.knowledge.limits import Limits
-from contracts.knowledge.names import did_you_mean, nearest
+from contracts.knowledge.names import nearest
 from contracts.signing.action_bytes import deterministic_account_id, encode_actions
 from contracts.types import TGAS, U64_MAX, U128_MAX, AccountId, format_units
 
@@ -235,10 +235,12 @@ def _check_method(contract_id: AccountId, name: str, context: ValidationContext)
         )
     known = context.methods.get(contract_id)
     if known is not None and name not in known:
+        near = nearest(name, sorted(known))
+        todo = f"did you mean {near}?" if near else f"/contract_methods {contract_id} lists what it has"
         raise InvalidInput(
             "unknown_method",
-            f"{contract_id} has no method {name[:80]}{did_you_mean(name, sorted(known))}",
-            details={"contract_id": contract_id, "method_name": name[:80], "nearest": nearest(name, sorted(known))},
+            f"{contract_id} has no method {name[:80]}; {todo}",
+            details={"contract_id": contract_id, "method_name": name[:80], "nearest": near},
         )
 
 

@@ -17,7 +17,7 @@ from contracts.errors import InvalidInput
 from contracts.knowledge.inert import inert
 from contracts.knowledge.lookalikes import lookalikes
 from contracts.knowledge.names import did_you_mean, nearest
-from contracts.types import AccountId, CryptoHash
+from contracts.types import AccountId, CryptoHash, format_units, near_text
 
 Network: TypeAlias = Literal["localnet", "testnet", "mainnet"]
 
@@ -163,6 +163,15 @@ class Registry:
 
     def of_contract(self, contract_id: str) -> TokenEntry | None:
         return next((token for token in self.tokens if token.contract_id == contract_id), None)
+
+    def amount(self, units: int, token_id: str) -> str:
+        """Base units for people: `12.5 USDC`, or as they are where the token's decimals are not known."""
+        if token_id == NEAR_SYMBOL:
+            return near_text(units)
+        token = self.of_contract(token_id)
+        if token is None or token.decimals is None:
+            return f"{units} base units of {token_id}"
+        return f"{format_units(units, token.decimals)} {token.name}"
 
     def token(self, text: str) -> TokenEntry:
         """The token of a symbol (any case) or of a contract id; a contract that is not known here has no decimals.

@@ -297,7 +297,7 @@ class _Flight:
             expected = request.expected[place] if place < len(request.expected) else ()
             call = request.calls[place]
             bought = execution_gas(self._config, call.actions, call.receiver_id)
-            self._readings.append(read_step(step, place, call, job, block, expected, bought))
+            self._readings.append(read_step(step, place, call, job, block, expected, bought, self._known.tokens))
             self._answers.update(
                 ((place, question), answer)
                 for question, answer in zip(self._questions[place], step.probes, strict=False)
@@ -339,16 +339,15 @@ class _Flight:
 
     def _balance_checks(self) -> list[Check]:
         """Contracts can log what they like: what they say that they moved is held against their own balances."""
-        return [
-            Check(
-                "logs",
-                "unknown",
-                f"{balance.token} tells of a change of {self._moved(balance.account_id, balance.token)} base units for "
-                f"{balance.account_id}, its balance changes by {balance.change}",
-            )
-            for balance in self._balances
-            if balance.change != self._moved(balance.account_id, balance.token)
-        ]
+        checks: list[Check] = []
+        for balance in self._balances:
+            told = self._moved(balance.account_id, balance.token)
+            if balance.change != told:
+                told_text = self._known.amount(told, balance.token)
+                found_text = self._known.amount(balance.change, balance.token)
+                detail = f"for {balance.account_id}, its balance changes by {found_text}"
+                checks.append(Check("logs", "unknown", f"{balance.token} tells of a change of {told_text} {detail}"))
+        return checks
 
     async def _signing_key(self) -> PublicKey | None:
         """The first key that may sign the whole plan, else the first that is there."""

@@ -1,12 +1,14 @@
 """What the simulating process reports, read as nodes' answers are: the same outcome, effects and texts as of a real one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 from contracts.calls import Action, ChangeCall, FunctionCall, total_deposit
 from contracts.chain.effects import missing_effects, read_effects
 from contracts.chain.outcome import Effect, Execution, ExecutionFailed, PartiallyExecuted
-from contracts.chain.outcome_reader import failure_text, read_outcome
+from contracts.chain.outcome_reader import failure_text, in_units, read_outcome
 from contracts.chain.rpc_types import BlockView
 from contracts.chain.tx_answer import (
     ActionBody,
@@ -55,10 +57,12 @@ def read_step(
     block: BlockView,
     expected: tuple[Effect, ...],
     first_receipt_gas: int,
+    tokens: Mapping[str, tuple[str, int]] = MappingProxyType({}),
 ) -> Reading:
     """The outcome of the transaction at this place of the plan.
 
     `first_receipt_gas` is what executing its first receipt costs before any contract runs: bought beside what is attached.
+    `tokens`: names and decimals, by contract, in which amounts are told.
     """
     if step.refused is not None or step.conversion is None:
         name, text = failure_text({"InvalidTxError": step.refused})
@@ -74,7 +78,8 @@ def read_step(
             return _failed(place, message, logs, execution, burnt)
         case PartiallyExecuted(_, message):
             missed = bool(answer.transaction and missing_effects(expected, read_effects(answer, answer.transaction)))
-            return _partial(place, message, logs, execution, burnt, missed=missed)
+            said = in_units(message, expected, tokens.get)
+            return _partial(place, said, logs, execution, burnt, missed=missed)
         case _:
             simulated = _simulated("success", None, logs, execution)
             check = Check("simulation", "pass", "it succeeds when simulated", place)

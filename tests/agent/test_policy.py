@@ -205,6 +205,9 @@ async def test_two_people_approve_and_each_counts_once(tmp_path: Path, second: I
             waiting = await agent.ask(f"confirm {card.confirm_code}")
             assert waiting.status == "needs_approval"
             assert "approved by key-alice. Somebody else is needed" in waiting.text
+            assert "Your approval is counted, once." in waiting.text
+            assert "To approve, write" not in waiting.text
+            assert f"To drop it, write: cancel {card.confirm_code}" in waiting.text
         assert agent.chain.executed == []
         channel = "operator" if second is OPERATOR else "key"
         done = await agent.pipeline.approve_by_request(second, card.request_id, channel)

@@ -93,7 +93,10 @@ async def test_it_is_run_again_before_signing_and_a_difference_makes_a_new_card(
         first = await agent.ask("/near_transfer bob.localnet 1")
         second = await agent.ask(f"confirm {first.confirm_code}")
         assert second.status == "needs_approval"
-        assert "things have changed since: the balance of alice.localnet in NEAR fell" in second.text
+        assert (
+            "things have changed since: alice.localnet had 10 NEAR when the card was made and has 2 NEAR now"
+            in second.text
+        )
         assert agent.chain.executed == []
         done = await agent.ask(f"confirm {second.confirm_code}")
         assert done.status == "executed"

@@ -392,6 +392,9 @@ def balances(*tokens: Balance) -> dict[str, object]:
     return {"balances": (*tokens, IN_NEAR)}
 
 
+AMOUNTS = KnownThings(tokens={USDC: ("USDC", 2)})
+
+
 def report(**changes: object) -> PreflightReport:
     made = PreflightReport(
         block_height=7,
@@ -414,7 +417,7 @@ class TestReports:
         text = adapter.dump_json(report())
         assert b'"9999999999999999999999999999"' in text
         assert adapter.validate_json(text) == report()
-        assert moved(adapter.validate_json(text), report()) is None
+        assert moved(adapter.validate_json(text), report(), AMOUNTS.amount) is None
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -424,14 +427,20 @@ class TestReports:
             ({"simulated": (Simulated("unknown", "x"),)}, "was success and is unknown now"),
             ({"checks": (Check("balance", "fail", "too little"),)}, "too little"),
             ({"asks": ("first", "second")}, "second"),
-            (balances(Balance(ALICE, USDC, 1000, 898)), "by -102 base units now, not by -100"),
-            (balances(Balance(ALICE, USDC, 899, 799)), "fell from 1000 to 899"),
-            (balances(BEFORE, Balance(BOB, USDC, 0, 100)), "change bob.test in usdc.test by 100 base units now"),
-            ({"balances": (IN_NEAR,)}, "would not change alice.test in usdc.test now, and by -100 before"),
+            (
+                balances(Balance(ALICE, USDC, 1000, 898)),
+                "would take 1.02 USDC from alice.test now, and would take 1 USDC",
+            ),
+            (
+                balances(Balance(ALICE, USDC, 899, 799)),
+                "alice.test had 10 USDC when the card was made and has 8.99 USDC now",
+            ),
+            (balances(BEFORE, Balance(BOB, USDC, 0, 100)), "would give 1 USDC to bob.test now, and would not when"),
+            ({"balances": (IN_NEAR,)}, "would not take 1 USDC from alice.test now, and would when"),
         ],
     )
     def test_what_moved_beyond_the_tolerance(self, changes: dict[str, object], said: str) -> None:
-        assert said in (moved(report(), report(**changes)) or "")
+        assert said in (moved(report(), report(**changes), AMOUNTS.amount) or "")
 
     @pytest.mark.parametrize(
         "changes",
@@ -444,14 +453,14 @@ class TestReports:
         ],
     )
     def test_what_may_move(self, changes: dict[str, object]) -> None:
-        assert moved(report(), report(**changes)) is None
+        assert moved(report(), report(**changes), AMOUNTS.amount) is None
 
     def test_a_report_that_could_not_be_made_is_unknown_and_asks(self) -> None:
         made = unknown_report("no node answers")
         assert made.failure is None
         assert [check.detail for check in made.unknowns] == ["no node answers"]
         assert made.asks == ("the plan could not be checked before signing",)
-        assert "unknown now" in (moved(report(asks=made.asks), made) or "")
+        assert "unknown now" in (moved(report(asks=made.asks), made, AMOUNTS.amount) or "")
 
 
 @pytest.mark.parametrize(

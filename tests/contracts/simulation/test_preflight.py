@@ -21,6 +21,9 @@ from tests.contracts.simulation.world import ONE_NEAR, REGISTRATION, USDC, WRAP,
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+AMOUNT = KnownThings().amount
+
+
 def found(report: PreflightReport, name: str) -> list[tuple[str, str]]:
     return [(check.result, check.detail) for check in report.checks if check.name == name]
 
@@ -107,6 +110,7 @@ async def test_what_the_plan_expects_and_does_not_get_is_for_a_person_to_see(wor
     assert report.failure is None
     (ask,) = report.asks
     assert ask.startswith("it does not move what the plan says when simulated: a receipt on counter.localnet failed")
+    assert ask.endswith("expected +0.000005 USDC for counter.localnet, which the receipts do not show")
     to_nobody = await world.one(
         ALICE, USDC, call("ft_transfer_call", {"receiver_id": BOB, "amount": "5", "msg": ""}, 1, 100)
     )
@@ -126,7 +130,10 @@ async def test_whoever_gets_tokens_with_a_message_is_looked_at_like_whoever_is_c
     world.counted.accounts[exchange] = real.model_copy(update={"code_hash": other.code_hash})
     now = await world.service.preflight(request)
     del world.counted.accounts[exchange]
-    assert moved(card, replace(now, checks=())) == "the code of exchange.localnet was replaced since the card was made"
+    assert (
+        moved(card, replace(now, checks=()), AMOUNT)
+        == "the code of exchange.localnet was replaced since the card was made"
+    )
     strange = PreflightService(world.counted, world.sandbox, world.wallets, known=KnownThings, clock=lambda: 0.0)
     said = found(await strange.preflight(request), "code")
     (detail,) = [detail for result, detail in said if result == "unknown" and "exchange.localnet" in detail]
