@@ -1,5 +1,6 @@
 """`ask` and `approve`: one request each."""
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from agent.commands.sessions import Session, open_session
 from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption
 
 _CODE_LENGTH: Final = 8
+_IS_DECISIVE: Final = re.compile(r"[0-9A-Za-z]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Approve at once; on localnet only")]
 
@@ -99,6 +101,12 @@ def finish(answer: Mapping[str, Any], *, as_json: bool) -> None:
 def _approve(session: Session, what: str, key: str | None) -> dict[str, Any]:
     if key is not None:
         return session.approve_as(key, what)
+    if not _IS_DECISIVE.fullmatch(what):
+        raise CommandError(
+            f"{what!r} is neither a card's code nor a request id; near-agent approve --list shows the cards that wait",
+            USAGE,
+            "usage",
+        )
     if len(what) == _CODE_LENGTH:
         return session.complete([{"role": "user", "content": f"confirm {what}"}], None, MODEL)
     return session.approve(what)

@@ -155,13 +155,19 @@ def rotate(
         from agent.commands.sessions import open_session
 
         account_id = _account(account)
-        if not yes and not typer.confirm(
-            f"Add a new full-access key to {account_id} and delete the old one?", err=True
-        ):
-            raise CommandError("nothing was done", USAGE, "declined")
+        if not yes and not _agreed(f"Add a new full-access key to {account_id} and delete the old one?"):
+            raise CommandError("nothing was done; --yes does not ask", USAGE, "declined")
         with open_session(config, data_dir) as session:
             answer = session.rotate_key(account_id, key)
         finish(answer, as_json=as_json)
+
+
+def _agreed(question: str) -> bool:
+    """A yes typed at the terminal; False where nobody can answer."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        return False
 
 
 def with_signer(settings: "Config", work: "Callable[[SignerClient], Awaitable[T]]", *, running: bool = False) -> T:

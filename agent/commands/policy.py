@@ -18,7 +18,7 @@ from agent.commands.settings import (
 if TYPE_CHECKING:
     from agent.records import InteractionRecord
 
-policy_app = typer.Typer(no_args_is_help=True, help="Look at the policy that decides what may be sent")
+policy_app = typer.Typer(no_args_is_help=True, help="Look at the policy that decides what may be sent.")
 
 
 @policy_app.command("check")
@@ -41,11 +41,13 @@ def check(
             raise CommandError(f"there is no network {network!r}; write one of: {known}", USAGE, "usage")
         with domain_errors():
             policy = read_policy(file, Registry.for_network(chosen))
-        words = summary(policy)
+        words, later = summary(policy), _is_newer_than_daemon(file, find_data_dir(config, data_dir))
         if as_json:
-            print_json({"ok": True, "summary": words.splitlines()})
-        else:
-            print(words)
+            print_json({"ok": True, "summary": words.splitlines(), "needs_restart": later})
+            return
+        print(words)
+        if later:
+            print("The running daemon was started before this file was written; a policy counts from the next start.")
 
 
 @policy_app.command("explain")
@@ -73,6 +75,13 @@ def explain(
             print_json({"request_id": request_id, "status": record.status, "verdict": verdict})
         else:
             print("\n".join(_explained(record)))
+
+
+def _is_newer_than_daemon(file: Path, folder: Path) -> bool:
+    """Whether a daemon runs that cannot have read the file as it is: policies are read at the start."""
+    from agent.data_folder import ADDRESS, running_daemon
+
+    return running_daemon(folder) is not None and file.stat().st_mtime > (folder / ADDRESS).stat().st_mtime
 
 
 async def _record(database: Path, request_id: str) -> "InteractionRecord | None":

@@ -318,7 +318,8 @@ def _lower(text: str) -> str:
 def _ask_for(invented: Sequence[Unsourced]) -> Clarification:
     named = "; ".join(f"{item.argument} {inert(item.value, 80)!r} of {item.action}" for item in invented)
     return Clarification(
-        text=f"I did not find this in your own words: {named}. Nothing was prepared. Please write it yourself.",
+        text=f"I did not find this in your own words: {named}. Nothing was prepared. Please write it yourself: account ids "
+        "in full, amounts in digits with their unit, for example 5 NEAR.",
         missing=tuple(dict.fromkeys(item.argument for item in invented)),
     )
 

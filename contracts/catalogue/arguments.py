@@ -401,8 +401,8 @@ def _json_text(name: str, text: str) -> JsonValue:
     except ValueError as error:
         raise InvalidInput(
             "malformed_json",
-            f"{name} is not usable as JSON: {str(error)[:200]}; in a command it stands in single quotes, "
-            f"""for example {name}='{{"key": "value"}}'""",
+            f"{name}: this is not usable as JSON: {str(error)[:200]}; in a command it stands in single quotes, "
+            """for example args='{"key": "value"}'""",
             details={"argument": name},
         ) from error
 

@@ -154,9 +154,10 @@ def _registered(contract_id: AccountId, account_id: AccountId, total: int) -> In
 def _no_storage(contract_id: AccountId, absent: Absent, context: BuildContext) -> InvalidInput:
     if absent.reason in {"no_account", "no_code"}:
         return missing_contract(contract_id, absent, context)
+    why = "it has no such method" if absent.reason == "no_method" else inert(absent.detail, 160)
     return InvalidInput(
         "no_storage_standard",
-        f"{contract_id} does not answer as NEP-145 asks, so it takes no storage deposits: {inert(absent.detail, 160)}",
+        f"{contract_id} does not answer as NEP-145 asks, so it takes no storage deposits: {why}",
         details={"contract_id": contract_id, "reason": absent.reason},
     )
 

@@ -57,10 +57,12 @@ def token_fact(token: TokenEntry, facts: ChainFacts, context: BuildContext) -> T
     if isinstance(fact, Absent):
         if fact.reason == "no_account":
             raise missing_account(token.contract_id, context)
+        why = {"no_code": "it has no contract", "no_method": "it has no ft_metadata (NEP-148)"}.get(
+            fact.reason, f"its ft_metadata says {inert(fact.detail, 160)}"
+        )
         raise InvalidInput(
             "not_a_token",
-            f"{token.contract_id} is not a token contract on {context.network}: "
-            f"its ft_metadata says {inert(fact.detail, 160)}",
+            f"{token.contract_id} is not a token contract on {context.network}: {why}",
             details={"contract_id": token.contract_id, "reason": fact.reason},
         )
     if token.decimals is not None and token.decimals != fact.decimals:

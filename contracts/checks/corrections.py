@@ -4,7 +4,10 @@ import re
 from typing import Final
 
 _CORRECTIONS: Final = (
-    (r"not registered", "register the account first: storage_deposit for it, with that contract"),
+    (
+        r"not registered",
+        "register the account first: storage_deposit for it, with that contract; until then it holds no tokens there",
+    ),
     (r"enough (balance|tokens|funds)|NotEnoughBalance|balance .*(too low|insufficient)|Insufficient", "send less"),
     (r"Exceeded the prepaid gas", "attach more gas"),
     (r"attached deposit of exactly 1 yocto|exactly 1 yocto", "attach a deposit of 1 yoctoNEAR"),

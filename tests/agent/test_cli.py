@@ -117,8 +117,20 @@ def test_a_card_waits_for_its_code_or_the_operator(cli: Cli) -> None:
     assert "no card waits" in cli("approve", "--list").stdout
     for arguments in (["approve"], ["approve", code, "--list"]):
         assert cli(*arguments).exit_code == 2
+    neither = cli("approve", "nonsense-id")
+    assert (neither.exit_code, "neither a card's code nor a request id" in neither.stderr) == (2, True)
     third = cli.json("ask", "/near_transfer bob.localnet 3", exit_code=3)
-    assert cli("ask", f"cancel {third['confirm_code']}").exit_code == 4
+    cancelled = cli("ask", f"cancel {third['confirm_code']}")
+    assert (cancelled.exit_code, cancelled.stdout.strip()) == (
+        4,
+        f"Nothing was sent: request {third['request_id']} was cancelled.",
+    )
+
+
+def test_a_question_that_nobody_answers_changes_nothing_and_is_a_usage_error(cli: Cli) -> None:
+    for answer in ("", "n\n"):
+        done = cli("keys", "rotate", "alice.localnet", stdin=answer)
+        assert (done.exit_code, "nothing was done" in done.stderr) == (2, True)
 
 
 def test_text_can_come_from_stdin(cli: Cli) -> None:

@@ -1,6 +1,7 @@
 """`policy check`, `policy explain`, approvals with a key of one's own, and the people of a shared key over HTTP."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from agent.data_folder import DaemonAddress, lock_folder, write_address
 from tests.agent.test_cli import Cli
 from tests.agent.test_daemon import config_for, started
 
@@ -43,6 +45,21 @@ def test_check_says_what_a_policy_means_or_what_is_wrong(cli: Cli, tmp_path: Pat
     assert cli("policy", "check", str(good), "--network", "devnet").exit_code == 2
     bad.write_bytes(b"\xff\xfe")
     assert "UTF-8" in cli("policy", "check", str(bad)).stderr
+
+
+def test_check_says_that_a_running_daemon_has_not_read_the_file_yet(tmp_path: Path) -> None:
+    policy, quiet = tmp_path / "policy.toml", Cli(tmp_path)
+    policy.write_text(POLICY, encoding="utf-8")
+    assert quiet.json("policy", "check", str(policy))["needs_restart"] is False
+    with lock_folder(tmp_path):
+        write_address(
+            tmp_path, DaemonAddress(pid=os.getpid(), url="http://127.0.0.1:9", rpc_url="", network="localnet")
+        )
+        started_at = (tmp_path / "daemon.json").stat().st_mtime
+        os.utime(policy, (started_at - 60, started_at - 60))
+        assert quiet.json("policy", "check", str(policy))["needs_restart"] is False
+        os.utime(policy, (started_at + 60, started_at + 60))
+        assert "a policy counts from the next start" in quiet("policy", "check", str(policy)).stdout
 
 
 def test_explain_tells_the_rules_that_decided(cli: Cli) -> None:
