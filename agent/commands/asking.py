@@ -13,7 +13,7 @@ from agent.commands.sessions import Session, open_session
 from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption
 
 _CODE_LENGTH: Final = 8
-_IS_DECISIVE: Final = re.compile(r"[0-9A-Za-z]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_IS_DECISIVE: Final = re.compile(r"(?i)[0-9A-HJKMNP-TV-Z]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Approve at once; on localnet only")]
 

@@ -135,6 +135,8 @@ def unlock(
             return
         for account, public_keys in opened.items():
             print(f"{account}  {'  '.join(public_keys)}  open")
+        if not opened:
+            print("no sealed key was waiting for a passphrase")
 
 
 @keys_app.command("rotate")

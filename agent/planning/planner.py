@@ -29,6 +29,7 @@ from agent.records import (
     Source,
     UserRequest,
 )
+from agent.redaction.texts import holds_secret
 from contracts.catalogue.arguments import (
     ArgumentKind,
     Parameter,
@@ -118,6 +119,8 @@ class Planner:
             args, names = self._named(entry, plan_arguments(entry, command.args, lower_case=text_only))
             self._check(entry, args, request, text_only=text_only)
         except InvalidInput as error:
+            if holds_secret(request.text):  # what is wrong with a word repeats it, and half a key is no key's shape
+                return Refusal(text=prompts.SECRETS_STAY, why="secret_in_plan")
             return question_or_refusal(error)
         sources = {name: Source(kind="slash") for name in args}
         sources |= {name: Source(kind="address_book", written=written) for name, written in names.items()}

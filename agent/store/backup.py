@@ -47,12 +47,14 @@ class Restored:
 def backup_database(database: Path, file: Path) -> int:
     """Write a consistent copy to `file` (0600, never over an existing one), on disk when this returns; its size in bytes.
 
-    StoreError `no_database`, `backup_exists`, `store_failed`.
+    StoreError `no_database`, `no_folder`, `backup_exists`, `store_failed`.
     """
     if not database.is_file():
         raise StoreError("no_database", f"there is no database at {database}; name the data folder with --data-dir")
     if file.exists():
         raise StoreError("backup_exists", f"{file} exists already and is never overwritten; name another file")
+    if not file.parent.is_dir():
+        raise StoreError("no_folder", f"there is no folder {file.parent} for the backup; make it, or name another file")
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with _removed(draft):
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))

@@ -117,8 +117,9 @@ def test_a_card_waits_for_its_code_or_the_operator(cli: Cli) -> None:
     assert "no card waits" in cli("approve", "--list").stdout
     for arguments in (["approve"], ["approve", code, "--list"]):
         assert cli(*arguments).exit_code == 2
-    neither = cli("approve", "nonsense-id")
-    assert (neither.exit_code, "neither a card's code nor a request id" in neither.stderr) == (2, True)
+    for wrong in ("nonsense-id", "nonsense"):
+        neither = cli("approve", wrong)
+        assert (neither.exit_code, "neither a card's code nor a request id" in neither.stderr) == (2, True)
     third = cli.json("ask", "/near_transfer bob.localnet 3", exit_code=3)
     cancelled = cli("ask", f"cancel {third['confirm_code']}")
     assert (cancelled.exit_code, cancelled.stdout.strip()) == (

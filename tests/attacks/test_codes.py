@@ -96,6 +96,17 @@ async def test_a_secret_in_a_command_goes_to_no_node_and_on_no_card(agent: Agent
     assert agent.reads.reads == before
 
 
+@pytest.mark.parametrize(
+    "said", ["/near_transfer bob.localnet 1 {}", "/near_transfer {} 1", "/near_transfer bob.localnet {}", "/{}"]
+)
+async def test_a_secret_in_the_wrong_place_of_a_command_is_not_repeated(agent: Agent, said: str) -> None:
+    """An error that quotes the first half of a key would quote what no mask knows as one."""
+    secret = base58.b58encode(PAIR).decode()
+    reply = await agent.ask(said.format(f"ed25519:{secret}"))
+    assert reply.status == "refused"
+    assert secret[:20] not in reply.model_dump_json() + (await agent.record(reply)).model_dump_json()
+
+
 async def test_a_signature_in_a_command_is_no_secret(agent: Agent) -> None:
     agent.reads.answers["counter.localnet", "get_num"] = 7
     signature = base58.b58encode(bytes(range(64))).decode()

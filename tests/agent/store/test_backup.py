@@ -238,6 +238,9 @@ async def test_a_backup_never_replaces_a_file(path: Path, tmp_path: Path) -> Non
     with pytest.raises(StoreError) as caught:
         backup_database(path, file)
     assert caught.value.code == "backup_exists"
+    with pytest.raises(StoreError, match="there is no folder") as caught:
+        backup_database(path, tmp_path / "nowhere" / "kept")
+    assert caught.value.code == "no_folder"
     assert file.read_text() == "precious"
     with pytest.raises(StoreError) as caught:
         backup_database(tmp_path / "none.db", tmp_path / "other")
