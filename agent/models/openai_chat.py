@@ -20,9 +20,9 @@ from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 from agent.errors import ModelError
 from agent.models.provider import ModelAnswer, Target, ToolCall
 from agent.records import ModelExchange
-from contracts.chain.strict_json import too_deep
 from contracts.knowledge.inert import inert
 from contracts.outgoing import Guard, open_session
+from contracts.strict_json import too_deep
 from contracts.types import JsonObject
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.knowledge.registry import Registry, TokenEntry
+from contracts.strict_json import unique_keys
 from contracts.types import TGAS, U64_MAX, AccountId, CryptoHash, Gas, JsonObject, PublicKey, parse_units
 
 ArgumentKind: TypeAlias = Literal[
@@ -394,7 +395,7 @@ def _json_text(name: str, text: str) -> JsonValue:
     try:
         return cast(
             "JsonValue",
-            json.loads(text, object_pairs_hook=_unique, parse_float=_refuse_number, parse_constant=_refuse_number),
+            json.loads(text, object_pairs_hook=unique_keys, parse_float=_refuse_number, parse_constant=_refuse_number),
         )
     except RecursionError as error:
         raise _too_deep(name) from error
@@ -405,15 +406,6 @@ def _json_text(name: str, text: str) -> JsonValue:
             """for example args='{"key": "value"}'""",
             details={"argument": name},
         ) from error
-
-
-def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
-    value: JsonObject = {}
-    for key, inner in pairs:
-        if key in value:
-            raise ValueError(f"the key {key[:80]!r} appears twice")
-        value[key] = inner
-    return value
 
 
 def _refuse_number(text: str) -> JsonValue:

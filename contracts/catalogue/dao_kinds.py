@@ -9,10 +9,10 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from contracts.catalogue.arguments import read_json
-from contracts.chain.strict_json import parse_json
 from contracts.errors import InvalidInput
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.sputnik import KIND_LABELS, kind_body, kind_name
+from contracts.strict_json import parse_json
 from contracts.types import TGAS, U64_MAX, U128_MAX, AccountId, JsonObject, base_units, format_near, format_units
 
 MAX_SHOWN_CALLS: Final = 20

@@ -7,9 +7,9 @@ from contracts.calls import ChangeCall, FunctionCall
 from contracts.catalogue.nfts import shown_nft
 from contracts.catalogue.tokens import token_label
 from contracts.chain.outcome import Effect, Execution
-from contracts.chain.strict_json import parse_json
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry, TokenEntry
+from contracts.strict_json import parse_json
 from contracts.types import AccountId, base_units, format_units
 
 TRANSFER_CALL: Final = "ft_transfer_call"

@@ -12,9 +12,9 @@ from typing import Final
 from pydantic import JsonValue
 
 from contracts.chain.outcome import Effect, Place
-from contracts.chain.strict_json import parse_json
 from contracts.chain.token_logs import Move, logged_moves
 from contracts.chain.tx_answer import ActionView, Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
+from contracts.strict_json import parse_json
 from contracts.types import AccountId, CryptoHash, account_of, base_units
 
 NEAR: Final = "NEAR"

@@ -17,9 +17,9 @@ from contracts.chain.outcome import (
 )
 from contracts.chain.rpc_parse import invalid_tx_kind, vm_error_kind
 from contracts.chain.rpc_types import BlockView
-from contracts.chain.strict_json import parse_json, too_deep
 from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
 from contracts.errors import RpcError
+from contracts.strict_json import parse_json, too_deep
 from contracts.types import JsonObject, format_near, format_units
 
 MAX_DEPTH: Final = 64

@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 from pydantic import JsonValue, ValidationError
 
 from contracts.chain.rpc_types import Answer
-from contracts.chain.strict_json import parse_json
 from contracts.errors import RpcError
+from contracts.strict_json import parse_json
 from contracts.types import CryptoHash, JsonObject
 
 AnswerT = TypeVar("AnswerT", bound=Answer)

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from contracts.chain.strict_json import parse_json
+from contracts.strict_json import parse_json
 from contracts.types import AccountId, account_of, base_units
 
 _EVENT: Final = "EVENT_JSON:"

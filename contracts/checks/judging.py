@@ -31,8 +31,8 @@ from contracts.calls import (
     Transfer,
     TransferToGasKey,
 )
-from contracts.chain.strict_json import parse_json
 from contracts.checks.methods import ARGUMENTS, KNOWN, Category, Found
+from contracts.strict_json import parse_json, unique_keys
 from contracts.types import AccountId, JsonObject, base_units
 
 MAX_RECIPIENTS: Final = 64
@@ -376,13 +376,8 @@ def _of_base64(text: str) -> bytes:
 
 def _repeats_a_key(text: str | bytes) -> bool:
     """Whether an object of this JSON has a key twice."""
-
-    def once(pairs: list[tuple[str, object]]) -> None:
-        if len({name for name, _ in pairs}) < len(pairs):
-            raise ValueError("a key comes twice")
-
     try:
-        json.loads(text, object_pairs_hook=once)
+        json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError):
         return True
     return False

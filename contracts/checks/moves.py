@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from contracts.calls import ChangeCall, CreateAccount, DeleteAccount, FunctionCall, Transfer
-from contracts.chain.strict_json import parse_json
+from contracts.strict_json import parse_json
 from contracts.types import AccountId, account_of, base_units
 
 

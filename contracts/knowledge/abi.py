@@ -13,6 +13,7 @@ import zstandard
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from contracts.errors import InvalidInput
+from contracts.strict_json import unique_keys
 from contracts.types import JsonObject
 
 ABI_METHOD: Final = "__contract_abi"
@@ -102,7 +103,7 @@ def _decompressed(answer: bytes) -> bytes:
 
 def _bounded_json(text: bytes) -> JsonValue:
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer)
+        value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_refuse, parse_int=_integer)
     except RecursionError as error:
         raise _too_large("it is nested too deep") from error
     except ValueError as error:
@@ -125,13 +126,6 @@ def _depths(value: JsonValue) -> Iterator[int]:
             waiting += [(inner, depth + 1) for inner in cast("dict[str, Any]", one).values()]
         elif isinstance(one, list):
             waiting += [(inner, depth + 1) for inner in cast("list[Any]", one)]
-
-
-def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key appears twice in one object")
-    return found
 
 
 def _integer(digits: str) -> int:

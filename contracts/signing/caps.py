@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from contracts.calls import (
     Action,
@@ -31,6 +31,7 @@ from contracts.calls import (
 )
 from contracts.errors import InvalidInput
 from contracts.signing.journal import NATIVE
+from contracts.strict_json import unique_keys
 from contracts.types import AccountId, PublicKey, base_units, format_near, format_units, parse_units
 
 Network: TypeAlias = Literal["localnet", "testnet", "mainnet"]
@@ -220,21 +221,10 @@ def _token_amount(args: bytes) -> int | None:
     if len(args) > _MAX_ARGUMENT_BYTES:
         return None
     try:
-        pairs: object = json.loads(args, object_pairs_hook=_once)
+        value: JsonValue = json.loads(args, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError):
         return None
-    return base_units(pairs.get("amount")) if isinstance(pairs, _Once) else None
-
-
-class _Once(dict[str, object]):
-    """An object whose keys come once each."""
-
-
-def _once(pairs: list[tuple[str, object]]) -> _Once:
-    found = _Once(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key comes twice")
-    return found
+    return base_units(value.get("amount")) if isinstance(value, dict) else None
 
 
 def _limits(token: str, caps: Caps) -> tuple[int | None, int | None, _Shown, str]:

@@ -34,7 +34,6 @@ from contracts.catalogue.arguments import (
 from contracts.chain import rpc_types
 from contracts.chain.rpc_parse import parse_answer, parse_hash, parse_result
 from contracts.chain.rpc_types import Answer
-from contracts.chain.strict_json import parse_json
 from contracts.chain.tx_answer import TxAnswer
 from contracts.errors import InvalidInput, RpcError, UnsupportedAction
 from contracts.knowledge.abi import exported_methods
@@ -46,6 +45,7 @@ from contracts.signing.transaction import (
     decode_transaction,
     encode_transaction,
 )
+from contracts.strict_json import parse_json
 from contracts.types import AccountId, CryptoHash, PublicKey, parse_units
 from tests.contracts.signing.strategies import DELEGATES, TRANSACTIONS
 from tests.contracts.signing.vectors import VECTORS

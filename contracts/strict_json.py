@@ -1,4 +1,4 @@
-"""JSON from outside as values that JSON can say again: no NaN, no Infinity, bounded depth and integers."""
+"""JSON from outside, strictly: values that JSON can say again, and objects that can be read in one way only."""
 
 import math
 import re
@@ -6,6 +6,8 @@ from typing import Final, cast
 
 from pydantic import JsonValue
 from pydantic_core import from_json
+
+from contracts.types import JsonObject
 
 _MAY_OVERFLOW: Final = re.compile(rb"[0-9]{300}|[0-9.][eE]\+?[0-9]{3}")
 """Numbers that can become an infinite float, such as 1e999, which the parser lets through."""
@@ -17,6 +19,16 @@ def parse_json(data: bytes | str) -> JsonValue:
     value: JsonValue = from_json(raw, allow_inf_nan=False)
     if _MAY_OVERFLOW.search(raw) and not _finite(value):
         raise ValueError("a number is out of range")
+    return value
+
+
+def unique_keys(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    """An object of `json.loads` (`object_pairs_hook`), read alike by every parser. ValueError where a key comes twice."""
+    value: JsonObject = {}
+    for key, inner in pairs:
+        if key in value:
+            raise ValueError(f"the key {key[:80]!r} appears twice")
+        value[key] = inner
     return value
 
 
