@@ -15,17 +15,22 @@ from contracts.types import AccountId, base_units, format_units
 TRANSFER_CALL: Final = "ft_transfer_call"
 MAX_SHOWN_NFTS: Final = 6
 _NFT: Final = "nft_"
+_PROPOSES: Final = "add_proposal"
 
 
 def told_result(call: ChangeCall, execution: Execution, registry: Registry) -> str | None:
-    """What an ft_transfer_call's receiver used and gave in return, and whose NFTs are now; None where nothing is to say.
+    """What an ft_transfer_call's receiver used and gave in return, whose NFTs are now, a proposal's number; or None.
 
     NEP-141: the transaction succeeds and returns the used amount also where that is 0 and all of it came back.
     """
     last = call.actions[-1]
-    if isinstance(last, FunctionCall) and last.method_name.startswith(_NFT):
+    if not isinstance(last, FunctionCall):
+        return None
+    if last.method_name.startswith(_NFT):
         return " ".join(moved_nfts(execution.effects)) or None
-    if not isinstance(last, FunctionCall) or last.method_name != TRANSFER_CALL:
+    if last.method_name == _PROPOSES and type(execution.value) is int:
+        return f"It is proposal {execution.value} of {call.receiver_id}."
+    if last.method_name != TRANSFER_CALL:
         return None
     try:
         arguments = parse_json(last.args)

@@ -13,7 +13,7 @@ from contracts.errors import RpcError
 from contracts.knowledge.facts import ChainFacts
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import NEAR_SYMBOL
-from contracts.types import AccountId, format_near, format_units
+from contracts.types import AccountId, format_units, near_text
 
 MAX_SHOWN_EFFECTS: Final = 20
 
@@ -111,7 +111,7 @@ def _ending(answer: TxAnswer) -> str:
 def _effect(effect: _Effect, context: BuildContext) -> str:
     sign = "+" if effect.change > 0 else ""
     if effect.token == NEAR_SYMBOL:
-        return f"{effect.account_id}: {sign}{format_near(effect.change)} NEAR"
+        return f"{effect.account_id}: {sign or '-'}{near_text(abs(effect.change))}"
     if effect.token_id is not None:
         return f"{effect.account_id}: {sign}{effect.change} {shown_nft(inert(effect.token, 64), effect.token_id)}"
     token = context.registry.of_contract(effect.token)

@@ -111,6 +111,13 @@ def test_the_returned_amount_in_words(value: JsonValue, told: str) -> None:
     assert told_result(transfer_call(), executed(value), REGISTRY) == told
 
 
+def test_a_new_proposal_is_told_by_its_number() -> None:
+    dao = AccountId("dao.localnet")
+    call = ChangeCall(dao, (FunctionCall("add_proposal", b"{}", Gas(TGAS), Yocto(1)),))
+    assert told_result(call, executed(0), REGISTRY) == "It is proposal 0 of dao.localnet."
+    assert told_result(call, executed("0"), REGISTRY) is None
+
+
 def test_a_token_that_is_not_known_is_told_in_base_units_and_other_calls_are_not_told() -> None:
     unknown = AccountId("new.localnet")
     assert told_result(transfer_call(unknown), executed("5"), REGISTRY) == (

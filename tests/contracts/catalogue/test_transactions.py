@@ -32,7 +32,7 @@ def test_who_and_what_moved_are_told() -> None:
     assert answer("tx_status", {"tx_hash": HASH}, DONE).splitlines() == [
         f"Transaction {HASH} is final and succeeded.",
         "From alice.localnet to usdc.localnet in block 12.",
-        "- alice.localnet: -0.001250000000000000000001 NEAR",
+        "- alice.localnet: -0.00125 NEAR and 1 yoctoNEAR",
         "- carol.localnet: +12.5 USDC (usdc.localnet)",
         "- carol.localnet: +7 base units of other.localnet",
         "- carol.localnet: -1 NFT “the 'deed'” of nft.localnet",
