@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One lock in sections: build tools first (near-api is a source distribution), default, dev, rank files.
 section = awk '/^\# section:/{on=($$3=="$(1)")} on' requirements.lock
 
-.PHONY: run test check coverage bench drill table format contracts clean lock
+.PHONY: run test check coverage fuzz bench drill table format contracts clean lock
 
 run: .venv/.default
 	$(BIN)/near-agent run
@@ -28,6 +28,10 @@ check: .venv/.dev
 format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The properties with examples that no run has had before; what fails here becomes an example of its test.
+fuzz: .venv/.dev
+	$(BIN)/python -m pytest --no-cov --hypothesis-profile=random -m hypothesis tests
 
 bench: .venv/.dev
 	$(BIN)/python -m tests.bench
