@@ -178,38 +178,52 @@ class _Account:
 
     def used(self, budget: Budget, at: float) -> int:
         """What is reserved or was spent in the budget's window."""
-        total, before, reserved = self._counted(budget, at)
-        return total - before + reserved
+        return self._counted(budget, at).used
 
     def more_at(self, budget: Budget, wanted: int, at: float) -> float | None:
         """When so much is free again by what leaves the window; None where no time is known at which it will be."""
-        total, before, reserved = self._counted(budget, at)
-        leaving = total - before + reserved + wanted - budget.units
-        if wanted > budget.units or leaving > total - before:
+        counted = self._counted(budget, at)
+        leaving = counted.used + wanted - budget.units
+        if wanted > budget.units or leaving > counted.total - counted.before:
             return None
-        since = self._since(budget, at)
-        series = self._series(budget)
-        until = totals.newest(self.connection, series)
-        return totals.reached_at(self.connection, series, before + leaving, since, until) + budget.window_s
+        reached = counted.before + leaving
+        return (
+            totals.reached_at(self.connection, self._series(budget), reached, counted.since, counted.spent_at)
+            + budget.window_s
+        )
 
-    def _counted(self, budget: Budget, at: float) -> tuple[int, int, int]:
-        """The running total, what of it is before the window, and what is reserved, whenever that was."""
+    def _counted(self, budget: Budget, at: float) -> "_Counted":
         series = self._series(budget)
-        total = totals.total_at(self.connection, series, float("inf"))
-        before = totals.total_at(self.connection, series, self._since(budget, at))
         mine = {**series.values, "of_identity": self.identity}
+        reserved_at, spent_at, total = self.connection.execute(_LATEST, mine).one()
+        # A clock that jumped back frees nothing: the newest entry's time counts where it is later.
+        since = max(at, reserved_at or 0.0, spent_at or 0.0) - budget.window_s
+        before = totals.total_at(self.connection, series, since)
         rows = self.connection.execute(_OPEN[budget.scope == "identity", budget.free], mine).scalars()
-        return total, before, sum(map(int, rows))
-
-    def _since(self, budget: Budget, at: float) -> float:
-        """A clock that jumped back frees nothing: the newest entry's time counts where it is later."""
-        series = totals.Series(self.chain_id, self.signer_id, budget.token)
-        reserved = self.connection.execute(_NEWEST_OPEN, series.values).scalar() or 0.0
-        return max(at, reserved, totals.newest(self.connection, series)) - budget.window_s
+        return _Counted(since, spent_at or 0.0, int(total or 0), before, sum(map(int, rows)))
 
     def _series(self, budget: Budget) -> totals.Series:
         whose = self.identity if budget.scope == "identity" else totals.EVERYBODY
         return totals.Series(self.chain_id, self.signer_id, budget.token, whose, budget.free)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A budget's window, and the sums of its series."""
+
+    since: float
+    spent_at: float
+    """When the last of the token was spent; 0 where nothing was."""
+    total: int
+    """Everything that was ever spent."""
+    before: int
+    """What of it was spent before the window."""
+    reserved: int
+    """Whenever that was."""
+
+    @property
+    def used(self) -> int:
+        return self.total - self.before + self.reserved
 
 
 # Built once: building a statement takes three times as long as running it.
@@ -218,7 +232,12 @@ _NEWEST_OF_ALL: Final = select(func.max(SPENDING.c.at)).where(_OF_SIGNER)
 _RESERVED_NOW: Final = SPENDING.c.state == literal_column("'reserved'")
 """Written out, because SQLite uses the index of what is reserved only where the query says so itself."""
 _OPEN_OF_TOKEN: Final = and_(_OF_SIGNER, SPENDING.c.token == bindparam("of_token"), _RESERVED_NOW)
-_NEWEST_OPEN: Final = select(func.max(SPENDING.c.at)).where(_OPEN_OF_TOKEN)
+_LATEST: Final = select(
+    select(func.max(SPENDING.c.at)).where(_OPEN_OF_TOKEN).scalar_subquery(),
+    totals.NEWEST.scalar_subquery(),
+    totals.LAST_TOTAL.scalar_subquery(),
+)
+"""When the newest reservation and the last spending of a token were, and a series' last total."""
 _OPEN: Final = {
     (of_identity, free): select(SPENDING.c.units).where(
         and_(

@@ -6,9 +6,21 @@ sums pass 64 bits; it is added up in Python, exactly.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from agent.store.tables import SPENT_TOTALS
@@ -47,20 +59,24 @@ def add(connection: Connection, signer: Mapping[str, str], token: str, units: in
 
     It is dated no earlier than what was counted before, so that totals rise with their times.
     """
-    chain_id, signer_id, identity = signer["chain_id"], signer["signer_id"], signer["identity"]
-    at = max(at, newest(connection, Series(chain_id, signer_id, token)))
-    for whose in (EVERYBODY, identity):
-        for only_free in (False, True) if free else (False,):
-            series = Series(chain_id, signer_id, token, whose, only_free)
-            total = total_at(connection, series, at) + units
-            row = {"chain_id": chain_id, "signer_id": signer_id, "token": token, "whose": whose, "free": only_free}
-            connection.execute(_ADD, {**row, "at": at, "total": str(total)})
+    of_token = {"chain_id": signer["chain_id"], "signer_id": signer["signer_id"], "token": token}
+    series = [(whose, only_free) for whose in (EVERYBODY, signer["identity"]) for only_free in {False, free}]
+    wanted = {"on_chain": signer["chain_id"], "of_signer": signer["signer_id"], "of_token": token}
+    last = {(row.whose, row.free): row for row in connection.execute(_LAST, wanted | {"of_whose": signer["identity"]})}
+    counted = last.get((EVERYBODY, False))
+    at = at if counted is None else max(at, counted.at)
+    connection.execute(
+        _ADD,
+        [
+            of_token
+            | {"whose": whose, "free": only_free, "at": at, "total": str(_total(last.get((whose, only_free))) + units)}
+            for whose, only_free in series
+        ],
+    )
 
 
-def newest(connection: Connection, series: Series) -> float:
-    """When the last of it was spent; 0 where nothing was."""
-    found: float | None = connection.execute(_NEWEST, series.values).scalar()
-    return found or 0.0
+def _total(row: Row[Any] | None) -> int:
+    return 0 if row is None else int(row.total)
 
 
 def total_at(connection: Connection, series: Series, at: float) -> int:
@@ -81,14 +97,39 @@ def reached_at(connection: Connection, series: Series, total: int, after: float,
 
 
 _COLUMNS: Final = SPENT_TOTALS.c
-_SERIES: Final = and_(
+_OF_TOKEN: Final = and_(
     _COLUMNS.chain_id == bindparam("on_chain"),
     _COLUMNS.signer_id == bindparam("of_signer"),
     _COLUMNS.token == bindparam("of_token"),
-    _COLUMNS.whose == bindparam("of_whose"),
-    _COLUMNS.free == bindparam("of_free"),
 )
-_NEWEST: Final = select(_COLUMNS.at).where(_SERIES).order_by(_COLUMNS.at.desc()).limit(1)
+_SERIES: Final = and_(
+    _OF_TOKEN, _COLUMNS.whose == bindparam("of_whose"), _COLUMNS.free == bindparam("of_free", type_=Boolean)
+)
+NEWEST: Final = (
+    select(_COLUMNS.at)
+    .where(and_(_OF_TOKEN, _COLUMNS.whose == literal(EVERYBODY), _COLUMNS.free == literal(value=False)))
+    .order_by(_COLUMNS.at.desc())
+    .limit(1)
+)
+"""When the last of a token was spent; no row where nothing was. Binds `Series.values`."""
+LAST_TOTAL: Final = select(_COLUMNS.total).where(_SERIES).order_by(_COLUMNS.at.desc()).limit(1)
+"""Everything that was ever spent, as text; no row where nothing was. Binds `Series.values`."""
+
+
+def _last(whose: ColumnElement[str], *, free: bool) -> Select[Any]:
+    last = select(_COLUMNS.whose, _COLUMNS.free, _COLUMNS.at, _COLUMNS.total)
+    last = last.where(and_(_OF_TOKEN, _COLUMNS.whose == whose, _COLUMNS.free == literal(free)))
+    return select(last.order_by(_COLUMNS.at.desc()).limit(1).subquery())
+
+
+_LAST: Final = union_all(
+    *(
+        _last(whose, free=free)
+        for whose in (literal(EVERYBODY), bindparam("of_whose", type_=String))
+        for free in (False, True)
+    )
+)
+"""The last row of each chain that an identity's spending is counted in."""
 _UP_TO: Final = (
     select(_COLUMNS.total).where(and_(_SERIES, _COLUMNS.at <= bindparam("until"))).order_by(_COLUMNS.at.desc()).limit(1)
 )

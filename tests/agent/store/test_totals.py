@@ -90,9 +90,10 @@ async def test_nothing_walks_through_what_was_spent_before(path: Path) -> None:
         for statement, values in asked:
             if statement.startswith(("SELECT", "UPDATE")):
                 plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-                assert not [row for row in plan if row[3].startswith("SCAN") and "json_each" not in row[3]], statement
+                scanned = {row[3].split()[1] for row in plan if row[3].startswith("SCAN")}
+                assert not scanned & set(METADATA.tables), statement
     engine.dispose()
-    assert len(asked) > 50
+    assert len(asked) > 30
 
 
 async def test_more_is_free_when_enough_of_it_has_left_the_window(store: Store) -> None:
