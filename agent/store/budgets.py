@@ -99,9 +99,7 @@ def reserve(
                 details={"rule": budget.rule, "used": str(used), "wanted": str(wanted), "limit": str(budget.units)},
             )
     newest = connection.execute(_NEWEST_OF_ALL, {"on_chain": chain_id, "of_signer": str(signer_id)}).scalar()
-    at = max(
-        reservation.at, newest or 0.0
-    )  # what a clock that was set back dates too early would leave the window early
+    at = max(reservation.at, newest or 0.0)  # dated by a clock that was set back, it would leave the window too early
     rows = [
         {
             "intent_id": intent_ids[spend.call],

@@ -24,10 +24,6 @@ _FLAGS: Final = (
 )  # fmt: skip
 
 
-def compiler_is_installed() -> bool:
-    return importlib.util.find_spec("ziglang") is not None
-
-
 def build(contract: str, target: Path) -> None:
     """Compiles `contract`.c to `target`. Raises CalledProcessError with the compiler's words on stderr."""
     with tempfile.TemporaryDirectory() as cache:
@@ -42,7 +38,7 @@ def build(contract: str, target: Path) -> None:
 
 
 def main() -> int:
-    if not compiler_is_installed():
+    if importlib.util.find_spec("ziglang") is None:
         print("ziglang is not installed: pip install 'near-agent[dev]'", file=sys.stderr)  # noqa: T201
         return 2
     for contract in CONTRACTS:

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.localnet.sources.build import CONTRACTS, WASM, build, compiler_is_installed
+from contracts.localnet.sources.build import CONTRACTS, WASM, build
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_a_fresh_build_gives_the_committed_bytes(contract: str, tmp_path: Path) -> None:
-    if not compiler_is_installed():
-        pytest.skip("ziglang is not installed: it comes with the development extra")
     target = tmp_path / f"{contract}.wasm"
     build(contract, target)
     assert target.read_bytes() == (WASM / f"{contract}.wasm").read_bytes()

@@ -4,10 +4,9 @@ The real binary is near/core-contracts `w-near` at 1c58c1f5, built before NEP-29
 ours emits events, and wraps its panics in Rust's `panicked at` text. Everything else must agree.
 """
 
-import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +16,6 @@ from contracts.types import AccountId
 from contracts.vm.engine import Engine
 from tests.contracts.localnet_contracts.world import ALICE, BOB, CAROL, COUNTER, MINIMUM, NEAR, WRAP, Story, World, wasm
 
-_DEFAULT = Path(__file__).parents[4] / "shared" / "vectors" / "wasm"
-_FOLDER = Path(os.environ.get("NEAR_REAL_CONTRACTS", _DEFAULT))
 _TEXTS = re.compile(
     r"The account \S+ is not registered|Requires attached deposit of exactly 1 yoctoNEAR"
     r"|Requires positive attached deposit|ERR_DEPOSIT_TOO_SMALL|The account doesn't have enough balance"
@@ -42,11 +39,8 @@ class Step:
 
 
 @pytest.fixture(scope="module")
-def real() -> Path:
-    path = _FOLDER / "w_near.wasm"
-    if not path.exists():
-        pytest.skip(f"{path} is absent: set NEAR_REAL_CONTRACTS to the folder with the real contracts")
-    return path
+def real(real_wasm: Callable[[str], bytes]) -> bytes:
+    return real_wasm("w_near")
 
 
 def _world(engine: Engine, code: bytes) -> World:
@@ -140,8 +134,8 @@ STORY = [
 ]
 
 
-def test_a_long_story_ends_the_same(engine: Engine, real: Path) -> None:
-    _compare(_world(engine, wasm("wnear")), _world(engine, real.read_bytes()), STORY)
+def test_a_long_story_ends_the_same(engine: Engine, real: bytes) -> None:
+    _compare(_world(engine, wasm("wnear")), _world(engine, real), STORY)
 
 
 _AMOUNTS = (st.integers(0, 3).map(lambda number: number * NEAR) | st.integers(0, 2 * NEAR)).map(str)
@@ -163,6 +157,6 @@ def _steps(draw: st.DrawFn) -> Step:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(_steps(), min_size=3, max_size=12))
-def test_any_story_ends_the_same(engine: Engine, real: Path, steps: list[Step]) -> None:
+def test_any_story_ends_the_same(engine: Engine, real: bytes, steps: list[Step]) -> None:
     start = [Step(ALICE, "near_deposit", {}, 4 * NEAR)]
-    _compare(_world(engine, wasm("wnear")), _world(engine, real.read_bytes()), start + steps)
+    _compare(_world(engine, wasm("wnear")), _world(engine, real), start + steps)
