@@ -120,14 +120,8 @@ class Pipeline:
         The approver's identity must be the card's, act for the same account, or be named in the policy; others are told that
         there is no card.
         """
-        request = UserRequest(
-            request_id=self._new_id(),
-            text=f"approve {request_id}",
-            turns=(),
-            identity=identity,
-            front_end="cli",
-            conversation_id=f"approval:{request_id}",
-            received_at=self._clock(),
+        request = UserRequest.of_command(
+            self._new_id(), f"approve {request_id}", identity, f"approval:{request_id}", self._clock()
         )
 
         async def approve(story: Story) -> Reply:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -75,6 +75,19 @@ class UserRequest(Frozen):
     message_id: str | None = None
     received_at: float
     """Unix seconds."""
+
+    @classmethod
+    def of_command(cls, request_id: str, text: str, identity: Identity, conversation_id: str, now: float) -> Self:
+        """What a command does on the daemon's machine, told as a request of its own; no conversation leads to it."""
+        return cls(
+            request_id=request_id,
+            text=text,
+            turns=(),
+            identity=identity,
+            front_end="cli",
+            conversation_id=conversation_id,
+            received_at=now,
+        )
 
 
 class Route(Frozen):

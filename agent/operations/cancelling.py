@@ -68,14 +68,8 @@ class Canceller:
 
         `executed` where the fence is final; where the original landed first, the reply tells its end.
         """
-        request = UserRequest(
-            request_id=self._new_id(),
-            text=f"cancel-tx {what}",
-            turns=(),
-            identity=identity,
-            front_end="cli",
-            conversation_id=f"cancel:{what[:80]}",
-            received_at=self._clock(),
+        request = UserRequest.of_command(
+            self._new_id(), f"cancel-tx {what}", identity, f"cancel:{what[:80]}", self._clock()
         )
         return await self._recorded(request, lambda story: self._work(story, what), progress)
 

@@ -109,14 +109,8 @@ class Rotator:
         self, identity: Identity, account_id: AccountId, old: PublicKey | None, progress: Progress | None = None
     ) -> Reply:
         """Replace `old`, or the account's only key, by a new one; goes on with a rotation that was begun. One record."""
-        request = UserRequest(
-            request_id=new_request_id(),
-            text=f"keys rotate {account_id}",
-            turns=(),
-            identity=identity,
-            front_end="cli",
-            conversation_id=f"rotate:{account_id}",
-            received_at=self._clock(),
+        request = UserRequest.of_command(
+            new_request_id(), f"keys rotate {account_id}", identity, f"rotate:{account_id}", self._clock()
         )
 
         async def work(story: Story) -> Reply:

@@ -46,8 +46,7 @@ _THE_STEP: Final = and_(
 _GET: Final = select(INTENTS).where(_IT)
 _STANDING: Final = select(INTENTS.c.state, INTENTS.c.outcome).where(_IT)
 _TO_SIGN: Final = select(INTENTS.c.state, INTENTS.c.chain_id, INTENTS.c.signer_id, INTENTS.c.fences).where(_IT)
-_MOVE: Final = update(INTENTS).where(_IT)
-_KEEP: Final = update(INTENTS).where(_IT)
+_SET: Final = update(INTENTS).where(_IT)
 _ADD: Final = insert(INTENTS)
 _GRANT: Final = insert(GRANTS)
 _COVER: Final = insert(GRANT_STEPS)
@@ -269,7 +268,7 @@ def _store_signed(connection: Connection, intent_id: str, grant_id: str, signed:
         "reference_hash": str(signed.reference_hash),
         "reference_height": signed.reference_height,
     }
-    connection.execute(_KEEP, bytes_of)
+    connection.execute(_SET, bytes_of)
 
 
 def _check_fence(connection: Connection, intent_id: str, fenced: str, signed: Signed) -> None:
@@ -300,7 +299,7 @@ def _move(connection: Connection, intent_id: str, to: IntentState, now: float, o
         raise _moved(intent_id, state, to)
     if state == to and (row.outcome is not None or outcome is None):
         return
-    connection.execute(_MOVE, {"wanted": intent_id, "state": to, "updated_at": now, "outcome": outcome})
+    connection.execute(_SET, {"wanted": intent_id, "state": to, "updated_at": now, "outcome": outcome})
 
 
 def _store_message(connection: Connection, message: SignedMessage, grant: Grant, now: float) -> None:
