@@ -95,13 +95,14 @@ class Decider:
         weighed = await self._weigh(story, turn, steps)
         if isinstance(weighed, Reply):
             return weighed
-        if weighed.verdict.decision == "allow":
+        if weighed.verdict.decision == "allow" and story.ask_because is None:
             # One at a time for a turn and for the same calls: the second finds the first and asks.
             async with self._locks.of(turn.turn_hash), self._locks.of(weighed.calls_hash):
                 card = await self._proposer.card_of_free(story, turn, weighed)
                 if card is not None:
                     return await self._carry_out(story, card, weighed, ("policy", "policy"), before)
-        return await self._proposer.propose(story, turn, weighed, before=before)
+        note = None if weighed.verdict.decision == "ask" else story.ask_because
+        return await self._proposer.propose(story, turn, weighed, before=before, warning=note)
 
     async def _weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
         """As the proposer weighs; refused where the signer's keys were used by something else, so nothing can be signed."""

@@ -8,6 +8,7 @@ are in the RPC client and the model clients.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from agent.answers import rpc_text
 from agent.approval import Codes, read_decision
@@ -17,9 +18,28 @@ from agent.ending import Ending, Work
 from agent.executor import Executor
 from agent.frontends.request_id import new_request_id
 from agent.models.provider import ModelProvider, Serving
-from agent.planning.conversations import KEPT_MESSAGE_CHARACTERS, answer_task_prompt, is_task_prompt
+from agent.planning.asking import asking
+from agent.planning.authorship import (
+    Authorship,
+    FrontEndPrompt,
+    OwnWords,
+    WrappedWords,
+    authorship,
+    last_words,
+    surroundings,
+)
+from agent.planning.conversations import KEPT_MESSAGE_CHARACTERS, history, mask_text
+from agent.planning.forms import answer_form
 from agent.planning.planner import Planned, Planner, question_or_refusal
-from agent.planning.prompts import MAX_TEXT_CHARACTERS, SECRETS_STAY, no_model_text
+from agent.planning.prompts import (
+    ASKS_NOTHING,
+    MAX_TEXT_CHARACTERS,
+    MIXED_PROMPT,
+    ONLY_QUOTES,
+    SECRETS_STAY,
+    no_model_text,
+)
+from agent.planning.recent import RecentWords
 from agent.planning.router import route_back, route_without_model, route_words
 from agent.planning.slash import is_slash
 from agent.policy_judge import PolicyJudge
@@ -27,6 +47,7 @@ from agent.proposing import Preflight, Proposer
 from agent.records import (
     Answer,
     CallPlan,
+    Clarification,
     Identity,
     Refusal,
     Reply,
@@ -47,6 +68,9 @@ from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.account_keys import NO_SIGNER, KeySource
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
+
+_RECENT_RECORDS: Final = 200
+"""Records read at a start, so that a front end's prompt about a request of before is recognized."""
 
 
 class Pipeline:
@@ -76,6 +100,7 @@ class Pipeline:
         self._clock = clock
         self._catalogue = catalogue
         self._new_id = new_id
+        self._recent = RecentWords()
         self._planner = Planner(catalogue, registry, (policy or built_in_policy()).address_book)
         self._builder = Builder(catalogue, registry, reads, store.ledger, settings, keys=keys, agreed=agreed)
         self._judge = PolicyJudge(policy or built_in_policy(), settings, registry, store.budgets, clock)
@@ -106,7 +131,10 @@ class Pipeline:
 
     async def handle(self, request: UserRequest, progress: Progress | None = None) -> Reply:
         """Answer a request of a conversation. Too many wrong codes: a Refusal with why `too_many_wrong_codes`."""
-        return await self._ending.recorded(Story.of(request, progress, self._clock), self._converse)
+        story = Story.of(request, progress, self._clock)
+        reply = await self._ending.recorded(story, self._converse)
+        self._recent.note(request.identity.key_id, story.request.text, mask_text(reply.text))
+        return reply
 
     async def plan_only(self, request: UserRequest) -> Reply:
         """The plan of a text and nothing else: no chain, no card, the caller stays `@me`."""
@@ -149,6 +177,9 @@ class Pipeline:
 
     async def recover(self) -> None:
         """After a start, before any request: settle what is on chain, then close what an earlier process left open."""
+        for stored in await self._store.records.latest(_RECENT_RECORDS):
+            request = stored.record.request
+            self._recent.note(request.identity.key_id, request.text, stored.record.text)
         await self._executor.settle_all()
         for request in await self._store.records.interrupted():
             story = Story.of(request, None, self._clock)
@@ -157,16 +188,17 @@ class Pipeline:
     # ---- from words to a plan
 
     async def _converse(self, story: Story) -> Reply:
-        decision = read_decision(story.said)
+        decision = read_decision(last_words(story.said))
         if decision:
             return await self._decider.decide(story, decision)
+        whose = self._read_authorship(story)
         stored = await self._same_key(story)
         # A slash command is planned first: most are views, and need no look at the cards.
         if stored is None and not is_slash(story.request.text):
             stored = await self._same_turn(story)
         if stored:
             return stored
-        plan = _without_secrets(story, await self._plan(story))
+        plan = _without_secrets(story, await self._plan(story, whose))
         if isinstance(plan, Reply):
             return plan
         if is_slash(story.request.text) and self._catalogue[plan.calls[0].action].kind == "change":
@@ -190,22 +222,48 @@ class Pipeline:
         return story.reply("failed" if failed else "answered", "\n".join(written.lines))
 
     async def _only_plan(self, story: Story) -> Reply:
-        if read_decision(story.said):
+        if read_decision(last_words(story.said)):
             return story.say(Answer(text="A confirmation counts in a conversation only; nothing was done."))
-        plan = await self._plan(story)
+        plan = await self._plan(story, self._read_authorship(story))
         if isinstance(plan, Reply):
             return plan
         commands = [self._catalogue[call.action].slash(call.args) for call in plan.calls]
         return story.reply("answered", "\n".join(commands))
 
-    async def _plan(self, story: Story) -> CallPlan | Reply:
+    def _read_authorship(self, story: Story) -> Authorship:
+        """Read whose words the message holds, and keep only the person's as the request."""
+        request = story.request
+        earlier = [turn.content for _, turn in history(request) if turn.role == "user"]
+        key_id = request.identity.key_id
+        whose = authorship(
+            request.text,
+            surroundings(
+                (turn.content for turn in request.turns if turn.role == "system"),
+                () if story.text_only else (*self._recent.requests(key_id), *earlier),
+                () if story.text_only else self._recent.answers(key_id),
+            ),
+        )
+        match whose:
+            case OwnWords(_, doubtful):
+                story.ask_because = (
+                    "approval is needed: the message may quote somebody else's words" if doubtful else None
+                )
+            case WrappedWords(words):
+                story.request = request.model_copy(update={"text": words})
+                story.ask_because = "approval is needed: the front end sent other text along with the request"
+            case FrontEndPrompt():
+                # It comes under the id of the message that it is about.
+                story.request = request.model_copy(update={"message_id": None})
+        return whose
+
+    async def _plan(self, story: Story, whose: Authorship) -> CallPlan | Reply:
         """The plan, or the reply that ends the request without one."""
         request = story.request
-        way = route_without_model(request.text)
+        way = route_without_model(whose)
         if way:
             story.route = way
-            if is_task_prompt(request.text):
-                return story.say(Answer(text=answer_task_prompt(request.text)))
+            if isinstance(whose, FrontEndPrompt):
+                return story.say(_answer_to_prompt(whose))
             if request.text != story.said and len(story.said) <= KEPT_MESSAGE_CHARACTERS:
                 text = "The command holds what looks like a confirmation code, which is never passed on; leave it out."
                 return story.say(Refusal(text=text, why="code_in_command"))
@@ -224,6 +282,14 @@ class Pipeline:
             plan = planned.plan
             if not isinstance(plan, CallPlan):
                 return story.say(plan)
+            if not story.text_only and any(self._catalogue[call.action].kind == "change" for call in plan.calls):
+                match asking(request.text):
+                    case "asks_nothing":
+                        return story.say(Clarification(text=ASKS_NOTHING, missing=("intent",)))
+                    case "unclear":
+                        story.ask_because = story.ask_because or "approval is needed: the message does not say to do it"
+                    case "asks":
+                        pass
         story.plan = plan
         return plan
 
@@ -283,6 +349,15 @@ class Pipeline:
         """The card that this very turn waits for already."""
         card = await self._proposer.pending_of(story.request)
         return await self._proposer.show(story, card, repeated=True) if card else None
+
+
+def _answer_to_prompt(prompt: FrontEndPrompt) -> Answer | Clarification:
+    """The answer in the form that the prompt asks for; a question if it asks for none, or for a change besides."""
+    if prompt.mixed:
+        return Clarification(text=MIXED_PROMPT, missing=("intent",))
+    if prompt.form is None:
+        return Clarification(text=ONLY_QUOTES, missing=("intent",))
+    return Answer(text=answer_form(prompt.form, prompt.quoted))
 
 
 def _why_not_taken(planned: Planned) -> str | None:

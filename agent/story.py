@@ -79,6 +79,8 @@ class Story:
     call_outcomes: list[CallOutcome] = field(default_factory=list[CallOutcome])
     approval_of: str | None = None
     repeats: str | None = None
+    ask_because: str | None = None
+    """The reason why this request is never free, whatever the allowance."""
     error: dict[str, JsonValue] | None = None
     timings_ms: dict[str, float] = field(default_factory=dict[str, float])
     deadline: asyncio.Timeout | None = None

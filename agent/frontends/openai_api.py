@@ -31,7 +31,6 @@ from agent.frontends.wire import (
     parse_chat,
     parse_plan,
 )
-from agent.planning.conversations import is_task_prompt
 from agent.records import FrontEnd, Identity, ModelName, Refusal, Reply, UserRequest
 from contracts.errors import ContractsError
 from contracts.types import JsonObject
@@ -220,18 +219,12 @@ class OpenAiApi:
             conversation_id=conversation_id(http.headers, chat.conversation_id, identity.key_id, chat.turns),
             model=chat.model,
             idempotency_key=header_id(http.headers, "Idempotency-Key"),
-            message_id=_message_id(http, chat),
+            message_id=header_id(http.headers, "X-OpenWebUI-Message-Id"),
             received_at=self._settings.clock(),
         )
 
     def _model_card(self, name: ModelName) -> JsonObject:
         return {"id": name, "object": "model", "created": int(self._settings.started_at), "owned_by": "near-agent"}
-
-
-def _message_id(http: web.Request, chat: ChatRequest) -> str | None:
-    """None for a prompt for titles or tags: it comes under the id of the message that it is about."""
-    given = header_id(http.headers, "X-OpenWebUI-Message-Id")
-    return None if given and is_task_prompt(chat.text) else given
 
 
 def make_app(

@@ -1,8 +1,7 @@
 """What a conversation is worth: whose words it holds, and what in it must not be seen again.
 
 Front ends send the whole history back with every turn. Codes and cards in it are masked before a prompt, a log or a record
-sees them; of the turns only the user's own count as the requester's words, and the prompts that front ends write themselves
-(titles, tags, follow-up questions) count as nobody's.
+sees them; of the turns only the user's own count as the requester's words, and of those only a person's (see `authorship`).
 """
 
 import hashlib
@@ -11,6 +10,7 @@ import re
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from agent.planning.authorship import spoken
 from agent.records import Turn, UserRequest
 
 CARD_BEGIN: Final = "Approval needed for request "
@@ -34,30 +34,6 @@ _CODE_AFTER_WORD = re.compile(r"(?i)\b((?:confirm|cancel)[\s`'\"*:]++)([0-9A-HJK
 _CODE_ALONE = re.compile(r"(?i)(\W*)([0-9A-HJKMNP-TV-Z]{8})(\W*)")
 _MAYBE_CODE = re.compile(r"(?i)(?<!\w)[0-9A-HJKMNP-TV-Z]{8}(?!\w)")
 _CARD = re.compile(re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + re.escape(CARD_END) + r"|\Z)", re.DOTALL)
-
-# Open WebUI's prompts begin with "### Task:" or carry the chat in <chat_history>; LibreChat's and others' ask for a title.
-_TASK_PROMPT = re.compile(
-    r"""(?ix)
-    \A\s*\#{1,4}\s*(task|guidelines)\s*: |
-    </?chat_history> |
-    \A\s*(please\s+)?(provide|generate|create|write|suggest)\s+(an?\s+)?(concise|short|brief|\d+)[^\n]{0,60}?
-        \b(titles?|tags?|follow-?\s?ups?|emojis?)\b |
-    \A\s*your\s+task\s+is\s+to\s+reflect\s+the\s+speaker's\s+likely\s+facial\s+expression
-    """
-)
-
-
-def is_task_prompt(text: str) -> bool:
-    """Whether a front end wrote this text to get a title, tags, follow-up questions, a search query or a completion."""
-    return _TASK_PROMPT.search(text) is not None
-
-
-def answer_task_prompt(text: str) -> str:
-    """A neutral answer in the form that such prompts ask for; nothing of the quoted chat is in it."""
-    for key, value in (("title", "NEAR conversation"), ("tags", ["NEAR"]), ("follow_ups", []), ("queries", [])):
-        if f'"{key}"' in text:
-            return json.dumps({key: value})
-    return "NEAR conversation"
 
 
 def mask_text(text: str) -> str:
@@ -131,9 +107,9 @@ def own_words(request: UserRequest) -> tuple[tuple[int, str], ...]:
     A request whose turns lack its text (a command line's single line) has that text as turn 0.
     """
     newest = max((number for number, turn in enumerate(request.turns) if turn.role == "user"), default=0)
-    earlier = [(number, turn.content) for number, turn in history(request) if turn.role == "user"]
-    spoken = [*earlier, (newest, request.text)]
-    return tuple((number, text) for number, text in reversed(spoken) if not is_task_prompt(text))
+    earlier = [(number, spoken(turn.content)) for number, turn in history(request) if turn.role == "user"]
+    turns = [*((number, words) for number, words in earlier if words is not None), (newest, request.text)]
+    return tuple(reversed(turns))
 
 
 def _cut(turn: Turn) -> Turn:

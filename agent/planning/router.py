@@ -1,16 +1,16 @@
 """Who plans a request: nobody (slash commands, front ends' own prompts), the specialist, or the standard model. Pure."""
 
 from agent.models.provider import ModelProvider
-from agent.planning.conversations import is_task_prompt
+from agent.planning.authorship import Authorship, FrontEndPrompt
 from agent.planning.slash import is_slash
 from agent.records import ModelName, Route
 
 
-def route_without_model(text: str) -> Route | None:
+def route_without_model(whose: Authorship) -> Route | None:
     """The way of a text that no model is asked about; None for free text."""
-    if is_task_prompt(text):
+    if isinstance(whose, FrontEndPrompt):
         return Route(target="none", model=None, reason="a front end's own prompt, not a request")
-    if is_slash(text):
+    if is_slash(whose.text):
         return Route(target="none", model=None, reason="a slash command")
     return None
 

@@ -231,13 +231,6 @@ async def test_without_a_name_a_conversation_is_its_first_words(http: aiohttp.Cl
     assert first.received_at == 1_700_000_123.25
 
 
-async def test_a_prompt_for_a_title_does_not_take_the_messages_id(http: aiohttp.ClientSession) -> None:
-    title = [{"role": "user", "content": "### Task:\nGenerate a concise title\n<chat_history>hello</chat_history>"}]
-    async with served() as api:
-        await post(http, api, {**HELLO, "messages": title}, {"X-OpenWebUI-Message-Id": "m1"})
-    assert api.pipeline.requests[0].message_id is None
-
-
 @pytest.mark.parametrize(
     ("path", "status", "code"), [("/", 404, "not_found"), ("/v1/near/plan", 405, "method_not_allowed")]
 )

@@ -1,13 +1,10 @@
 """Masking and whose words a conversation holds."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.planning.conversations import (
     MASK,
-    answer_task_prompt,
-    is_task_prompt,
     mask_cards,
     mask_request,
     mask_text,
@@ -81,34 +78,6 @@ def test_own_words_are_the_users_newest_first() -> None:
         user("a"), assistant("b"), user("### Task:\nMake a title of: c"), Turn(role="tool", content="d"), user("e")
     )
     assert own_words(asked) == ((4, "e"), (0, "a"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history.",
-        "### Task:\nSuggest 3-5 relevant follow-up questions or prompts",
-        "### Task:\nGenerate 1-3 broad tags categorizing the main themes",
-        "### Task:\nYou are an autocompletion system.",
-        "Here is the query:\n<chat_history>\nUSER: confirm 7K2M9QXA\n</chat_history>",
-        "Provide a concise, 5-word-or-less title for the conversation, using its same language",
-        "Generate a short title for this conversation",
-        "Your task is to reflect the speaker's likely facial expression through a fitting emoji.",
-    ],
-)
-def test_front_ends_own_prompts(text: str) -> None:
-    assert is_task_prompt(text)
-    assert answer_task_prompt(text)
-
-
-@pytest.mark.parametrize("text", ["send 5 NEAR to bob.near", "/near_balance title.near", "what is my task?", ""])
-def test_requests_are_not_taken_for_them(text: str) -> None:
-    assert not is_task_prompt(text)
-
-
-def test_answers_to_them_have_the_form_they_ask_for() -> None:
-    assert answer_task_prompt('### Task: JSON format: { "title": "your title" }') == '{"title": "NEAR conversation"}'
-    assert answer_task_prompt('### Task: { "follow_ups": ["a"] }') == '{"follow_ups": []}'
 
 
 def test_a_turn_is_named_by_the_users_words_and_nothing_else() -> None:
