@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from agent.data_folder import read_key, write_key
 from agent.planning.conversations import CARD_BEGIN, CARD_END, mask_text
+from agent.planning.typography import DECISION
 from agent.records import PlannedCall
 from contracts.calls import Action, ChangeCall, Delegate, FunctionCall, Transfer, TransferToGasKey, WithdrawFromGasKey
 from contracts.chain.rpc_types import Fee, ProtocolConfig
@@ -30,7 +31,6 @@ CODE_KEY: Final = "code_key"
 
 _KEY_DIGITS: Final = 64
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_DECISION = re.compile(r"(?i)\s*(confirm|cancel)\s+([0-9A-HJKMNP-TV-Z]{8})\s*")
 _WORDS = re.compile(r"[a-z0-9._-]*[a-z0-9]")
 _CARD_WORDS = re.compile(f"{CARD_BEGIN.strip()}|{CARD_END[:-1]}|to (approve|drop it), write:?", re.IGNORECASE)
 _WARNING = re.compile(r"warning\b", re.IGNORECASE)
@@ -53,7 +53,7 @@ class Decision:
 
 def read_decision(text: str) -> Decision | None:
     """The decision in a user's last message, when it is nothing but one (INTERFACE, "Approval by text")."""
-    found = _DECISION.fullmatch(text)
+    found = DECISION.fullmatch(text)
     if found is None:
         return None
     return Decision("confirm" if found[1].lower() == "confirm" else "cancel", found[2].upper())

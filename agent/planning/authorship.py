@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from agent.planning.forms import FORM_KEYS, Form, asked_form, mentions_conversation
+from agent.planning.typography import INVISIBLE
 
 DOUBTFUL_LINES: Final = 12
 DOUBTFUL_CHARACTERS: Final = 1000
@@ -114,7 +115,7 @@ def last_words(text: str) -> str:
     return text if wrapped is None else wrapped.text
 
 
-_COMMAND: Final = re.compile(r"\s*/[A-Za-z_]+(?:\s|$)")
+_COMMAND: Final = re.compile(rf"[\s{INVISIBLE}]*/[A-Za-z_]+(?:\s|$)")
 
 # ---- transcripts
 

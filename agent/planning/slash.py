@@ -5,10 +5,10 @@ JSON. Nothing here reads the chain or the registry.
 """
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.planning.typography import INVISIBLE, split_command
 from contracts.catalogue.entry import AnyEntry
 from contracts.errors import InvalidInput
 from contracts.knowledge.inert import inert
@@ -39,7 +39,7 @@ class SlashHelp:
 
 
 def is_slash(text: str) -> bool:
-    return text.lstrip().startswith("/")
+    return text.lstrip().lstrip(INVISIBLE).startswith("/")
 
 
 def parse_slash(text: str, catalogue: Mapping[str, AnyEntry]) -> SlashCall | SlashHelp:
@@ -52,12 +52,7 @@ def parse_slash(text: str, catalogue: Mapping[str, AnyEntry]) -> SlashCall | Sla
         raise InvalidInput(
             "command_too_long", f"the command has {len(text)} characters; at most {MAX_COMMAND_CHARACTERS} are read"
         )
-    try:
-        words = text.split() if _PLAIN.fullmatch(text) else shlex.split(text)
-    except ValueError as error:
-        raise InvalidInput(
-            "malformed_command", f"the command cannot be split into words: {str(error).lower()}; check its quotes"
-        ) from error
+    words = text.split() if _PLAIN.fullmatch(text) else split_command(text)
     name = _action(words[0], catalogue)
     if name == "help":
         return SlashHelp(_action(words[1], catalogue) if words[1:] else None)

@@ -14,8 +14,8 @@ _DE: Final = "Nutzer: sende 3 NEAR an bob.localnet\nAssistent: Freigabe nötig"
 _ES: Final = "Usuario: envía 3 NEAR a bob.localnet\nAsistente: hace falta aprobarlo"
 _RU: Final = "Пользователь: отправь 3 NEAR на bob.localnet\nАссистент: нужно подтверждение"
 
-PROMPTS: Final[tuple[tuple[str, str | None], ...]] = (
-    # (prompt, form that it asks for; None if it is answered with a question)
+PROMPTS: Final[tuple[tuple[str | None, str], ...]] = (
+    # (form that it asks for, or None if it is answered with a question; prompt)
     ("title", f"Write a title of at most six words, in the language of the chat. Reply with language and title.\n{_EN}"),
     ("title", f'### Task:\nGenerate a concise 3-5 word title with an emoji.\n### Output:\nJSON: {{ "title": "..." }}\n{_TAGGED}'),
     ("title", f"Detect the language and create a short title for it.\n\n{_EN} /"),
