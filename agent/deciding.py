@@ -14,8 +14,8 @@ from agent.executor import Approved, Chain, Executor
 from agent.locks import KeyedLocks
 from agent.planning.planner import question_or_refusal
 from agent.policy_judge import PolicyJudge
-from agent.proposing import Proposer, Turn, Weighed
-from agent.records import Refusal, Reply, Route
+from agent.proposing import Proposer, Turn, Weighed, brief
+from agent.records import Clarification, Refusal, Reply, Route
 from agent.store.approvals import Approval
 from agent.store.cards import PendingCard
 from agent.store.store import Store
@@ -88,6 +88,54 @@ class Decider:
         async with self._locks.of(card.request_id):
             await cards.resolve(card.request_id, "cancelled", self._clock())
             return await self._resolved(story, card)
+
+    async def show_waiting(self, story: Story) -> Reply:
+        """The requester's cards that wait, each with the way to decide it: with its code for those who may confirm here."""
+        cards = await self._store.cards.pending_of(story.request.identity.key_id, self._clock())
+        if not cards:
+            return story.reply("answered", "No card of yours waits for approval.")
+        texts = [await self._proposer.card_with_decision(story.request.identity, card) for card in cards]
+        return story.reply("answered", "\n\n".join(texts))
+
+    async def cancel_waiting(self, story: Story, request_id: str | None) -> Reply:
+        """Cancel the requester's own card of this request, or all of them."""
+        cards = await self._store.cards.pending_of(story.request.identity.key_id, self._clock())
+        wanted = [card for card in cards if request_id in {None, card.request_id}]
+        if not wanted:
+            which = (
+                "No card of yours waits"
+                if request_id is None
+                else f"No card of yours waits for request {request_id[:80]}"
+            )
+            return story.say(
+                Refusal(text=f"{which}; nothing was cancelled. /cards shows those that wait.", why="no_such_card")
+            )
+        lines: list[str] = []
+        for card in wanted:
+            async with self._locks.of(card.request_id):
+                ended = await self._store.cards.resolve(card.request_id, "cancelled", self._clock())
+            state = "Cancelled" if ended else "No longer waiting"
+            lines.append(f"{state}: {brief(card)} (request {card.request_id})")
+        return story.reply("answered", "\n".join(lines))
+
+    async def hint(self, story: Story) -> Reply | None:
+        """The way to decide, for an answer such as "yes" while cards of this conversation wait; None if none does."""
+        request = story.request
+        cards = await self._store.cards.pending_of(request.identity.key_id, self._clock())
+        here = [card for card in cards if card.conversation_id == request.conversation_id]
+        if not here:
+            return None
+        waiting = "\n".join(f"  {brief(card)} (request {card.request_id})" for card in here)
+        code = (
+            "the code on its card" if request.identity.may_confirm else "near-agent approve REQUEST_ID on its machine"
+        )
+        how = (
+            f"write confirm or cancel and {code}"
+            if request.identity.may_confirm
+            else f"use {code}, or /cancel REQUEST_ID"
+        )
+        text = f"Nothing was done. This waits for approval:\n{waiting}\nTo decide, {how}. /cards shows the whole card."
+        return story.say(Clarification(text=text, missing=("intent",)))
 
     async def begin(self, story: Story, steps: Sequence[Step], before: Sequence[str]) -> Reply:
         """What becomes of a new plan: carried out within the free allowance, else a card, or a refusal."""

@@ -33,6 +33,7 @@ from agent.planning.forms import answer_form
 from agent.planning.planner import Planned, Planner, question_or_refusal
 from agent.planning.prompts import (
     ASKS_NOTHING,
+    ASSENT,
     MAX_TEXT_CHARACTERS,
     MIXED_PROMPT,
     ONLY_QUOTES,
@@ -41,7 +42,7 @@ from agent.planning.prompts import (
 )
 from agent.planning.recent import RecentWords
 from agent.planning.router import route_back, route_without_model, route_words
-from agent.planning.slash import is_slash
+from agent.planning.slash import CancelCards, ShowCards, is_slash, parse_card_command
 from agent.policy_judge import PolicyJudge
 from agent.proposing import Preflight, Proposer
 from agent.records import (
@@ -258,40 +259,64 @@ class Pipeline:
 
     async def _plan(self, story: Story, whose: Authorship) -> CallPlan | Reply:
         """The plan, or the reply that ends the request without one."""
-        request = story.request
         way = route_without_model(whose)
         if way:
             story.route = way
-            if isinstance(whose, FrontEndPrompt):
-                return story.say(_answer_to_prompt(whose))
-            if request.text != story.said and len(story.said) <= KEPT_MESSAGE_CHARACTERS:
-                text = "The command holds what looks like a confirmation code, which is never passed on; leave it out."
-                return story.say(Refusal(text=text, why="code_in_command"))
-            plan = self._planner.plan_slash(request, text_only=story.text_only)
-            if not isinstance(plan, CallPlan):
-                return story.say(plan)
-        else:
-            planned = await self._plan_words(story)
-            if isinstance(planned, Reply):
-                return planned
-            story.mark("planned")
-            if planned.plan is None:
-                code, _, reason = (planned.failure or "model_failed").partition(": ")
-                text = f"The model {story.route.model} gave no usable answer ({code}: {reason}). "
-                return story.fail(code, text + "Nothing was done; slash commands work without a model: /help")
-            plan = planned.plan
-            if not isinstance(plan, CallPlan):
-                return story.say(plan)
-            if not story.text_only and any(self._catalogue[call.action].kind == "change" for call in plan.calls):
-                match asking(request.text):
-                    case "asks_nothing":
-                        return story.say(Clarification(text=ASKS_NOTHING, missing=("intent",)))
-                    case "unclear":
-                        story.ask_because = story.ask_because or "approval is needed: the message does not say to do it"
-                    case "asks":
-                        pass
-        story.plan = plan
+        if isinstance(whose, FrontEndPrompt):
+            return story.say(_answer_to_prompt(whose))
+        plan = await (self._plan_command(story) if way else self._plan_free_text(story))
+        if isinstance(plan, CallPlan):
+            story.plan = plan
         return plan
+
+    async def _plan_command(self, story: Story) -> CallPlan | Reply:
+        request = story.request
+        if request.text != last_words(story.said) and len(story.said) <= KEPT_MESSAGE_CHARACTERS:
+            text = "The command holds what looks like a confirmation code, which is never passed on; leave it out."
+            return story.say(Refusal(text=text, why="code_in_command"))
+        answered = await self._answer_card_command(story)
+        if answered is not None:
+            return answered
+        plan = self._planner.plan_slash(request, text_only=story.text_only)
+        return plan if isinstance(plan, CallPlan) else story.say(plan)
+
+    async def _plan_free_text(self, story: Story) -> CallPlan | Reply:
+        planned = await self._plan_words(story)
+        if isinstance(planned, Reply):
+            return planned
+        story.mark("planned")
+        plan = planned.plan
+        if plan is None:
+            code, _, reason = (planned.failure or "model_failed").partition(": ")
+            text = f"The model {story.route.model} gave no usable answer ({code}: {reason}). "
+            return story.fail(code, text + "Nothing was done; slash commands work without a model: /help")
+        if not isinstance(plan, CallPlan):
+            return story.say(plan)
+        if not story.text_only and any(self._catalogue[call.action].kind == "change" for call in plan.calls):
+            match asking(story.request.text):
+                case "asks_nothing":
+                    return story.say(Clarification(text=ASKS_NOTHING, missing=("intent",)))
+                case "unclear":
+                    story.ask_because = story.ask_because or "approval is needed: the message does not say to do it"
+                case "asks":
+                    pass
+        return plan
+
+    async def _answer_card_command(self, story: Story) -> Reply | None:
+        """Answer `/cards` and `/cancel`; None for any other command."""
+        try:
+            command = parse_card_command(story.request.text)
+        except InvalidInput as error:
+            return story.say(question_or_refusal(error))
+        match command:
+            case None:
+                return None
+            case _ if story.text_only:
+                return story.say(Answer(text="Cards wait in a conversation only; nothing was done."))
+            case ShowCards():
+                return await self._decider.show_waiting(story)
+            case CancelCards(request_id):
+                return await self._decider.cancel_waiting(story, request_id)
 
     async def _plan_words(self, story: Story) -> Planned | Reply:
         """Free text by a model: the specialist first where one serves, the standard one after it."""
@@ -299,6 +324,8 @@ class Pipeline:
         standard, specialist = self._models.standard(), self._models.specialist()
         story.route = route_words(request.model, standard, specialist)
         first = {"none": None, "standard": standard, "specialist": specialist}[story.route.target]
+        if not story.text_only and ASSENT.fullmatch(request.text) and (hint := await self._decider.hint(story)):
+            return hint
         if first is None:
             return story.say(Unsupported(text=no_model_text(self._planner.commands(), request.text), why="no_model"))
         if len(request.text) > MAX_TEXT_CHARACTERS:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from agent.answers import sentence
 from agent.approval import Codes, GasBound, Waiting, card_text, gas_bound, gas_cost, how_to_decide, with_names
@@ -14,7 +14,7 @@ from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge, calls_of
 from agent.preflighting import card_lines
-from agent.records import Refusal, Reply, UserRequest
+from agent.records import Identity, Refusal, Reply, UserRequest
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
@@ -23,6 +23,7 @@ from contracts.chain.outcome import Effect
 from contracts.checks.moves import contracts_of
 from contracts.checks.report import PreflightReport, moved
 from contracts.checks.verdict import Verdict
+from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry
 from contracts.signing.transaction import calls_hash
 from contracts.simulation.preflight import PreflightRequest
@@ -212,7 +213,21 @@ class Proposer:
 
     async def show(self, story: Story, card: PendingCard, *, repeated: bool, before: Sequence[str] = ()) -> Reply:
         """A pending card, with its code for its own identity where that may confirm by text."""
-        identity, verdict = story.request.identity, card.verdict
+        waiting = await self._waiting(story.request.identity, card, repeated=repeated)
+        if repeated:
+            story.repeats, story.plan = card.request_id, card.plan
+        story.calls, story.calls_hash = card.calls, card.calls_hash
+        end = how_to_decide(card.request_id, card.expires_at, waiting)
+        return story.reply("needs_approval", "\n".join((*before, card.text, end)), confirm_code=waiting.code)
+
+    async def card_with_decision(self, identity: Identity, card: PendingCard) -> str:
+        """The card's text and the way to decide it, for this identity."""
+        waiting = await self._waiting(identity, card, repeated=False)
+        return f"{card.text}\n{how_to_decide(card.request_id, card.expires_at, waiting)}"
+
+    async def _waiting(self, identity: Identity, card: PendingCard, *, repeated: bool) -> Waiting:
+        """How this identity can decide the card: with its code only for its own identity, if that may confirm here."""
+        verdict = card.verdict
         elsewhere = verdict is not None and (verdict.elsewhere or not verdict.chat_allowed)
         code = None
         if identity.may_confirm and identity.key_id == card.identity_key_id and not elsewhere:
@@ -220,15 +235,10 @@ class Proposer:
             stored = self._store.cards.hash_code(card.identity_key_id, code)
             if stored != card.code_hash:  # the code key is another one than the card was made with
                 await self._store.cards.replace_code(card.request_id, stored)
-        if repeated:
-            story.repeats, story.plan = card.request_id, card.plan
-        story.calls, story.calls_hash = card.calls, card.calls_hash
         approvers = 1 if verdict is None else verdict.approvers
         given = await self._store.approvals.of(card.request_id) if approvers > 1 else ()
         approved_by = tuple(one.identity for one in given)
-        waiting = Waiting(code, elsewhere, approvers, approved_by, identity.key_id in approved_by, repeated)
-        end = how_to_decide(card.request_id, card.expires_at, waiting)
-        return story.reply("needs_approval", "\n".join((*before, card.text, end)), confirm_code=code)
+        return Waiting(code, elsewhere, approvers, approved_by, identity.key_id in approved_by, repeated)
 
     async def without_codes(self, request: UserRequest) -> UserRequest:
         """The request with the codes of its identity's waiting cards blanked, wherever they stand in it."""
@@ -282,6 +292,15 @@ class Proposer:
         """The request whose card led to these calls being executed, or sent, at or after `since`."""
         found = await self._store.records.find_executed(digest, signer_id, since)
         return None if found is None else card_of((await self._store.ledger.of_request(found))[0])
+
+
+def brief(card: PendingCard) -> str:
+    """Return the planned calls of a card in one line."""
+    calls = (f"{call.action} {' '.join(map(str, call.args.values()))}" for call in card.plan.calls)
+    return inert("; ".join(calls), _BRIEF)
+
+
+_BRIEF: Final = 160
 
 
 def _built_at(steps: Sequence[Step], gas_price: int) -> Pinned | None:

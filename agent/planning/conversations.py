@@ -30,7 +30,10 @@ KEPT_CHARACTERS: Final = 262_144
 MASK: Final = "*" * 8
 """As long as a code, so that places in a masked text are those of the original."""
 
-_CODE_AFTER_WORD = re.compile(r"(?i)\b((?:confirm|cancel)[\s`'\"*:]++)([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")
+_CODE_AFTER_WORD = re.compile(
+    r"(?i)\b((?:confirm|cancel)[\s`'\"*:]++)([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z]|-[0-9a-f]{4}-)"
+)
+"""A request id begins with eight such characters too, and goes on."""
 _CODE_ALONE = re.compile(r"(?i)(\W*)([0-9A-HJKMNP-TV-Z]{8})(\W*)")
 _MAYBE_CODE = re.compile(r"(?i)(?<!\w)[0-9A-HJKMNP-TV-Z]{8}(?!\w)")
 _CARD = re.compile(re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + re.escape(CARD_END) + r"|\Z)", re.DOTALL)

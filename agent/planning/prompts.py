@@ -119,6 +119,13 @@ ASKS_NOTHING: Final = (
 )
 
 
+ASSENT: Final = re.compile(
+    r"(?i)\W*(?:(?:yes|yep|yeah|y|ok(?:ay)?|sure|confirm(?:ed)?|approved?|do it|go(?: ahead)?|send it|please|no|cancel|stop|"
+    r"ja|jawohl|bestätig(?:en|t|e)|mach das|nein|abbrechen|s[ií]|vale|confirm[ao]r?|de acuerdo|oui|d'accord|confirme[rz]?|"
+    r"non|да|ок|окей|подтвержда(?:ю|й)|подтвердить|давай|нет|отмена|好|好的|是|确认|确定|同意|取消|はい|네)\W*){1,4}"
+)
+"""Words of agreement or refusal alone: with a card that waits they mean the card, and neither approves nor ends it."""
+
 _ALMOST_DECISION = re.compile(r"(?i)\W*(please\W+)?(confirm|cancel)\b")
 
 

@@ -7,6 +7,7 @@ JSON. Nothing here reads the chain or the registry.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from agent.planning.typography import INVISIBLE, split_command
 from contracts.catalogue.entry import AnyEntry
@@ -38,6 +39,22 @@ class SlashHelp:
     topic: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ShowCards:
+    """`/cards`: the requester's own cards that wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCards:
+    """`/cancel REQUEST_ID`, or `/cancel all` (None)."""
+
+    request_id: str | None
+
+
+CardCommand: TypeAlias = ShowCards | CancelCards
+_CARD_USAGE = ("/cards", "/cancel REQUEST_ID | all")
+
+
 def is_slash(text: str) -> bool:
     return text.lstrip().lstrip(INVISIBLE).startswith("/")
 
@@ -59,16 +76,35 @@ def parse_slash(text: str, catalogue: Mapping[str, AnyEntry]) -> SlashCall | Sla
     return SlashCall(name, _arguments(catalogue[name], words[1:]))
 
 
+def parse_card_command(text: str) -> CardCommand | None:
+    """The command about waiting cards in a text that begins with `/`; None for any other command.
+
+    InvalidInput `malformed_command` for one with too few or too many words.
+    """
+    words = text.split(maxsplit=3)[:3]
+    match [word.strip(INVISIBLE) for word in words]:
+        case ["/cards"]:
+            return ShowCards()
+        case ["/cancel", "all"]:
+            return CancelCards(None)
+        case ["/cancel", request_id]:
+            return CancelCards(request_id.strip("`'\"").lower())
+        case ["/cards" | "/cancel", *_]:
+            raise InvalidInput("malformed_command", f"write {' or '.join(_CARD_USAGE)}")
+        case _:
+            return None
+
+
 def command_list(catalogue: Mapping[str, AnyEntry]) -> str:
     """Every command with its arguments, one per line."""
-    return "\n".join(f"  {entry.usage()}" for entry in catalogue.values())
+    return "\n".join(f"  {usage}" for usage in (*(entry.usage() for entry in catalogue.values()), *_CARD_USAGE))
 
 
 def _action(written: str, catalogue: Mapping[str, AnyEntry]) -> str:
     name = written.removeprefix("/").lower()
     if name in catalogue or name == "help":
         return name
-    found = nearest(name, [*catalogue, "help"])
+    found = nearest(name, [*catalogue, "help", "cards", "cancel"])
     hint = f"did you mean /{found}?" if found else "/help lists the commands"
     raise InvalidInput(
         "unknown_action",

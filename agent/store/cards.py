@@ -219,8 +219,8 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
         first_end = min(waiting.values())
         raise ApprovalError(
             "too_many_cards",
-            f"{pending} approvals are waiting already, of the requests {', '.join(waiting)}; confirm or cancel one of them, "
-            f"or wait: the first expires in {max(1, math.ceil(first_end - now))} s",
+            f"{pending} cards are waiting already, of the requests {', '.join(waiting)}; /cards shows them and "
+            f"/cancel REQUEST_ID drops one. The first expires in {max(1, math.ceil(first_end - now))} s",
             details={"pending": pending, "limit": MAX_PENDING},
         )
     connection.execute(

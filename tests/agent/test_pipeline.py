@@ -142,14 +142,19 @@ async def test_codes_are_in_no_record(agent: Agent) -> None:
 
 async def test_only_a_last_message_that_is_nothing_else_confirms(agent: Agent) -> None:
     secret = code(await agent.ask(SEND))
-    for text in (f"please confirm {secret}", f"confirm {secret}\nthanks", f"confirm  {secret}.", f'"confirm {secret}"'):
+    for text in (
+        f"please confirm {secret}",
+        f"confirm {secret}\nthanks",
+        f"confirm  {secret}!",
+        f"confirm {secret} {secret}",
+    ):
         reply = await agent.ask(text)
-        assert reply.status == "unsupported"
+        assert reply.status in {"unsupported", "clarify"}
     assert agent.chain.executed == []
     assert (await agent.ask(f"confirm {secret}")).status == "executed"
 
 
-@pytest.mark.parametrize("words", ["confirm", "Confirm {code}.", "confirm {code}0", "cancel 123", "> confirm {code}"])
+@pytest.mark.parametrize("words", ["confirm", "Confirm {code}!", "confirm {code}0", "cancel 123", "> confirm {code}"])
 async def test_what_is_almost_a_confirmation_is_told_how_to_write_one(agent: Agent, words: str) -> None:
     card = await agent.ask(SEND)
     reply = await agent.ask(words.format(code=card.confirm_code), conversation="other")
@@ -298,7 +303,7 @@ async def test_a_fourth_card_is_refused(agent: Agent) -> None:
         assert (await agent.ask(f"/near_transfer bob.localnet {n}")).status == "needs_approval"
     fourth = await agent.ask("/near_transfer bob.localnet 4")
     assert fourth.status == "refused"
-    assert "the first expires in 600 s" in fourth.text
+    assert "The first expires in 600 s" in fourth.text
     assert (await agent.ask("/near_transfer alice.localnet 1", identity=BOB)).status == "needs_approval"
 
 

@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_refused(text: str, code: str, said: str) -> None
 def test_help() -> None:
     assert parse_slash("/help", CATALOGUE) == SlashHelp(None)
     assert parse_slash("/help /ft_transfer", CATALOGUE) == SlashHelp("ft_transfer")
-    assert command_list(CATALOGUE).count("\n") == len(CATALOGUE) - 1
+    assert command_list(CATALOGUE).count("\n") == len(CATALOGUE) + 1
 
 
 def test_only_a_leading_slash_makes_a_command() -> None:
