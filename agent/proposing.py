@@ -25,6 +25,7 @@ from contracts.checks.report import PreflightReport, moved
 from contracts.checks.verdict import Verdict
 from contracts.knowledge.registry import Registry
 from contracts.signing.transaction import calls_hash
+from contracts.simulation.messages import TokenOf
 from contracts.simulation.preflight import PreflightRequest
 from contracts.simulation.remote_state import Pinned
 from contracts.types import AccountId, CryptoHash
@@ -128,6 +129,11 @@ class Proposer:
                 price_impacts=price_impacts(steps, sendings),
                 used_codes=await self._store.codes.used(self._settings.chain_id, turn.signer_id, called),
                 block=_built_at(steps, price),
+                watched=tuple(
+                    TokenOf(account_id, token)
+                    for token in sorted(self._judge.limited(turn.key_id))
+                    for account_id in (turn.signer_id, *(one.payer_id for one in sets_off))
+                ),
             )
             report = await self._preflight.preflight(request)
             story.preflight = report
@@ -142,6 +148,7 @@ class Proposer:
             known=known,
             asks=() if report is None else report.asks,
             sets_off=sets_off,
+            outflows={} if report is None else report.outflows,
         )
         story.verdict = verdict
         if verdict.denial is not None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from contracts.call_arguments import read_arguments
 from contracts.chain.outcome import Effect, Place
 from contracts.chain.token_logs import Move, logged_moves
 from contracts.chain.tx_answer import ActionView, Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
@@ -181,5 +182,4 @@ def _json(data: bytes) -> JsonValue:
 
 
 def _object(data: bytes) -> dict[str, JsonValue]:
-    value = _json(data)
-    return value if isinstance(value, dict) else {}
+    return read_arguments(data) or {}

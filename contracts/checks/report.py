@@ -1,6 +1,6 @@
 """What pre-flight found out about a plan before anyone signs (DESIGN section 4, `PreflightReport`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -102,6 +102,27 @@ class PreflightReport:
         """NFTs that would change hands, by their contracts' own words."""
         effects = (effect for simulated in self.simulated for effect in simulated.effects)
         return frozenset(effect for effect in effects if effect.token_id is not None)
+
+    @property
+    def outflows(self) -> Mapping[tuple[AccountId, str], int]:
+        """What leaves each account of each token, `NEAR` without gas, NFTs in pieces as `nft:` and their contract.
+
+        The larger of what contracts say, added up by transaction, and of what their balances lose.
+        """
+        left: dict[tuple[AccountId, str], int] = {}
+        for simulated in self.simulated:
+            moved: dict[tuple[AccountId, str], int] = {}
+            for effect in simulated.effects:
+                token = effect.token if effect.token_id is None else f"nft:{effect.token}"
+                # One NFT that comes does not make up for another one that goes.
+                change = effect.change if effect.token_id is None else min(0, effect.change)
+                moved[effect.account_id, token] = moved.get((effect.account_id, token), 0) + change
+            for place, change in moved.items():
+                left[place] = left.get(place, 0) - min(0, change)
+        for balance in self.balances:
+            place = balance.account_id, balance.token
+            left[place] = max(left.get(place, 0), -balance.change)
+        return left
 
     @property
     def unknowns(self) -> tuple[Check, ...]:

@@ -56,6 +56,8 @@ class PreflightRequest:
     """Of swaps, by place."""
     used_codes: Mapping[AccountId, UsedCode] = field(default_factory=dict[AccountId, UsedCode])
     """The code of contracts at the signer's last use of them."""
+    watched: tuple[TokenOf, ...] = ()
+    """Balances to measure if the token's contract runs, whatever it says that it moved."""
     block: Pinned | None = None
     """The final block that the plan was built at; None: the latest is asked for."""
 
@@ -307,6 +309,8 @@ class _Flight:
         effects = [effect for effect in self._effects() if effect.token_id is None]
         near = [request.signer_id, *(effect.account_id for effect in effects if effect.token == NEAR)]
         tokens = [TokenOf(effect.account_id, AccountId(effect.token)) for effect in effects if effect.token != NEAR]
+        ran = {ran.receipt.receiver_id for step in done.steps for ran in step.ran}
+        tokens = [*(one for one in request.watched if one.contract_id in ran), *tokens]
         asked = (question for questions in self._questions for question in questions)
         tokens += [TokenOf(question.account_id, question.contract_id) for question in asked]
         self._near = tuple(dict.fromkeys(near))[:_MAX_BALANCES]
