@@ -75,7 +75,7 @@ def _sent_to_exchange(draw: st.DrawFn, amount: Amount) -> FunctionCall:
     inner = draw(_messages())
     msg: Value = draw(st.sampled_from(("", Text(inner), Text(inner), Text(inner), Text(Text(inner)))))
     fields = (("receiver_id", EXCHANGE), ("amount", amount), ("memo", draw(_MEMO)), ("msg", msg))
-    return _call("ft_transfer_call", draw(written(Struct(fields))), 1, 200)
+    return _call("ft_transfer_call", draw(written(Struct(fields))), 1, 180)
 
 
 @st.composite
@@ -227,7 +227,8 @@ class Motion:
 @st.composite
 def _payouts(draw: st.DrawFn) -> Variant:
     token_id = draw(st.sampled_from(("", USDC, USDT, WRAP)))
-    msg = None if not token_id else draw(st.one_of(st.none(), st.none(), st.just(""), _messages().map(Text)))
+    # This DAO gives such calls too little gas, so they are read and move nothing.
+    msg = draw(_messages().map(Text)) if token_id and draw(st.integers(0, 9)) == 9 else None
     fields: tuple[tuple[str, Value], ...] = (
         ("token_id", token_id),
         ("receiver_id", draw(RECEIVERS) if msg is None else EXCHANGE),
@@ -292,7 +293,7 @@ def add_proposal(motion: Motion) -> ChangeCall:
 
 
 def act_proposal(args: bytes) -> ChangeCall:
-    return ChangeCall(DAO, (_call("act_proposal", args, 0, 250),))
+    return ChangeCall(DAO, (_call("act_proposal", args, 0, 600),))
 
 
 def one_call(to: AccountId, method: str, args: bytes, deposit: int = 1) -> ChangeCall:

@@ -61,6 +61,8 @@ class RealWorld:
         for owner in (ALICE, DAO):
             self._fund(owner)
         self._ground = self.world.overlay
+        self.at_rest = {account_id: self.holdings(account_id) for account_id in (EVE, BOB)}
+        """Of those to whom calls give something, before any call."""
 
     def _open_exchange(self) -> None:
         wanted = {"boost_farm_id": "farm.localnet", "burrowland_id": "burrow.localnet"}
