@@ -133,6 +133,10 @@ def check_reading(moved: Moved, read: Seen, calls: tuple[ChangeCall, ...], sets_
     assert "" in read.named or moved.gainers <= read.named
     for asset, units in moved.gone.items():
         assert not _goes_free(asset, units - 1, calls, sets_off)
+    for gainer in moved.gainers:
+        others = sorted({EVE, BOB, ALICE, DAO, EXCHANGE, POOL, *TOKENS} - {gainer})
+        only = policy(f"always_ask = []\nrecipients.allow = {others}")
+        assert judge(only, subject(*calls, sets_off=sets_off)).decision == "deny", f"{gainer} got something"
 
 
 def _goes_free(asset: str, units: int, calls: tuple[ChangeCall, ...], sets_off: tuple[SetOff, ...]) -> bool:
