@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from contracts.types import JsonObject
 
-MAX_ARGUMENT_BYTES: Final = 131_072
+MAX_ARGUMENT_BYTES: Final = 65_536
 """Longer arguments stay unread: they would have to be parsed before anything bounds the work."""
 MAX_NESTING: Final = 128
 """serde_json's own limit for values that a contract keeps; what it ignores may nest deeper and stays unread here."""
