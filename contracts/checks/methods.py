@@ -151,20 +151,32 @@ def _pool_deposit(action: str) -> Known:
 def _swap(_contract_id: AccountId, arguments: JsonObject) -> Found | None:
     """ref-exchange's own `swap`: what goes in is the first step's, later steps swap what came out.
 
-    serde also reads a step from an array, whose fields no name tells: such a swap stays unread.
+    A step without an amount takes as many units as the step right before it gave, of its own `token_in`: another token than
+    that one gave would be taken unseen, so such a swap stays unread. serde also reads a step from an array, whose fields no
+    name tells: unread as well. Source: ref-exchange `internal_execute_action`.
     """
     steps = arguments.get("actions")
     if not isinstance(steps, list):
         return None
     tokens: list[tuple[str, int]] = []
+    given: JsonValue = None
     for step in steps:
         match step:
             case {"token_in": str(token_id)}:
                 if step.get("amount_in") is not None:
                     tokens.append((token_id, _units(step["amount_in"])))
+                elif token_id != given:
+                    return None
+                given = step.get("token_out")
             case _:
                 return None
     return Found("swap", tuple(tokens), () if tokens else ("unknown_method",))
+
+
+def _unregister(contract_id: AccountId, arguments: JsonObject) -> Found:
+    """By force it burns what the account still has of the token (NEP-145)."""
+    burns = arguments.get("force") not in (None, False)
+    return Found("storage_unregister", ((contract_id, U128_MAX),) if burns else (), ("deletion",))
 
 
 def _propose(_contract_id: AccountId, arguments: JsonObject) -> Found | None:
@@ -200,7 +212,7 @@ KNOWN: Final[Mapping[str, Known]] = {
     "near_withdraw": _own_token("near_unwrap", "amount"),
     "storage_deposit": _plain("storage_deposit", "account_id", "registration_only"),
     "storage_withdraw": _plain("storage_withdraw", "amount"),
-    "storage_unregister": _plain("storage_unregister", "force", categories=("deletion",)),
+    "storage_unregister": Known(("storage_unregister",), frozenset({"force"}), _unregister),
     "nft_transfer": _own_nft("nft_transfer", *_NFT_TRANSFER),
     "nft_transfer_call": _own_nft("nft_transfer", *_NFT_TRANSFER, "msg"),
     "nft_approve": _own_nft("nft_approve", "token_id", "account_id", "msg", categories=("nft_approve",)),
