@@ -254,6 +254,8 @@ def recipients_of(judged: tuple[Judged, ...], payer_id: AccountId | None) -> Ite
 
 def mentioned_in(judged: tuple[Judged, ...], payer_id: AccountId | None) -> Iterator[tuple[str, str]]:
     """Words that may name further accounts."""
+    if not any(one.mentioned for one in judged):
+        return
     recipients = {account_id for account_id, _ in recipients_of(judged, None)}
     for word, where in dict(named for one in judged for named in one.mentioned).items():
         if word not in recipients and word != payer_id:

@@ -33,6 +33,8 @@ _MINIMUM: Final = re.compile(r"min(imum)?_?(amount|out|receive)|amount_out_min|l
 """Names of what a swap must give at least: ref-exchange's `min_amount_out`, its DCL pools' `min_output_amount`, others'."""
 _ACCOUNT: Final = "account"
 """A key under which any text that is shaped like an account id is one."""
+_RECEIVERS: Final = frozenset({"receiver_id", "account_id"})
+"""Fields of the standards that hold nothing but an account id, which may be a number too."""
 _SHORTEST: Final = 8
 """Of an encoded text that is looked into: `a.near` in base64."""
 _URL_SAFE: Final = str.maketrans("-_", "+/")
@@ -84,7 +86,8 @@ class NamedAccounts:
                     place = f"{where}.{name}" if where else name
                     if len(name) > 40 or not name.isalpha():
                         self._read_name(name, place)
-                    self.read(inner, place, depth + 1, name)
+                    # A message is a text; one that is a list is a struct that the receiver reads by position.
+                    self.read(inner, place, depth + 1, name, positional=depth == 0 and self._in_message)
             case list() if depth < _MAX_DEPTH:
                 # serde reads a struct from a list too: a list within a list, or of several types, may be one.
                 types = _types_in(value)
@@ -191,7 +194,11 @@ def _words_of(text: str) -> Iterator[str]:
 def _is_account(text: str, key: str) -> bool:
     """Whether a text is shaped like an account id: with a dot, implicit, or any under a key that says account."""
     length = len(text)
-    if not 2 <= length <= 64 or (text.isdigit() and length != _HEX_LENGTH) or _SHAPED.fullmatch(text) is None:
+    if not 2 <= length <= 64 or _SHAPED.fullmatch(text) is None:
+        return False
+    if key in _RECEIVERS:
+        return True
+    if text.isdigit() and length != _HEX_LENGTH:
         return False
     if length in {_HEX_LENGTH, _ETH_LENGTH} and _IMPLICIT.fullmatch(text):
         return True
@@ -228,7 +235,10 @@ def _of_base64(text: str) -> bytes:
 
 def _types_in(values: list[JsonValue]) -> set[str]:
     """The JSON types of a list's values: one, if it is a Rust vector."""
-    return {_JSON_TYPES.get(type(value), "null") for value in values}
+    types = {_JSON_TYPES.get(type(value), "null") for value in values}
+    if types == {"text"} and len({str(value).isdigit() for value in values}) > 1:
+        types.add("amount")  # as text, among names: the fields of a struct
+    return types
 
 
 _JSON_TYPES: Final[Mapping[type, str]] = {

@@ -98,22 +98,21 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
     for one in read:
         # A payout to whoever votes for it is a payout: the signer is a recipient of what others send.
         skipped = subject.signer_id if one.sets_off is None else None
-        for account_id, place in mentioned_in(one.judged, skipped):
-            reasons += _check_recipient(rules, subject, account_id, one.where(place))
         for account_id, place in recipients_of(one.judged, skipped):
             where = one.where(place)
             reasons += _check_recipient(rules, subject, account_id, where)
-            if _is_traded(subject, account_id, where):
-                continue
-            if account_id and account_id not in recipients:
+            if account_id and account_id not in recipients and not _is_traded(subject, account_id, where):
                 name = policy.address_book.name_of(account_id)
                 recipients[account_id] = Recipient(account_id, where, name)
+        for account_id, place in mentioned_in(one.judged, skipped):
+            reasons += _check_recipient(rules, subject, account_id, one.where(place))
         for action in one.judged:
             reasons += _check_lists(rules, action, others=one.sets_off is not None)
             reasons += _check_paid(rules, action, subject.contracts)
             reasons += _check_caps(rules, action)
         reasons += _asked(rules, one.judged)
-    reasons += _beyond_read(rules, subject, read)
+    if subject.outflows:
+        reasons += _beyond_read(rules, subject, read)
     if len(recipients) > MAX_RECIPIENTS:
         reasons += _unread(rules, f"{len(recipients)} accounts are named, more than anybody would read")
     reasons += _misread(policy, recipients)
@@ -391,7 +390,7 @@ def _spends(rules: Rules, subject: Subject, read: list[_Read]) -> tuple[Spend, .
         sent = _sent(rules, [part])
         if payer_id is None:
             paid = subject.calls[part.place].deposit + subject.gas_yocto[part.place]
-            sent[NEAR_SYMBOL] = max(paid, U128_MAX if _moves_anything(part) else 0)
+            sent[NEAR_SYMBOL] = U128_MAX if sent[NEAR_SYMBOL] >= U128_MAX else paid
         spends += [Spend(token, units, part.place, payer_id) for token, units in sent.items() if units or not payer_id]
         staked = sum(one.staked for one in part.judged)
         if 0 < staked < U128_MAX:  # all of it never goes without asking
@@ -399,17 +398,14 @@ def _spends(rules: Rules, subject: Subject, read: list[_Read]) -> tuple[Spend, .
     return tuple(spends)
 
 
-def _moves_anything(part: _Read) -> bool:
-    return any(token == EVERY for one in part.judged for token, _ in one.tokens)
-
-
 def _sent(rules: Rules, read: list[_Read]) -> dict[str, int]:
     """What leaves in all, without gas; what may be any token counts for each that is limited, and for NEAR."""
-    sent: dict[str, int] = {NEAR_SYMBOL: 0} if read else {}
+    sent = {NEAR_SYMBOL: 0}
     for part in read:
         for one in part.judged:
-            for token, units in ((NEAR_SYMBOL, one.near), *one.tokens):
-                for name in (NEAR_SYMBOL, *rules.tokens.keys() - {NEAR_SYMBOL}) if token == EVERY else (token,):
+            sent[NEAR_SYMBOL] += one.near
+            for token, units in one.tokens:
+                for name in {NEAR_SYMBOL, *rules.tokens} if token == EVERY else (token,):
                     sent[name] = sent.get(name, 0) + units
     return sent
 
