@@ -212,14 +212,15 @@ def _found(contract_id: AccountId, known: Known | None, arguments: JsonObject | 
 def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
     arguments = read_arguments(call.args)
     known = KNOWN.get(call.method_name)
-    named = NamedAccounts(known=known is not None)
+    foreign = known is not None and arguments is not None and not arguments.keys() <= known.arguments
+    named = NamedAccounts(known=known is not None and not foreign)
     if arguments is None:
         named.opaque(call.args, "arguments")
     else:
         named.read(arguments, "", 0)
     found, actions = _found(contract_id, known, None if known and named.unread_message else arguments)
     categories = found.categories
-    if known is not None and arguments is not None and not arguments.keys() <= known.arguments:
+    if foreign:
         categories = (*categories, "unknown_method")
     if known is None and _OWNER_LIKE.search(call.method_name.replace("_", "").lower()):
         categories = (*categories, "owner_change")
