@@ -192,7 +192,7 @@ class Proposer:
             calls_hash=weighed.calls_hash,
             chain_id=self._settings.chain_id,
             signer_id=turn.signer_id,
-            lanes={one.lane.name: one.nonce for one in weighed.lanes},
+            lanes={one.lane.name: one.nonce for one in weighed.lanes if one.held},
             plan=call_plan(tuple(step.planned for step in steps)),
             calls=calls,
             call_steps=tuple(sending.places for sending in weighed.sendings),
@@ -316,10 +316,13 @@ def _used_since(card: PendingCard, lanes: Sequence[LaneStanding]) -> str | None:
     """
     now = {one.lane.name: one for one in lanes}
     if not card.lanes:
-        return "the last card is void: it was made before its keys were looked up" if lanes else None
+        made_without = "the last card is void: it was made before the signer had a key"
+        return made_without if any(one.held for one in lanes) else None
     gone = sorted(set(card.lanes) - set(now))
     if gone:
         return f"the last card is void: {', '.join(gone)} is no key of {card.signer_id} any more, so its last use is unknown"
+    if not any(now[name].held for name in card.lanes):
+        return f"the last card is void: the signer has none of its keys of {card.signer_id} any more"
     if any(now[name].record.baseline > nonce for name, nonce in card.lanes.items()):
         return f"the last card is void: a use of a key of {card.signer_id} by something else was acknowledged since"
     return None

@@ -39,6 +39,8 @@ class LaneStanding:
     nonce: int
     """On chain."""
     record: LaneRecord
+    held: bool = True
+    """Whether the signer has the key; the ledger may know others of former times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,10 @@ class LaneWatch:
             self._compared[account] = self._monotonic()
         else:
             self._compared.pop(account, None)
-        lanes = (LaneStanding(one.lane, one.nonce, record) for one, record in zip(seen, records, strict=True))
+        lanes = (
+            LaneStanding(one.lane, one.nonce, record, one.lane.public_key in held)
+            for one, record in zip(seen, records, strict=True)
+        )
         return AccountStanding(tuple(lanes), conflict)
 
     async def _read_or_error(self, account: Account, key: PublicKey, at: At) -> list[SeenNonce] | RpcError:
