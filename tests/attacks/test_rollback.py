@@ -1,8 +1,12 @@
 """A data folder that was rolled back, as by a snapshot of the disk or the machine, while the chain went on."""
 
 import asyncio
+import json
+import re
+import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.agent.rollbacks import Rollable, Running, rollable
+from tests.e2e.programs import daemon, localnet, near_agent
 from tests.fake_nodes import FIRST_NONCE
 
 
@@ -153,6 +158,47 @@ async def test_a_card_whose_key_was_deleted_asks_again(tmp_path: Path) -> None:
         assert again.status == "needs_approval"
         assert "is no key of alice.localnet any more" in again.text
         assert (await agent.say(f"confirm {again.confirm_code}")).status == "executed"
+
+
+@pytest.fixture
+def chain_of_its_own(tmp_path: Path) -> Generator[Mapping[str, str]]:
+    """`near-agent localnet` as a program with a folder of its own, and the settings of a daemon that uses it."""
+    with localnet(tmp_path / "chain") as address:
+        yield {
+            "NEAR_AGENT_NETWORKS__LOCALNET__RPC": json.dumps([address]),
+            "NEAR_AGENT_KEYS__CREDENTIALS_DIR": str(tmp_path / "chain" / "localnet" / "credentials"),
+            "NEAR_AGENT_ACCOUNT_ID": "alice.localnet",
+        }
+
+
+def test_the_whole_folder_put_back_under_a_daemon_pays_nothing_twice(
+    tmp_path: Path, chain_of_its_own: Mapping[str, str]
+) -> None:
+    """The daemon and the chain as programs; the folder is copied while nothing runs in it, as a machine's snapshot is."""
+    folder, copy, more = tmp_path / "data", tmp_path / "copy", chain_of_its_own
+    with daemon(folder, more=more) as running:
+        before = running.chain_balance_yocto("bob.localnet")
+        code = running.say("/near_transfer bob.localnet 7").facts["confirm_code"]
+        assert running.terminate() == 0
+    shutil.copytree(folder, copy)
+    with daemon(folder, more=more) as running:
+        assert running.say(f"confirm {code}").facts["status"] == "executed"
+        assert running.terminate() == 0
+    shutil.rmtree(folder)
+    copy.rename(folder)
+    with daemon(folder, more=more) as running:
+        refused = running.say(f"confirm {code}")
+        assert refused.facts["status"] == "refused"
+        told = re.search(r"near-agent (keys acknowledge alice\.localnet ed25519:\w+)", refused.text)
+        assert told is not None
+        done = near_agent(folder, *told[1].split(), more=more)
+        assert done.returncode == 0, done.stderr
+        assert "1 pending cards were cancelled" in done.stdout
+        assert running.say(f"confirm {code}").facts["status"] == "declined"
+        again = running.say("/near_transfer bob.localnet 7")
+        assert "may have been carried out already" in again.text
+        assert running.chain_balance_yocto("bob.localnet") - before == 7 * 10**24
+        assert running.terminate() == 0
 
 
 Step = tuple[str, int]
