@@ -22,10 +22,10 @@ from agent.store.store import Store
 from agent.story import Settings, Story
 from agent.told import sent_of, tell_card, tell_place
 from agent.viewing import look
-from contracts.calls import ChangeCall
+from contracts.chain.comparing import AccountStanding, LaneStanding
 from contracts.chain.outcome import Declined, NotDone, Outcome
 from contracts.checks.verdict import CHAT, Channel, Verdict
-from contracts.errors import InvalidInput, LedgerConflict, RpcError
+from contracts.errors import InvalidInput, LedgerConflict, RpcError, SigningError
 from contracts.knowledge.facts import At
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
@@ -34,10 +34,8 @@ from contracts.types import AccountId
 class SigningChain(Chain, Protocol):
     """The chain client as decisions use it."""
 
-    async def blocked(
-        self, chain_id: str, signer_id: AccountId, call: ChangeCall, at: At = "final", /
-    ) -> LedgerConflict | None:
-        """Why nothing can be signed for the account before a person has looked at it; None where there is a free key."""
+    async def standing(self, chain_id: str, signer_id: AccountId, at: At = "final", /) -> AccountStanding:
+        """The account's lanes compared with the ledger, and why nothing can be signed. RpcError, SigningError."""
         ...
 
 
@@ -104,15 +102,21 @@ class Decider:
         return await self._proposer.propose(story, turn, weighed, before=before)
 
     async def _weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
-        """As the proposer weighs; refused where the signer's keys were used by something else, so nothing can be signed."""
-        call = next((change for step in steps for change in step.changes), None)
-        if call is not None:
+        """As the proposer weighs; refused where a key of the signer was used by something else, so nothing can be signed."""
+        lanes: tuple[LaneStanding, ...] = ()
+        if any(step.changes for step in steps):
             # The pre-flight reads the key at the same block, so it is read once.
             at = steps[0].facts.block_hash or "final"
-            conflict = await self._chain.blocked(self._settings.chain_id, turn.signer_id, call, at)
+            try:
+                standing = await self._chain.standing(self._settings.chain_id, turn.signer_id, at)
+            except SigningError as error:
+                return story.fail(error.code, sentence(f"{error.message}. Nothing was sent"))
+            except RpcError as error:
+                return story.fail(error.code, rpc_text("Comparing the account's keys with the chain", error))
+            conflict, lanes = standing.conflict, standing.lanes
             if conflict is not None:
                 return story.say(Refusal(text=sentence(f"It cannot be signed: {conflict.message}"), why=conflict.code))
-        return await self._proposer.weigh(story, turn, steps)
+        return await self._proposer.weigh(story, turn, steps, lanes)
 
     async def confirm(self, story: Story, card: PendingCard, channel: Channel) -> Reply:
         """One confirmation at a time for a card, and for the same calls: the second is told what became of the first."""
@@ -171,6 +175,7 @@ class Decider:
             identity=story.request.identity.key_id if free else who[0],
             channel=who[1],
             codes=weighed.codes,
+            keys=card.public_keys,
             reservation=self._judge.reservation(weighed.verdict, card.identity_key_id, free=free),
         )
         try:

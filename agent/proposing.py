@@ -19,6 +19,7 @@ from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
 from contracts.calls import ChangeCall, SetOff
+from contracts.chain.comparing import LaneStanding
 from contracts.chain.outcome import Effect
 from contracts.checks.moves import contracts_of
 from contracts.checks.report import PreflightReport, moved
@@ -67,6 +68,8 @@ class Weighed:
     preflight: PreflightReport | None
     verdict: Verdict
     sets_off: tuple[SetOff, ...]
+    lanes: tuple[LaneStanding, ...]
+    """The signer's, as the chain and the ledger know them."""
 
     @property
     def calls(self) -> tuple[ChangeCall, ...]:
@@ -107,7 +110,9 @@ class Proposer:
         self._registry = registry
         self._preflight = preflight
 
-    async def weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
+    async def weigh(
+        self, story: Story, turn: Turn, steps: Sequence[Step], lanes: tuple[LaneStanding, ...]
+    ) -> Weighed | Reply:
         """What the pre-flight finds and the policy says of these steps; a reply where one of them ends the plan."""
         sendings = sendings_of(steps)
         calls = tuple(sending.call for sending in sendings)
@@ -154,7 +159,8 @@ class Proposer:
         if verdict.denial is not None:
             text = f"The policy does not allow it ({verdict.denial.rule}): {verdict.denial.text}"
             return story.say(Refusal(text=sentence(f"{text}. Nothing was sent"), why="policy_denied"))
-        return Weighed(steps, sendings, story.calls_hash, gas_bound(calls, config, price), report, verdict, sets_off)
+        bound = gas_bound(calls, config, price)
+        return Weighed(steps, sendings, story.calls_hash, bound, report, verdict, sets_off, lanes)
 
     async def propose(
         self, story: Story, turn: Turn, weighed: Weighed, *, before: Sequence[str] = (), warning: str | None = None
@@ -193,6 +199,7 @@ class Proposer:
             calls_hash=weighed.calls_hash,
             chain_id=self._settings.chain_id,
             signer_id=turn.signer_id,
+            lanes={one.lane.name: one.nonce for one in weighed.lanes if one.held},
             plan=call_plan(tuple(step.planned for step in steps)),
             calls=calls,
             call_steps=tuple(sending.places for sending in weighed.sendings),
@@ -265,6 +272,9 @@ class Proposer:
         """Why a card no longer stands: other calls, facts that moved too far, or the same done by way of another card."""
         if weighed.calls_hash != card.calls_hash:
             return "the chain has changed since the last card, which is void: this is what would be done now"
+        used = _used_since(card, weighed.lanes)
+        if used is not None:
+            return used
         if weighed.sets_off != card.sets_off:
             return "the last card is void: the proposal does something else now than when the card was made"
         if card.preflight is not None and weighed.preflight is not None:
@@ -283,7 +293,14 @@ class Proposer:
                 return _again("this message", same.request_id)
         since = self._clock() - self._settings.duplicate_window_s
         found = await self._executed(digest, turn.signer_id, since)
-        return None if found is None else _again("the same", found)
+        if found is not None:
+            return _again("the same", found)
+        if await self._store.ledger.acknowledged_since(self._settings.chain_id, turn.signer_id, since):
+            return (
+                f"WARNING: a key of {turn.signer_id} was used outside of what this agent remembers, so this may have been "
+                "carried out already; look at the account's last transactions before you confirm"
+            )
+        return None
 
     async def _executed(self, digest: str, signer_id: AccountId, since: float) -> str | None:
         """The request whose card led to these calls being executed, or sent, at or after `since`."""
@@ -297,6 +314,25 @@ def _built_at(steps: Sequence[Step], gas_price: int) -> Pinned | None:
     if facts.block_height is None or facts.block_hash is None or facts.block_time_ns is None:
         return None
     return Pinned(facts.block_height, facts.block_hash, facts.block_time_ns, gas_price)
+
+
+def _used_since(card: PendingCard, lanes: Sequence[LaneStanding]) -> str | None:
+    """Why the card may have been carried out in a time that the ledger does not remember; None where it cannot have been.
+
+    A card is signed in the lanes that were stored with it and in no other, so what became of it shows there.
+    """
+    now = {one.lane.name: one for one in lanes}
+    if not card.lanes:
+        made_without = "the last card is void: it was made before the signer had a key"
+        return made_without if any(one.held for one in lanes) else None
+    gone = sorted(set(card.lanes) - set(now))
+    if gone:
+        return f"the last card is void: {', '.join(gone)} is no key of {card.signer_id} any more, so its last use is unknown"
+    if not any(now[name].held for name in card.lanes):
+        return f"the last card is void: the signer has none of its keys of {card.signer_id} any more"
+    if any(now[name].record.baseline > nonce for name, nonce in card.lanes.items()):
+        return f"the last card is void: a use of a key of {card.signer_id} by something else was acknowledged since"
+    return None
 
 
 def _again(what: str, request_id: str) -> str:

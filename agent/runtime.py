@@ -119,7 +119,7 @@ async def open_runtime(
             kill_point=kill_point,
         )
         first = await _first_identity(config, store, signer)
-        await _tell_of_doubt(chain, store, chain_id)
+        await _tell_of_doubt(chain, store, signer, chain_id)
         yield Runtime(
             config=config,
             pipeline=pipeline,
@@ -267,7 +267,7 @@ async def _check_chain(config: Config, store: Store, chain_id: str) -> None:
         )
 
 
-async def _tell_of_doubt(chain: ChainClient, store: Store, chain_id: str) -> None:
+async def _tell_of_doubt(chain: ChainClient, store: Store, signer: SignerClient, chain_id: str) -> None:
     """At the start: keys that something else has used are blocked, and the log says so; also what a restore left open."""
     for intent in await store.ledger.in_states(UNSETTLED):
         if intent.review is not None:
@@ -278,7 +278,13 @@ async def _tell_of_doubt(chain: ChainClient, store: Store, chain_id: str) -> Non
                 why=intent.review,
                 todo="it is looked up and never sent again by itself; near-agent doctor, near-agent cancel-tx",
             )
-    for lane, record in await chain.check_lanes(chain_id):
+    held = await signer.held()
+    # Also of sealed keys: one that is unlocked later has a baseline from before.
+    keys = {
+        account_id: (*held.accounts.get(account_id, ()), *held.locked.get(account_id, ()))
+        for account_id in {*held.accounts, *held.locked}
+    }
+    for lane, record in await chain.check_lanes(chain_id, keys):
         foreign = record.foreign
         log.warning(
             "key_blocked",

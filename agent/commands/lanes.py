@@ -35,7 +35,8 @@ def acknowledge(
 ) -> None:
     """Go on signing with a key that something else has used.
 
-    Look at the account's transactions first: what they did is not in this ledger.
+    Look at the account's transactions first: what they did is not in this ledger. The account's pending cards are cancelled,
+    because one of them may have been carried out already.
     """
     with told(as_json=as_json):
         with open_session(config, data_dir) as session:
@@ -45,3 +46,4 @@ def acknowledge(
             return
         for lane in answer["lanes"]:
             print(f"{answer['account_id']}  {lane['lane']}  goes on above nonce {lane['nonce']}")
+        print(f"{answer['voided_cards']} pending cards were cancelled")

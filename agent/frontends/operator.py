@@ -56,7 +56,9 @@ class Lanes(Protocol):
         """Fence what is open of a request or of a transaction hash."""
         ...
 
-    async def acknowledge_key(self, account_id: AccountId, public_key: PublicKey) -> Sequence[tuple[Lane, LaneRecord]]:
+    async def acknowledge_key(
+        self, account_id: AccountId, public_key: PublicKey
+    ) -> tuple[Sequence[tuple[Lane, LaneRecord]], int]:
         """Go on with a key that something else has used. RpcError where the chain cannot be read."""
         ...
 
@@ -159,19 +161,22 @@ class Operator:
         return await self._lanes.cancel(identity, what, progress)
 
     async def acknowledge_key(self, account_id: str, public_key: str) -> JsonObject:
-        """Go on with a key that something else has used. RequestError `not_found` for one that was never used here."""
+        """Go on with a key that something else has used; the account's pending cards are void then. RequestError `not_found`."""
         try:
             account, key = AccountId(account_id), PublicKey(public_key)
         except ValueError as error:
             raise RequestError("invalid_value", str(error), param="public_key") from None
-        lanes = await self._lanes.acknowledge_key(account, key)
+        lanes, voided = await self._lanes.acknowledge_key(account, key)
         if not lanes:
             raise RequestError(
-                "not_found", f"key {key} of {account} is not in the ledger, so it is not blocked", param="public_key"
+                "not_found",
+                f"key {key} of {account} is neither in the ledger nor held by the signer",
+                param="public_key",
             )
         return {
             "account_id": account,
             "lanes": [{"lane": lane.name, "nonce": str(record.nonce)} for lane, record in lanes],
+            "voided_cards": voided,
         }
 
     async def rotate_key(self, account_id: str, public_key: str | None, progress: Progress | None = None) -> Reply:

@@ -10,7 +10,7 @@ anywhere, the same command goes on from there and sends nothing twice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
@@ -68,7 +68,12 @@ class Sending(Protocol):
     """The chain client as a rotation uses it."""
 
     async def execute(
-        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = (), *, key: PublicKey | None = None
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...] = (),
+        *,
+        keys: Collection[PublicKey] | None = None,
     ) -> Outcome: ...
 
     async def settle(self, intent: Intent) -> Outcome: ...
@@ -223,7 +228,7 @@ class Rotator:
         )
         story.calls, story.calls_hash = (*story.calls, call), intent.calls_hash
         await self._ledger.begin(grant, [intent], intent.created_at)
-        return rotation, await self._chain.execute(intent, grant, key=key)
+        return rotation, await self._chain.execute(intent, grant, keys=(key,))
 
     async def _earlier(self, intent_id: str) -> Outcome | None:
         """What became of an earlier attempt; None where it never went out and cannot any more."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from pydantic import Field
 from sqlalchemy import (
     Connection,
     Row,
@@ -31,6 +32,7 @@ from contracts.calls import ChangeCall, SetOff
 from contracts.chain.outcome import Effect
 from contracts.checks.report import PreflightReport
 from contracts.checks.verdict import Verdict
+from contracts.types import PublicKey
 
 CardStatus: TypeAlias = Literal["pending", "confirmed", "cancelled", "expired"]
 Resolution: TypeAlias = Literal["confirmed", "cancelled", "expired"]
@@ -80,6 +82,8 @@ class PendingCard(Frozen):
     calls_hash: str
     chain_id: str
     signer_id: str
+    lanes: dict[str, int] = Field(default_factory=dict[str, int])
+    """The signer's lanes by name, with their nonces on chain when the card was made. It is signed in one of these."""
     plan: CallPlan
     calls: tuple[ChangeCall, ...]
     """In order; one transaction each."""
@@ -100,6 +104,11 @@ class PendingCard(Frozen):
     """Unix seconds."""
     status: CardStatus = "pending"
     resolved_at: float | None = None
+
+    @property
+    def public_keys(self) -> frozenset[PublicKey]:
+        """The keys that may sign it."""
+        return frozenset(PublicKey(name.partition("#")[0]) for name in self.lanes)
 
 
 class CardStore:

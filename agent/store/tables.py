@@ -132,9 +132,12 @@ NONCES: Final = Table(
     Column("signer_id", Text, nullable=False),
     Column("public_key", Text, nullable=False),
     Column("nonce", Text, nullable=False),
+    Column("baseline", Text),
+    Column("baseline_height", Integer),
     PrimaryKeyConstraint("chain_id", "signer_id", "public_key"),
 )
-"""The highest nonce of each lane; `public_key` is the lane's name, with `#` and an index for a gas key's."""
+"""The highest nonce of each lane; `public_key` is the lane's name, with `#` and an index for a gas key's. `baseline`: the
+nonce on chain when the lane was first seen, or last acknowledged, with the block's height; later ones must be ours."""
 
 FOREIGN_USES: Final = Table(
     "foreign_uses",

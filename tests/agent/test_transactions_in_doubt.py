@@ -202,8 +202,8 @@ async def test_the_operators_routes_and_a_blocked_key(tmp_path: Path) -> None:
             assert answer["near_agent"]["status"] == "refused"
             assert "nothing to cancel" in answer["choices"][0]["message"]["content"]
         async with open_store(folder / "agent.db") as store:
-            ((lane, record),) = await store.ledger.lanes("localnet")
-            await store.write(lambda c: c.exec_driver_sql(f"UPDATE nonces SET nonce = '{record.nonce - 1:020}'"))
+            ((lane, record),) = await store.ledger.lanes("localnet", ALICE)
+            await store.write(lambda c: c.exec_driver_sql(f"UPDATE intents SET nonce = '{record.nonce - 1:020}'"))
         async with started(config_for(folder)) as daemon:
             _, blocked = await daemon.say(http, "/near_transfer bob.localnet 2")
             assert blocked["near_agent"]["status"] == "refused", "before there is a card"
@@ -244,10 +244,9 @@ async def test_backup_and_restore_by_command(tmp_path: Path) -> None:
     assert (facts["cancelled_cards"], facts["for_review"]) == (1, [])
     assert Path(facts["previous"]).is_file()
     async with http_session() as http, started(config_for(folder)) as daemon:
-        _, card = await daemon.say(http, "/near_transfer bob.localnet 3")
-        _, done = await daemon.say(http, f"confirm {card['near_agent']['confirm_code']}")
-        # The ledger of the backup had never seen a signature, so it takes the key as it is on chain.
-        assert done["near_agent"]["status"] == "executed"
+        _, blocked = await daemon.say(http, "/near_transfer bob.localnet 3")
+        assert blocked["near_agent"]["status"] == "refused", "the backup holds the key's nonce, and it was used since"
+        assert "near-agent keys acknowledge alice.localnet" in blocked["choices"][0]["message"]["content"]
     again = cli(folder, "backup", str(file))
     assert again.exit_code != 0
     assert said(again)["error"]["code"] == "backup_exists"
