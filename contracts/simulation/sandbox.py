@@ -1,6 +1,6 @@
-"""The daemon's side of the process that runs contracts: started at the first job, kept warm, ended at any doubt.
+"""The daemon's side of a process that runs contracts: started at the first job, kept warm, ended at any doubt.
 
-One job at a time. A process that dies, says what is no message, or takes longer than it may, is killed and its job is
+One job at a time; whose turn it is, `pool` says. A process that dies, says what is no message, or takes longer than it may, is killed and its job is
 `Unsimulated`; the next job starts another.
 """
 

@@ -32,6 +32,7 @@ from contracts.checks.report import PreflightReport
 from contracts.errors import RpcError
 from contracts.localnet.genesis import read_wasm
 from contracts.localnet.server import open_localnet
+from contracts.simulation.pool import PoolSettings, SandboxPool
 from contracts.simulation.preflight import PreflightRequest, PreflightService, PreflightSettings
 from contracts.simulation.sandbox import Sandbox, open_sandbox
 from contracts.types import TGAS, AccountId, CryptoHash, Gas, PublicKey, Yocto
@@ -141,18 +142,26 @@ class Wallets:
         return () if wallet is None else (wallet.public_key,)
 
 
+async def report_of(service: PreflightService, request: PreflightRequest) -> PreflightReport:
+    """The report; there must be room to make it."""
+    report = await service.preflight(request)
+    assert isinstance(report, PreflightReport), report
+    return report
+
+
 @dataclass
 class World:
     rpc: RpcClient
     counted: CountedRpc
     sandbox: Sandbox
+    pool: SandboxPool
     wallets: Wallets
     service: PreflightService
     paid: set[AccountId] = field(default_factory=set[AccountId])
 
     async def foretell(self, signer_id: AccountId, *calls: ChangeCall) -> PreflightReport:
         request = PreflightRequest(signer_id, calls, paid_before=lambda account_id: account_id in self.paid)
-        return await self.service.preflight(request)
+        return await report_of(self.service, request)
 
     async def one(self, signer_id: AccountId, receiver_id: AccountId, *actions: Action) -> PreflightReport:
         return await self.foretell(signer_id, ChangeCall(receiver_id, actions))
@@ -220,14 +229,12 @@ def _happened(result: str, execution: Execution, message: str = "") -> Happened:
 
 
 @asynccontextmanager
-async def open_world(
-    data_dir: Path, *, settings: PreflightSettings | None = None, sandbox: Sandbox | None = None
-) -> AsyncGenerator[World]:
+async def open_world(data_dir: Path, *, settings: PreflightSettings | None = None) -> AsyncGenerator[World]:
     """Compiled contracts are taken from the chain's own cache, so that a test compiles nothing twice."""
     async with (
         open_localnet(data_dir, "127.0.0.1:0") as localnet,
         open_rpc((localnet.rpc_url,)) as rpc,
-        open_sandbox(data_dir / "localnet" / "modules") as own,
+        open_sandbox(data_dir / "localnet" / "modules") as sandbox,
     ):
         counted, wallets = CountedRpc(rpc), Wallets(data_dir)
         known = KnownThings(
@@ -235,9 +242,9 @@ async def open_world(
             codes={CryptoHash.of(code): name for name, code in read_wasm().items()},
             tokens={USDC: ("USDC", 6)},
         )
-        chosen = sandbox or own
-        service = PreflightService(counted, chosen, wallets, known=lambda: known, clock=time.time, settings=settings)
-        yield World(rpc, counted, chosen, wallets, service)
+        pool = SandboxPool((sandbox,), PoolSettings())
+        service = PreflightService(counted, pool, wallets, known=lambda: known, clock=time.time, settings=settings)
+        yield World(rpc, counted, sandbox, pool, wallets, service)
 
 
 @asynccontextmanager
