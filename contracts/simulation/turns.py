@@ -68,17 +68,22 @@ class _Ring:
             del self._keys[key_id]
 
     def take(self, busy: Container[str]) -> _Ticket | None:
-        """The next ticket of a key that is not busy; its key and person go to the end."""
+        """The next ticket of a key that is not busy; its key and person go to the end, as they do when it has ended."""
         for key_id, persons in self._keys.items():
             if key_id not in busy:
                 ticket = next(iter(persons.values()))[0]
                 self.remove(ticket)
-                if key_id in self._keys:
-                    self._keys.move_to_end(key_id)
-                    if ticket.asker.person in persons:
-                        persons.move_to_end(ticket.asker.person)
+                self.move_back(ticket.asker)
                 return ticket
         return None
+
+    def move_back(self, asker: Asker) -> None:
+        """To the end with a key and its person, where more of them waits."""
+        persons = self._keys.get(asker.key_id)
+        if persons is not None:
+            self._keys.move_to_end(asker.key_id)
+            if asker.person in persons:
+                persons.move_to_end(asker.person)
 
     def waiting(self, asker: Asker) -> tuple[int, int]:
         """Tickets of the person, and of all persons of the key."""
@@ -134,6 +139,9 @@ class FairTurns:
         self._free.append(ticket.place)
         self._free.sort()
         self._busy.discard(ticket.asker.key_id)
+        # Whoever came while this job ran goes before the next one of its key.
+        self._confirmations.move_back(ticket.asker)
+        self._proposals.move_back(ticket.asker)
         self._call()
 
     def _call(self) -> None:
