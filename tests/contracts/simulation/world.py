@@ -1,5 +1,6 @@
 """A chain, a pre-flight over its RPC, and a way to hold what was foretold against what happens."""
 
+import asyncio
 import json
 import shutil
 import time
@@ -54,6 +55,10 @@ class CountedRpc:
         self._rpc = rpc
         self.calls = 0
         self.accounts: dict[str, AccountView] = {}
+        self.gate: asyncio.Event | None = None
+        """Requests for state wait for it."""
+        self.under_way = self.most_under_way = 0
+        """Requests for state."""
         self.page: int | None = None
         """Records that a page of state holds at most."""
         self._states: dict[str, StateView | RpcError] = {}
@@ -75,32 +80,44 @@ class CountedRpc:
         return await self._rpc.protocol_config()
 
     async def account(self, account_id: AccountId, at: BlockRef = "final") -> AccountView:
-        self.calls += 1
-        told = self.accounts.get(account_id)
-        return await self._rpc.account(account_id, at) if told is None else told
+        async with self._request():
+            told = self.accounts.get(account_id)
+            return await self._rpc.account(account_id, at) if told is None else told
 
     async def access_key(self, account_id: AccountId, public_key: PublicKey, at: BlockRef = "final") -> AccessKeyView:
-        self.calls += 1
-        return await self._rpc.access_key(account_id, public_key, at)
+        async with self._request():
+            return await self._rpc.access_key(account_id, public_key, at)
 
     async def access_keys(self, account_id: AccountId, at: BlockRef = "final") -> AccessKeyList:
-        self.calls += 1
-        return await self._rpc.access_keys(account_id, at)
+        async with self._request():
+            return await self._rpc.access_keys(account_id, at)
 
     async def code(self, account_id: AccountId, at: BlockRef = "final") -> CodeView:
-        self.calls += 1
-        return await self._rpc.code(account_id, at)
+        async with self._request():
+            return await self._rpc.code(account_id, at)
 
     async def state(
         self, account_id: AccountId, prefix: bytes = b"", at: BlockRef = "final", *, limit: int | None = None
     ) -> StateView:
+        async with self._request():
+            told = self._states.get(account_id)
+            if isinstance(told, RpcError):
+                raise told
+            if told is not None:
+                return told.model_copy(update={"block_hash": at})
+            return await self._rpc.state(account_id, prefix, at, limit=min(limit or 10_000, self.page or 10_000))
+
+    @asynccontextmanager
+    async def _request(self) -> AsyncGenerator[None]:
         self.calls += 1
-        told = self._states.get(account_id)
-        if isinstance(told, RpcError):
-            raise told
-        if told is not None:
-            return told.model_copy(update={"block_hash": at})
-        return await self._rpc.state(account_id, prefix, at, limit=min(limit or 10_000, self.page or 10_000))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            yield
+        finally:
+            self.under_way -= 1
 
     async def validators(self) -> ValidatorsView:
         self.calls += 1
