@@ -109,8 +109,10 @@ class FairTurns:
         own, of_key = ring.waiting(asker)
         if own >= self._most or of_key >= self._most * _PERSONS:
             what = "confirmations" if asker.confirming else "plans"
-            who = "you" if own >= self._most else "your key"
-            yield NoCapacity(f"{max(own, of_key)} {what} of {who} wait for their check already, the most that may")
+            whose = "yours" if own >= self._most else "your key"
+            yield NoCapacity(
+                f"{max(own, of_key)} {what} of {whose} are waiting to be checked already, the most allowed"
+            )
             return
         ticket = _Ticket(asker)
         ring.add(ticket)

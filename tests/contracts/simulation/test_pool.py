@@ -100,7 +100,7 @@ async def test_fourteen_slow_proposals_of_one_identity_take_one_process(chain_te
         held[0].open.set()
         answers = [await task for task in slow]
         refused = [one.reason for one in answers if isinstance(one, NoCapacity)]
-        assert refused == ["8 plans of you wait for their check already, the most that may"] * 5
+        assert refused == ["8 plans of yours are waiting to be checked already, the most allowed"] * 5
 
 
 async def test_plain_transfers_need_no_turn(chain_template: Path, tmp_path: Path) -> None:

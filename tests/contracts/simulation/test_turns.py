@@ -87,7 +87,7 @@ async def test_one_identity_takes_one_of_two_places_whatever_it_asks_for() -> No
             await hall.come(f"A{number}", Asker("A"))
         assert hall.began == ["A0"]
         assert sorted(hall.turned_away) == sorted(f"A{number}" for number in range(9, 14))
-        assert hall.turned_away["A9"] == "8 plans of you wait for their check already, the most that may"
+        assert hall.turned_away["A9"] == "8 plans of yours are waiting to be checked already, the most allowed"
         await hall.come("B1", Asker("B"))
         assert hall.began == ["A0", "B1"]
         assert (hall.places["A0"], hall.places["B1"]) == (0, 1)
@@ -154,7 +154,7 @@ async def test_persons_of_a_shared_key_take_turns_within_it() -> None:
         for number in range(12):
             await hall.come(f"many {number}", Asker("shared", str(number)))
         assert list(hall.turned_away) == ["many 9", "many 10", "many 11"]
-        assert hall.turned_away["many 9"].startswith("8 plans of your key wait")
+        assert hall.turned_away["many 9"].startswith("8 plans of your key are waiting")
         await hall.end_all()
 
 
