@@ -71,7 +71,7 @@ def multiexp_additions(count: int) -> int:
     """Additions and doublings of points that a sum of so many multiples takes at most."""
     bits = _digit_bits(count)
     windows = _FACTOR_BITS // bits + 1
-    return windows * (count + 2 ** (bits - 1) * 2 + bits)
+    return windows * (count + 2**bits + bits + 1)
 
 
 # ---- reading and writing

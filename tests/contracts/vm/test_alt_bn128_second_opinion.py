@@ -1,6 +1,8 @@
 """alt_bn128 by buckets, Jacobian coordinates and a tower of fields gives the same bytes as the affine formulas."""
 
+import sys
 from itertools import pairwise
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -182,6 +184,28 @@ def test_the_first_bad_element_names_the_fault() -> None:
                 check(elements)
             said.append(str(caught.value))
         assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 30, 120])
+def test_the_count_of_additions_is_never_below_those_that_are_made(count: int) -> None:
+    """What a call may cost is estimated from it before the call begins."""
+    counted = {function.__code__ for function in (alt_bn128._double, alt_bn128._add, alt_bn128._add_affine)}
+    made = 0
+
+    def count_calls(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal made
+        # The doubling inside an addition of a point to itself takes the place of its second half.
+        inside = frame.f_back is not None and frame.f_back.f_code in counted
+        made += event == "call" and frame.f_code in counted and not inside
+
+    factor = (R - 1).to_bytes(32, "little")
+    elements = [bytes1(multiple(number + 1)) + factor for number in range(count)]
+    sys.setprofile(count_calls)
+    try:
+        alt_bn128.g1_multiexp(elements)
+    finally:
+        sys.setprofile(None)
+    assert count < made <= alt_bn128.multiexp_additions(count)
 
 
 def test_the_count_of_additions_grows_slower_than_the_number_of_multiples() -> None:
