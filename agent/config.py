@@ -119,6 +119,14 @@ class SimulationConfig(Section):
     host_work_s: Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)] = 2.0
     """Estimated time of a plan's host functions, which are Python; a plan that needs more is too expensive to compute here."""
 
+    @property
+    def shown(self) -> str:
+        """The limits that people meet, in one line."""
+        return (
+            f"{self.processes} processes, one at a time for an identity, {self.waiting_per_identity} plans of it may wait, "
+            f"{self.queue_s:g} s for a turn, {self.host_work_s:g} s of host functions for a plan"
+        )
+
 
 class NetworkConfig(Section):
     rpc: tuple[RpcNode, ...]
