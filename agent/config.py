@@ -105,6 +105,29 @@ class LocalnetConfig(Section):
     """Of a chain that is begun; one that is there keeps its own."""
 
 
+class SimulationConfig(Section):
+    """Limits of the check before a card and before a signature; `identity` is an API key."""
+
+    processes: Annotated[int, Field(ge=1, le=16)] = 2
+    """Sandbox processes; an identity uses one at a time."""
+    queue_s: Seconds = 30.0
+    """The wait for a turn at them; a plan that gets none is not checked, and its card stays as it is."""
+    waiting_per_identity: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Plans of an identity that wait for their turn, and as many confirmations; further ones are refused."""
+    reads_per_identity: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Requests to nodes that the checks of an identity's plans have under way together."""
+    host_work_s: Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)] = 2.0
+    """Estimated time of a plan's host functions, which are Python; a plan that needs more is too expensive to compute here."""
+
+    @property
+    def shown(self) -> str:
+        """The limits that people meet, in one line."""
+        return (
+            f"{self.processes} processes, one at a time for an identity, {self.waiting_per_identity} plans of it may wait, "
+            f"{self.queue_s:g} s for a turn, {self.host_work_s:g} s of host functions for a plan"
+        )
+
+
 class NetworkConfig(Section):
     rpc: tuple[RpcNode, ...]
     """Addresses, or tables `{url, operator, archival, requests_per_s, api_key_env}`, in order of preference."""
@@ -259,6 +282,7 @@ class Config(Section):
     localnet: LocalnetConfig = LocalnetConfig()
     networks: NetworksConfig = NetworksConfig()
     rpc: RpcConfig = RpcConfig()
+    simulation: SimulationConfig = SimulationConfig()
     swap: SwapConfig = SwapConfig()
     keys: KeysConfig = KeysConfig()
     policy: PolicyConfig = PolicyConfig()

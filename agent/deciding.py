@@ -14,7 +14,7 @@ from agent.executor import Approved, Chain, Executor
 from agent.locks import KeyedLocks
 from agent.planning.planner import question_or_refusal
 from agent.policy_judge import PolicyJudge
-from agent.proposing import Proposer, Turn, Weighed
+from agent.proposing import Proposer, Turn, Weighed, not_checked
 from agent.records import Refusal, Reply, Route
 from agent.store.approvals import Approval
 from agent.store.cards import PendingCard
@@ -101,7 +101,9 @@ class Decider:
                     return await self._carry_out(story, card, weighed, ("policy", "policy"), before)
         return await self._proposer.propose(story, turn, weighed, before=before)
 
-    async def _weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
+    async def _weigh(
+        self, story: Story, turn: Turn, steps: Sequence[Step], card: PendingCard | None = None
+    ) -> Weighed | Reply:
         """As the proposer weighs; refused where a key of the signer was used by something else, so nothing can be signed."""
         lanes: tuple[LaneStanding, ...] = ()
         if any(step.changes for step in steps):
@@ -116,7 +118,7 @@ class Decider:
             conflict, lanes = standing.conflict, standing.lanes
             if conflict is not None:
                 return story.say(Refusal(text=sentence(f"It cannot be signed: {conflict.message}"), why=conflict.code))
-        return await self._proposer.weigh(story, turn, steps, lanes)
+        return await self._proposer.weigh(story, turn, steps, lanes, card)
 
     async def confirm(self, story: Story, card: PendingCard, channel: Channel) -> Reply:
         """One confirmation at a time for a card, and for the same calls: the second is told what became of the first."""
@@ -131,10 +133,13 @@ class Decider:
             except RpcError as error:
                 return story.fail(error.code, rpc_text("Reading the chain again before signing", error))
             turn = Turn.of_card(card)
-            weighed = await self._weigh(story, turn, steps)
+            story.plan = card.plan
+            weighed = await self._weigh(story, turn, steps, card)
             if isinstance(weighed, Reply):
                 return weighed
-            story.plan = card.plan
+            unchecked = self._proposer.unchecked_now(card, weighed)
+            if unchecked:
+                return not_checked(story, unchecked, card)
             warning = await self._proposer.changed_since(card, weighed)
             if warning:
                 await self._store.cards.resolve(card.request_id, "cancelled", self._clock())

@@ -14,7 +14,7 @@ from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge, calls_of
 from agent.preflighting import card_lines
-from agent.records import Refusal, Reply, UserRequest
+from agent.records import Identity, Refusal, Reply, UserRequest
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
@@ -22,19 +22,20 @@ from contracts.calls import ChangeCall, SetOff
 from contracts.chain.comparing import LaneStanding
 from contracts.chain.outcome import Effect
 from contracts.checks.moves import contracts_of
-from contracts.checks.report import PreflightReport, moved
+from contracts.checks.report import PreflightReport, moved, unchecked_now
 from contracts.checks.verdict import Verdict
 from contracts.knowledge.registry import Registry
 from contracts.signing.transaction import calls_hash
 from contracts.simulation.messages import TokenOf
 from contracts.simulation.preflight import PreflightRequest
 from contracts.simulation.remote_state import Pinned
+from contracts.simulation.turns import Asker, NoCapacity
 from contracts.types import AccountId, CryptoHash
 
 
 class Preflight(Protocol):
-    async def preflight(self, request: PreflightRequest) -> PreflightReport:
-        """What the plan would do; never raises."""
+    async def preflight(self, request: PreflightRequest) -> PreflightReport | NoCapacity:
+        """The report of a plan, or that there was no room to make one; never raises."""
         ...
 
 
@@ -111,9 +112,17 @@ class Proposer:
         self._preflight = preflight
 
     async def weigh(
-        self, story: Story, turn: Turn, steps: Sequence[Step], lanes: tuple[LaneStanding, ...]
+        self,
+        story: Story,
+        turn: Turn,
+        steps: Sequence[Step],
+        lanes: tuple[LaneStanding, ...],
+        card: PendingCard | None = None,
     ) -> Weighed | Reply:
-        """What the pre-flight finds and the policy says of these steps; a reply where one of them ends the plan."""
+        """What the pre-flight finds and the policy says of these steps; a reply where one of them ends the plan.
+
+        With a card they are those of its plan, built again because somebody confirms it.
+        """
         sendings = sendings_of(steps)
         calls = tuple(sending.call for sending in sendings)
         story.calls, story.calls_hash = calls, calls_hash(self._settings.chain_id, turn.signer_id, calls)
@@ -133,6 +142,7 @@ class Proposer:
                 paid_before=known.__contains__,
                 price_impacts=price_impacts(steps, sendings),
                 used_codes=await self._store.codes.used(self._settings.chain_id, turn.signer_id, called),
+                asker=asker_of(story.request.identity, confirming=card is not None),
                 block=_built_at(steps, price),
                 watched=tuple(
                     TokenOf(account_id, token)
@@ -141,6 +151,8 @@ class Proposer:
                 ),
             )
             report = await self._preflight.preflight(request)
+            if isinstance(report, NoCapacity):
+                return not_checked(story, report.reason, card)
             story.preflight = report
             if report.failure is not None:
                 text = f"It would fail, so nothing was sent: {report.refusal}"
@@ -268,6 +280,12 @@ class Proposer:
         later = await self._store.cards.confirmed_same_turn(card.identity_key_id, card.conversation_id, card.turn_hash)
         return later if later and later.created_at >= card.created_at else card
 
+    def unchecked_now(self, card: PendingCard, weighed: Weighed) -> str | None:
+        """Why it cannot be said now whether a card still stands, where nothing else about it changed."""
+        if weighed.calls_hash != card.calls_hash or card.preflight is None or weighed.preflight is None:
+            return None
+        return unchecked_now(card.preflight, weighed.preflight)
+
     async def changed_since(self, card: PendingCard, weighed: Weighed) -> str | None:
         """Why a card no longer stands: other calls, facts that moved too far, or the same done by way of another card."""
         if weighed.calls_hash != card.calls_hash:
@@ -306,6 +324,19 @@ class Proposer:
         """The request whose card led to these calls being executed, or sent, at or after `since`."""
         found = await self._store.records.find_executed(digest, signer_id, since)
         return None if found is None else card_of((await self._store.ledger.of_request(found))[0])
+
+
+def asker_of(identity: Identity, *, confirming: bool) -> Asker:
+    """Whose turn a check takes: that of the key, and within a shared key that of its person."""
+    key_id, _, person = identity.key_id.partition("/")
+    return Asker(key_id, person, confirming)
+
+
+def not_checked(story: Story, reason: str, card: PendingCard | None) -> Reply:
+    """The reply where the plan could not be looked at. A card stays as it is: this says nothing about its plan."""
+    text = f"It could not be checked now: {reason}. Nothing was sent"
+    text += f", and the card of request {card.request_id} still waits; confirm it again" if card else "; ask again"
+    return story.say(Refusal(text=sentence(text), why="not_checked"))
 
 
 def _built_at(steps: Sequence[Step], gas_price: int) -> Pinned | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -40,6 +40,9 @@ from contracts.groups import one_error
 from contracts.knowledge.registry import Registry
 from contracts.localnet.server import open_localnet
 from contracts.signing.signer_client import SignerClient, open_signer
+from contracts.simulation.pool import PoolSettings
+from contracts.simulation.preflight import PreflightService, PreflightSettings
+from contracts.simulation.sandbox import SandboxSettings
 from contracts.types import AccountId
 
 log = structlog.get_logger()
@@ -99,7 +102,7 @@ async def open_runtime(
         settings = _send_settings(config)
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
         models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
-        preflight = await stack.enter_async_context(open_preflight(config.data_dir, registry, rpc, signer, clock))
+        preflight = await stack.enter_async_context(_open_preflight(config, registry, rpc, signer, clock))
         agreed, catalogue = AgreedReads(rpc, needed=settings.operators), GrowingCatalogue(CATALOGUE)
         contracts = Contracts(added, catalogue, tokens, registry, agreed, data_dir=config.data_dir, clock=clock)
         pipeline = Pipeline(
@@ -159,6 +162,22 @@ async def _open_nodes(stack: AsyncExitStack, config: Config, localnet_listen: st
         )
     )
     return (Endpoint.of(localnet.rpc_url),)
+
+
+def _open_preflight(
+    config: Config, registry: Registry, rpc: RpcClient, signer: SignerClient, clock: Callable[[], float]
+) -> AbstractAsyncContextManager[PreflightService]:
+    simulation = config.simulation
+    return open_preflight(
+        config.data_dir,
+        registry,
+        rpc,
+        signer,
+        clock,
+        settings=PreflightSettings(reads_per_key=simulation.reads_per_identity),
+        pool=PoolSettings(simulation.processes, simulation.queue_s, simulation.waiting_per_identity),
+        sandbox=SandboxSettings(host_work_s=simulation.host_work_s),
+    )
 
 
 def _operator(

@@ -73,6 +73,7 @@ async def _checks(config: Path | None, data_dir: Path | None) -> AsyncGenerator[
         return
     yield Check("config", "ok", f"network {settings.network}")
     yield _folder(settings.data_dir)
+    yield Check("simulation", "ok", settings.simulation.shown)
     address = running_daemon(settings.data_dir)
     yield _daemon(address, settings.data_dir)
     async for check in _chain(settings, address):

@@ -85,6 +85,8 @@ class PreflightReport:
     """Our own time, without waiting for nodes and without compiling."""
     compile_ms: float
     contracts: tuple[ContractSeen, ...] = ()
+    unchecked: str | None = None
+    """Why something could not be found out this time: a node or the simulating process gave no answer. Nothing about the plan."""
 
     @property
     def failure(self) -> Check | None:
@@ -127,6 +129,17 @@ class PreflightReport:
     @property
     def unknowns(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.result == "unknown")
+
+
+def unchecked_now(old: PreflightReport, new: PreflightReport) -> str | None:
+    """Why a new report of the same calls does not say whether a card made with the old one stands; None where it says it.
+
+    What was found out for the card and could not be found out again is no difference: it is to be asked again.
+    """
+    if new.unchecked is None or new.failure is not None:
+        return None
+    facts_lost = new.block_hash is None and old.block_hash is not None
+    return new.unchecked if old.unchecked is None or facts_lost else None
 
 
 def moved(old: PreflightReport, new: PreflightReport, amount: Callable[[int, str], str]) -> str | None:
@@ -193,4 +206,5 @@ def unknown_report(reason: str, *, rpc_calls: int = 0, own_ms: float = 0.0) -> P
         rpc_calls=rpc_calls,
         own_ms=own_ms,
         compile_ms=0.0,
+        unchecked=reason,
     )
