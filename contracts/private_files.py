@@ -63,8 +63,16 @@ def open_private(path: Path, flags: int = 0) -> int:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file, 0600, for a program that opens it by name. What is in it stays. OSError."""
-    os.close(open_private(path))
+    """Make an empty file, 0600, for a program that opens it by name. What is in it stays. OSError.
+
+    A file that is there is not opened: closing it would end the POSIX locks that SQLite holds on it in this process.
+    """
+    try:
+        os.close(open_private(path, os.O_EXCL))
+    except FileExistsError:
+        found = path.stat()
+        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & _OTHERS:
+            path.chmod(_MODE)
 
 
 @contextmanager

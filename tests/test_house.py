@@ -71,7 +71,7 @@ def test_only_the_entry_reads_the_environment() -> None:
 
 WRITERS = {
     "contracts/folders.py": {"chmod", "mkdir"},
-    "contracts/private_files.py": {"O_CREAT", "O_WRONLY", "link", "replace"},
+    "contracts/private_files.py": {"O_CREAT", "O_WRONLY", "chmod", "link", "replace"},
     # Databases: SQLite writes them, into files that `private_files` has made.
     "agent/store/backup.py": {"sqlite3.connect", "link", "replace"},
     "agent/records.py": {"sqlite3.connect"},
