@@ -6,10 +6,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import Agent, open_agent
 from tests.model_server import calls, open_model_server
+from training.cli import app
 from training.data import dataset
 from training.data.formats import check_lines
 
@@ -111,3 +113,13 @@ async def test_a_text_with_line_ends_of_unicode_is_one_line_for_every_reader(tmp
         assert len(text.splitlines()) == text.count("\n") == entry.lines
         for line in text.splitlines():
             assert json.loads(line)["messages"][-1]["role"] == "assistant"
+
+
+def test_a_training_folder_that_earlier_versions_left_open_is_closed_by_any_command(tmp_path: Path) -> None:
+    folder = tmp_path / "training"
+    (folder / "datasets" / "d").mkdir(parents=True)
+    folder.chmod(0o755)
+    done = CliRunner().invoke(app, ["dataset", "build", "--data-dir", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "no database at" in done.output
+    assert mode(folder) == 0o700
