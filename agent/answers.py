@@ -69,9 +69,33 @@ def failed_view(action: str, error: ContractsError) -> CallOutcome:
     return CallOutcome(action=action, status="failed", error={"code": error.code, "message": inert(error.message, 500)})
 
 
+def is_open(outcome: Outcome) -> bool:
+    """Whether it may be on chain or get there, and nobody knows."""
+    return isinstance(outcome, Unconfirmed) or (isinstance(outcome, Failed) and outcome.stage == "unknown")
+
+
+def severity(outcome: Outcome) -> int:
+    """The worst first: what may still happen, what happened in part, what failed on chain, what never was sent, what is done."""
+    match outcome:
+        case Unconfirmed() | Failed("unknown"):
+            return 0
+        case PartiallyExecuted():
+            return 1
+        case ExecutionFailed():
+            return 2
+        case Failed():
+            return 3
+        case Declined() | NotDone():
+            return 4
+        case Finalized() | ViewReturned():
+            return 5
+        case _:
+            assert_never(outcome)
+
+
 def status_of(outcomes: Sequence[Outcome]) -> Status:
     """The status of a plan's change steps together; what may still happen on chain weighs most."""
-    if any(isinstance(o, Unconfirmed) or (isinstance(o, Failed) and o.stage == "unknown") for o in outcomes):
+    if any(map(is_open, outcomes)):
         return "unconfirmed"
     done = sum(isinstance(outcome, Finalized) for outcome in outcomes)
     if outcomes and done == len(outcomes):

@@ -202,7 +202,7 @@ class RpcConfig(Section):
     hedge_ms: Annotated[float, Field(ge=1, le=60_000, allow_inf_nan=False)] = 250.0
     """A read that takes longer is asked of a second node as well."""
     settle_interval_s: Seconds = 30.0
-    """Pause between two looks at everything that was sent and has no end yet."""
+    """Pause between two looks at everything that was sent and has no end yet, and at approvals that expired unsigned."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 8
     """Transactions of one account that are under way side by side, where it has that many keys."""
 

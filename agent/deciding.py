@@ -20,7 +20,7 @@ from agent.store.approvals import Approval
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
-from agent.told import sent_of, tell_card, tell_place
+from agent.told import headed, sent_of, tell_card, tell_place
 from agent.viewing import look
 from contracts.chain.comparing import AccountStanding, LaneStanding
 from contracts.chain.outcome import Declined, NotDone, Outcome
@@ -190,7 +190,7 @@ class Decider:
                 return story.say(Refusal(text=sentence(f"{error.message}; ask again"), why="over_budget"))
             return await self._tell(story, card)  # the ledger knows this card: it was begun before
         story.outcomes += outcomes
-        lines = [*before, *await self._account(story, weighed, outcomes)]
+        lines = headed(outcomes, [*before, *await self._account(story, weighed, outcomes)])
         return story.reply(status_of(outcomes), "\n".join(lines))
 
     async def _account(self, story: Story, weighed: Weighed, outcomes: Sequence[Outcome]) -> list[str]:
@@ -239,7 +239,8 @@ class Decider:
         story.approval_of = story.repeats = card.request_id
         story.plan, story.calls, story.calls_hash = card.plan, card.calls, card.calls_hash
         outcomes = await self._executor.results(card.request_id, len(card.calls), settle=True)
-        lines = ["This was confirmed before; nothing is sent twice.", *tell_card(story, card, outcomes, self._registry)]
+        again = "This was confirmed before; nothing is sent twice."
+        lines = headed(outcomes, [again, *tell_card(story, card, outcomes, self._registry)])
         return story.reply(status_of(outcomes), "\n".join(lines))
 
 

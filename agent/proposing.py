@@ -10,7 +10,7 @@ from agent.building import Reads, Step
 from agent.errors import ApprovalError
 from agent.executor import SENT, card_of, intent_id
 from agent.merging import Sending, price_impacts, sendings_of
-from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
+from agent.planning.conversations import mask_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge, calls_of
 from agent.preflighting import card_lines
@@ -257,13 +257,9 @@ class Proposer:
         return story.reply("needs_approval", "\n".join((*before, card.text, end)), confirm_code=code)
 
     async def without_codes(self, request: UserRequest) -> UserRequest:
-        """The request with the codes of its identity's waiting cards blanked, wherever they stand in it."""
-        written = maybe_codes(request)
-        if not written:
-            return request
-        waiting = await self._store.cards.pending_of(request.identity.key_id, self._clock())
-        live = written & {self._codes.code_of(card.request_id) for card in waiting}
-        return mask_codes(request, live) if live else request
+        """The request with the codes of its identity's waiting cards blanked, wherever and however they are written in it."""
+        waiting = await self._store.cards.waiting_of(request.identity.key_id)
+        return mask_codes(request, [self._codes.code_of(card) for card in waiting]) if waiting else request
 
     async def pending_of(self, request: UserRequest) -> PendingCard | None:
         """The card that this very turn waits for already."""

@@ -225,7 +225,7 @@ class InteractionRecord(Frozen):
     outcomes: tuple[Outcome, ...] = ()
     call_outcomes: tuple[CallOutcome, ...] = ()
     approval_of: str | None = None
-    """For a confirm or cancel: the request whose card it acted on."""
+    """For a confirm or cancel: the request whose card it acted on. Its own id if the free allowance let it through."""
     repeats: str | None = None
     """An earlier request that this one repeats."""
     error: dict[str, JsonValue] | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import BaseModel
 
+from contracts.folders import close_folder
 from training.config import Settings, load_settings
 from training.errors import ProviderError, TrainingError
 
@@ -228,7 +229,10 @@ def _settings(config: Path | None, data_dir: Path | None) -> Settings:
     ranks = Path(sys.prefix, "share", "near-agent", "tiktoken")
     if ranks.is_dir():
         os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(ranks))
-    return load_settings(config, data_dir, os.environ)
+    settings = load_settings(config, data_dir, os.environ)
+    if settings.folder.is_dir():
+        close_folder(settings.folder)  # earlier versions made it, and the data sets in it, readable by everybody
+    return settings
 
 
 def _with_model(settings: Settings, model: str | None) -> Settings:
@@ -259,6 +263,9 @@ def _exit_codes() -> Generator[None]:
         _fail(error, UNREACHABLE if error.code == "no_answer" else FAILED)
     except TrainingError as error:
         _fail(error, USAGE)
+    except OSError as error:
+        print(f"near-train: {error}; what was written before stands, nothing is half written [disk]", file=sys.stderr)
+        raise typer.Exit(FAILED) from error
 
 
 def _fail(error: TrainingError, code: int) -> NoReturn:

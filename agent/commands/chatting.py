@@ -124,10 +124,12 @@ def may_keep(line: str) -> bool:
 def _save_history(history: Path) -> None:
     import readline
 
+    from contracts.private_files import make_private_file
+
     for place in range(readline.get_current_history_length(), 0, -1):
         line: Any = readline.get_history_item(place)
         if not may_keep(str(line)):
             readline.remove_history_item(place - 1)
     with suppress(OSError):
-        history.touch(mode=0o600)
+        make_private_file(history)
         readline.write_history_file(history)

@@ -1,10 +1,11 @@
 """How a command ends: exit codes (INTERFACE.md, Command line), and errors in a line or two."""
 
-import json
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
+
+from contracts.json_lines import json_line
 
 DONE: Final = 0
 USAGE: Final = 2
@@ -66,7 +67,7 @@ def told(*, as_json: bool) -> Generator[None]:
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(json_line(value), flush=True)
 
 
 def print_error(message: str) -> None:

@@ -17,7 +17,6 @@ from typing import Final, Literal, Protocol, TypeAlias, assert_never
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.answers import status_of, step_text
-from agent.data_folder import replace_file
 from agent.executor import outcome_of
 from agent.frontends.request_id import new_request_id
 from agent.operations.operator_calls import operator_call
@@ -28,6 +27,7 @@ from contracts.chain.ledger import OPEN, Intent, Ledger
 from contracts.chain.outcome import Effect, Finalized, Outcome
 from contracts.errors import SigningError
 from contracts.knowledge.registry import Registry
+from contracts.private_files import write_private
 from contracts.types import AccountId, PublicKey, Yocto
 
 Stage: TypeAlias = Literal["begun", "added", "proven", "drained", "done"]
@@ -268,8 +268,7 @@ class Rotator:
             raise SigningError("bad_rotation", f"{path} cannot be read: {error}; look at it before going on") from error
 
     def _save(self, rotation: Rotation) -> Rotation:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(self._path(rotation.account_id), rotation.model_dump_json(), mode=0o600)
+        write_private(self._path(rotation.account_id), rotation.model_dump_json())
         return rotation
 
 

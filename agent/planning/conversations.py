@@ -8,10 +8,11 @@ sees them; of the turns only the user's own count as the requester's words, and 
 import hashlib
 import json
 import re
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection
 from typing import Final
 
 from agent.records import Turn, UserRequest
+from agent.redaction.codes import blank, known_codes, shaped_codes
 
 CARD_BEGIN: Final = "Approval needed for request "
 CARD_END: Final = "Nothing is sent before that."
@@ -27,12 +28,6 @@ KEPT_MESSAGE_CHARACTERS: Final = 70_000
 KEPT_CHARACTERS: Final = 262_144
 """Of a conversation, its newest messages. A client may send 4 MiB; no more than this is searched for codes and secrets."""
 
-MASK: Final = "*" * 8
-"""As long as a code, so that places in a masked text are those of the original."""
-
-_CODE_AFTER_WORD = re.compile(r"(?i)\b((?:confirm|cancel)[\s`'\"*:]++)([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])")
-_CODE_ALONE = re.compile(r"(?i)(\W*)([0-9A-HJKMNP-TV-Z]{8})(\W*)")
-_MAYBE_CODE = re.compile(r"(?i)(?<!\w)[0-9A-HJKMNP-TV-Z]{8}(?!\w)")
 _CARD = re.compile(re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + re.escape(CARD_END) + r"|\Z)", re.DOTALL)
 
 # Open WebUI's prompts begin with "### Task:" or carry the chat in <chat_history>; LibreChat's and others' ask for a title.
@@ -61,28 +56,17 @@ def answer_task_prompt(text: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """The text with every confirmation code blanked; its length does not change."""
-    masked = _CODE_AFTER_WORD.sub(lambda found: found[1] + MASK, text)
-    alone = _CODE_ALONE.fullmatch(masked)
-    if alone and any(c.isdigit() for c in alone[2]) and any(c.isalpha() for c in alone[2]):
-        return alone[1] + MASK + alone[3]
-    return masked
+    """The text with everything blanked that looks like a confirmation code; its length does not change."""
+    return blank(text, (place for span in shaped_codes(text) for place in range(*span)))
 
 
-def maybe_codes(request: UserRequest) -> frozenset[str]:
-    """Everything in a request's turns that could be a code, in capitals."""
-    texts = (request.text, *(turn.content for turn in request.turns))
-    return frozenset(found.upper() for text in texts for found in _MAYBE_CODE.findall(text))
-
-
-def mask_codes(request: UserRequest, codes: AbstractSet[str]) -> UserRequest:
-    """The request with these codes blanked, whatever stands around them."""
-
-    def blank(text: str) -> str:
-        return _MAYBE_CODE.sub(lambda found: MASK if found[0].upper() in codes else found[0], text)
-
-    turns = tuple(turn.model_copy(update={"content": blank(turn.content)}) for turn in request.turns)
-    return request.model_copy(update={"text": blank(request.text), "turns": turns})
+def mask_codes(request: UserRequest, codes: Collection[str]) -> UserRequest:
+    """The request with these codes blanked, however they are written."""
+    turns = tuple(
+        turn.model_copy(update={"content": blank(turn.content, known_codes(turn.content, codes))})
+        for turn in request.turns
+    )
+    return request.model_copy(update={"text": blank(request.text, known_codes(request.text, codes)), "turns": turns})
 
 
 def mask_cards(text: str) -> str:

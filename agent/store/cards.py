@@ -161,6 +161,10 @@ class CardStore:
         """The identity's cards that can still be confirmed, oldest first."""
         return await self._many(_OPEN.where(CARDS.c.key_id == key_id), {"at": now})
 
+    async def waiting_of(self, key_id: str) -> list[str]:
+        """The request ids of the identity's cards that are not resolved, also of those that have expired since."""
+        return await self._database.look(lambda c: [*c.execute(_WAITING, {"of_key": key_id}).scalars()])
+
     async def pending(self, now: float) -> list[PendingCard]:
         """Everybody's cards that can still be confirmed, oldest first."""
         return await self._many(_OPEN, {"at": now})

@@ -12,7 +12,7 @@ from contracts.chain.agreed_reads import AgreedReads
 from contracts.chain.comparing import AccountStanding, LaneWatch
 from contracts.chain.delivery import ENDED, Delivery, SendSettings
 from contracts.chain.lanes import LaneChoice, Lanes, Turn
-from contracts.chain.ledger import OPEN, UNSETTLED, Intent, Lane, LaneRecord, Ledger, Signed
+from contracts.chain.ledger import OPEN, UNSENT, UNSETTLED, Intent, Lane, LaneRecord, Ledger, Signed
 from contracts.chain.outcome import Effect, Failed, Outcome, Unconfirmed, ViewReturned
 from contracts.chain.preparing import Preparer
 from contracts.chain.rpc import RpcClient
@@ -120,6 +120,27 @@ class ChainClient:
         self._looked = looked | {one.intent_id: latest for one in chosen}
         settled = await self._settle_all(chosen)
         return [intent for intent in settled if intent.state in ENDED]
+
+    async def give_up_expired(self) -> list[Intent]:
+        """Abandon what was approved and never sent, once its grant has expired; returns those, as they are afterwards.
+
+        A write that failed, on a full disk for one, leaves such intents behind, and their budgets reserved. An expired grant
+        signs nothing (`store_signed`), and `sending` is stored before the first byte leaves, so none of them can ever be on
+        chain. What is being followed is left to whoever does.
+        """
+        ended: list[Intent] = []
+        for intent in await self._ledger.in_states(UNSENT):
+            if self._intents.held(intent.intent_id):
+                continue
+            async with self._intents.hold(intent.intent_id):
+                stored = await self._stored(intent.intent_id)
+                grant = None if stored.grant_id is None else await self._ledger.grant(stored.grant_id)
+                if stored.state in UNSENT and grant is not None and self._clock() >= grant.expires_at:
+                    await self._abandon(
+                        stored, SigningError("grant_expired", "it was never sent, and its approval has expired")
+                    )
+                    ended.append(await self._stored(intent.intent_id))
+        return ended
 
     async def fence(self, target: Intent, fence: Intent, grant: Grant) -> tuple[Outcome, Outcome]:
         """Take the nonce of an intent whose end is not known by an approved transaction of no consequence.

@@ -48,6 +48,8 @@ TRANSITIONS: Final[dict[IntentState, frozenset[IntentState]]] = {
 
 OPEN: Final[frozenset[IntentState]] = frozenset({"signed", "sending", "sent", "included", "unconfirmed"})
 """Signed bytes exist and the end is not known."""
+UNSENT: Final[frozenset[IntentState]] = frozenset({"planned", "approved", "signed"})
+"""Not a byte has left: `sending` is stored before the first one does."""
 UNSETTLED: Final[frozenset[IntentState]] = frozenset({"sending", "sent", "included", "unconfirmed"})
 """May be on chain or get there."""
 

@@ -130,6 +130,8 @@ def _contract_failure(name: str) -> str:
     known = {
         "MethodNotFound": "the contract has no such method",
         "CodeDoesNotExist": "there is no contract on the account",
+        "GasExceeded": "the attached gas was not enough",
+        "GasLimitExceeded": "it needs more gas than a call may burn",
     }
     return known.get(name, name)
 

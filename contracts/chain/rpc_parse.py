@@ -48,7 +48,14 @@ _SHOWN: Final = 2000
 _CODE: Final = re.compile(r"[A-Za-z0-9_]{1,80}")
 """What a node may name an error: it becomes the error's code."""
 _GUEST_PANIC: Final = re.compile(r'GuestPanic \{ panic_msg: "((?:[^"\\]|\\.)*)" \}', re.DOTALL)
-_VM_KIND: Final = re.compile(r"wasm execution failed with error: (\w+)(?:\((\w+))?")
+_NEST: Final = rf"(?:{'|'.join(sorted(_NESTING))})\("
+_MARK: Final = (
+    rf"wasm execution failed with error: |Function call returned an error: (?!wasm )|kind: (?={_NEST})|\A(?={_NEST}|LinkError\b"
+    r"|ExecutionError\()"
+)
+_VM_KIND: Final = re.compile(rf"(?:{_MARK})(?:{_NEST})*+(\w{{1,80}})")
+"""The innermost name in Rust's debug text; nodes put the enum's own name around it or not."""
+_EXECUTION_ERROR: Final = re.compile(r'ExecutionError\("((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _NO_KEY: Final = re.compile(r"access key (\S+) does not exist")
 _NO_ACCOUNT: Final = re.compile(r"account (\S+) does not exist")
 _RUST_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
@@ -246,11 +253,12 @@ def vm_error_kind(error: JsonValue) -> tuple[str, str | None]:
 def _vm_text_kind(text: str) -> tuple[str, str | None]:
     if found := _GUEST_PANIC.search(text):
         return "GuestPanic", _RUST_ESCAPE.sub(_unescape, found[1])[:_SHOWN]
-    if "CodeDoesNotExist" in text:
-        return "CodeDoesNotExist", None
-    if found := _VM_KIND.search(text):
-        return found[2] or found[1], None
-    return "Unknown", text[:_SHOWN]
+    kind = _VM_KIND.search(text)
+    if kind and kind[1] == "ExecutionError" and (found := _EXECUTION_ERROR.search(text)):
+        return vm_error_kind({"ExecutionError": _RUST_ESCAPE.sub(_unescape, found[1])})
+    if kind:
+        return kind[1], None
+    return ("CodeDoesNotExist", None) if "CodeDoesNotExist" in text else ("Unknown", text[:_SHOWN])
 
 
 def _unescape(found: re.Match[str]) -> str:

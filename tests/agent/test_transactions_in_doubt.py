@@ -146,6 +146,9 @@ async def test_the_background_finds_the_end_and_goes_on_after_a_failure(office: 
                 raise LedgerConflict("state_moved", "another process was faster")
             return await office.chain.settle_idle(limit)
 
+        async def give_up_expired(self) -> list[Intent]:
+            return []
+
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         task = group.create_task(settle_forever(Chain(), interval_s=0.01))
         while rounds < 3:

@@ -5,6 +5,7 @@ the repair turn and the checks that it would get in service. Plans only: no chai
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from contracts.private_files import make_private_file, open_private
 from training.data.formats import Line
 from training.errors import DatasetError, ProviderError
 from training.evaluation.grading import Verdict, grade
@@ -89,12 +91,15 @@ def evaluate(
 @contextmanager
 def serving(candidate: Candidate, environ: Mapping[str, str]) -> Generator[Daemon]:
     """A child daemon with the candidate as its specialist; stopped and its folder removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="near-train-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="near-train-") as folder,
+        os.fdopen(open_private(log := Path(folder, "daemon.log")), "wb") as errors,
+    ):
         child = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-c", "from agent.cli import main; main()", "run", "--data-dir", folder],
             env=_child_environment(candidate, environ, folder),
             stdout=subprocess.DEVNULL,
-            stderr=(log := Path(folder, "daemon.log")).open("wb"),
+            stderr=errors,
             cwd=folder,
         )
         try:
@@ -133,7 +138,7 @@ def expected_calls(line: Line) -> list[tuple[str, dict[str, JsonValue]]]:
 
 def _child_environment(candidate: Candidate, environ: Mapping[str, str], folder: str) -> dict[str, str]:
     config = Path(folder, "agent.toml")
-    config.write_text("")
+    make_private_file(config)
     kept = {name: value for name, value in environ.items() if not name.startswith("NEAR_AGENT_")}
     kept |= {
         "NEAR_AGENT_CONFIG": str(config),

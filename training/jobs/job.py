@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.private_files import write_private
 from training.config import Settings
 from training.data import dataset
 from training.data.formats import Line, check_lines
@@ -51,8 +52,7 @@ def run_folder(settings: Settings, run_id: str) -> Path:
 
 def save(settings: Settings, run: Run) -> Run:
     folder = run_folder(settings, run.run_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    dataset.write_atomically(folder / "run.json", run.model_dump_json(indent=1).encode() + b"\n")
+    write_private(folder / "run.json", run.model_dump_json(indent=1) + "\n")
     return run
 
 

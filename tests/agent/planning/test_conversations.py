@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.planning.conversations import (
-    MASK,
     answer_task_prompt,
     is_task_prompt,
     mask_cards,
@@ -16,6 +15,7 @@ from agent.planning.conversations import (
 )
 from agent.records import Identity, Turn, UserRequest
 
+MASK = "*" * 8
 CODES = st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZ", min_size=8, max_size=8)
 
 
