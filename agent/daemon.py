@@ -25,6 +25,7 @@ from agent.data_folder import (
 )
 from agent.errors import DaemonError
 from agent.frontends.approvals import ApprovalApi
+from agent.frontends.bodies import Bodies
 from agent.frontends.openai_api import ApiSettings, make_app
 from agent.frontends.operator import OperatorApi
 from agent.frontends.replies import completion
@@ -59,7 +60,7 @@ async def run_daemon(
         async with AsyncExitStack() as stack:
             tasks = asyncio.TaskGroup()
             ready = asyncio.Event()
-            running = RunningRequests(tasks, ready=ready.is_set)
+            running = RunningRequests(tasks, limits=config.limits, ready=ready.is_set)
             try:
                 async with asyncio.timeout(None) as starting:
                     # What a start leaves unfinished, the next one goes on with.
@@ -144,16 +145,18 @@ async def _serving(runtime: Runtime, running: RunningRequests) -> AsyncGenerator
         started_at=runtime.clock(),
         clock=runtime.clock,
         user_header=runtime.pipeline.user_header,
+        limits=config.limits,
     )
+    bodies = Bodies(config.limits)
     operator_key = secrets.token_urlsafe(32)
 
     def answer(reply: Reply) -> JsonObject:
         return completion(reply, "near-agent", int(runtime.clock()))
 
-    operator = OperatorApi(runtime.operator, running, operator_key, answer)
+    operator = OperatorApi(runtime.operator, running, bodies, operator_key, answer)
     keys = runtime.store.api_keys
-    approvals = ApprovalApi(runtime.pipeline, runtime.store.cards, keys, running, answer, runtime.clock)
-    app = make_app(runtime.pipeline, keys, running, settings, *operator.routes(), *approvals.routes())
+    approvals = ApprovalApi(runtime.pipeline, runtime.store.cards, keys, running, bodies, answer, runtime.clock)
+    app = make_app(runtime.pipeline, keys, running, bodies, settings, *operator.routes(), *approvals.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FLUSH_S)
     await runner.setup()
     host, port = split_listen(config.daemon.listen)
