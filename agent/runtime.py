@@ -296,6 +296,7 @@ def _rpc_config(config: Config) -> RpcConfig:
         connect_timeout_s=rpc.connect_timeout_s,
         request_timeout_s=rpc.request_timeout_s,
         max_body_bytes=rpc.max_body_bytes,
+        contract_answer_bytes=config.limits.contract_answer_bytes,
         attempts=rpc.attempts,
         read_timeout_s=rpc.read_timeout_s,
         max_lag_blocks=rpc.max_lag_blocks,

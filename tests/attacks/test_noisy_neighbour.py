@@ -3,7 +3,8 @@
 import asyncio
 import io
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
+from pydantic_core import to_json
 
 from agent.errors import DaemonError, RequestError
 from agent.frontends.approvals import ApprovalApi
@@ -25,10 +27,35 @@ from agent.frontends.shares import Shares
 from agent.frontends.wire import ChatRequest, parse_chat, parse_plan
 from agent.limits import Limits
 from agent.records import Reply, UserRequest
+from contracts.calls import ViewFunction
+from contracts.catalogue.contract import CONTRACT_VIEW, ContractViewArgs
+from contracts.catalogue.entry import BuildContext
+from contracts.chain.outcome_reader import MAX_VALUES, decode_value
+from contracts.chain.rpc import RpcClient, RpcConfig, open_rpc
+from contracts.chain.rpc_parse import parse_answer, parse_function_result
+from contracts.chain.rpc_types import FunctionResult
+from contracts.chain.views import run_view
+from contracts.knowledge.facts import (
+    NO_FACTS,
+    Absent,
+    FactRequest,
+    PoolFacts,
+    StorageFacts,
+    TokenFacts,
+    ViewFacts,
+)
+from contracts.knowledge.reading import read_facts
+from contracts.knowledge.registry import Registry
 from contracts.strict_json import count_values
+from contracts.types import AccountId
 from tests.agent.frontends.scripted import KEY, OneKey, ScriptedPipeline, Served, reply_to, served
 from tests.attacks.test_exhaustion import NoCards
+from tests.contracts.catalogue.world import LIMITS as CHAIN_LIMITS
+from tests.fake_nodes import serve
 
+COUNTER: Final = AccountId("counter.localnet")
+VIEW: Final = ContractViewArgs.model_validate({"contract_id": COUNTER, "method_name": "get_num"})
+CONTEXT: Final = BuildContext("localnet", "localnet", COUNTER, Registry.for_network("localnet"), CHAIN_LIMITS)
 MIB: Final = 1024 * 1024
 LIMITS: Final = Limits()
 SHAPES: Final = {
@@ -319,3 +346,90 @@ async def test_bodies_of_approvals_and_of_the_operator_have_the_same_reader() ->
                 writer.close()
         finally:
             await runner.cleanup()
+
+
+# ---- a contract's answer: its beginning is decoded, and it says so
+
+ANSWERS: Final = {
+    "a text": b'"' + b"x" * 1_999_998 + b'"',
+    "numbers": b"[" + b"1," * 999_999 + b"1]",
+    "objects": b"[" + b"{}," * 666_665 + b"{}]",
+    "half characters": "é".encode() * 1_000_001,
+    "no text": b"\xff" * 2_000_000,
+}
+
+
+@asynccontextmanager
+async def _node(answer: bytes) -> AsyncGenerator[RpcClient]:
+    """A node of whose contracts every view answers these bytes."""
+
+    async def query(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        found: dict[str, object] = {"block_height": 7, "block_hash": "1" * 32}
+        if asked["method"] == "block":
+            header = {"height": 7, "hash": "1" * 32, "prev_hash": "1" * 32, "timestamp_nanosec": "1", "gas_price": "1"}
+            found = {"author": "node", "header": header, "chunks": []}
+        else:
+            found |= {"result": list(answer), "logs": ["x" * 100_000] * 1_000}
+        return web.Response(body=to_json({"jsonrpc": "2.0", "id": asked["id"], "result": found}))
+
+    async with serve(query) as url, open_rpc([url], config=RpcConfig(max_body_bytes=256 * MIB, attempts=1)) as rpc:
+        yield rpc
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+async def test_of_a_contracts_two_megabytes_the_beginning_is_read(answer: bytes) -> None:
+    async with _node(answer) as rpc:
+        returned = await run_view(rpc, ViewFunction(COUNTER, "get_num", b"{}"))
+        note = f"cut: 262,144 of {len(answer):,} bytes shown"
+        assert returned.cut == note
+        assert isinstance(returned.value, str)
+        assert returned.value.endswith(f"({note})")
+        assert len(returned.value) <= 4 * 262_144 // 3 + 100
+        assert sum(map(len, returned.logs)) <= 100 * 16_384
+        told = CONTRACT_VIEW.answer(VIEW, returned, NO_FACTS, CONTEXT)
+        assert told.endswith(f"({note})")
+        assert len(told) < 2_000
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+async def test_no_fact_is_read_out_of_a_contracts_two_megabytes(answer: bytes) -> None:
+    facts: tuple[FactRequest, ...] = (
+        TokenFacts(COUNTER),
+        StorageFacts(COUNTER, COUNTER),
+        ViewFacts(COUNTER, "get_num"),
+        PoolFacts(COUNTER, (COUNTER, COUNTER)),
+    )
+    async with _node(answer) as rpc:
+        for request in facts:
+            for asked in ((request,), (request, ViewFacts(COUNTER, "other"))):
+                found = (await read_facts(rpc, asked)).values[request]
+                assert isinstance(found, Absent)
+                assert found.reason == "unreadable"
+                assert f"{len(answer):,} bytes" in found.detail
+
+
+def test_an_answer_of_many_values_is_kept_as_text() -> None:
+    many = b"[" + b"{}," * 80_000 + b"{}]"
+    assert decode_value(many) == many.decode()
+    few = b"[" + b"{}," * (MAX_VALUES // 2 - 2) + b"{}]"
+    assert decode_value(few) == json.loads(few)
+
+
+@given(
+    data=st.binary(max_size=200).map(lambda unit: unit * (30_000 // max(len(unit), 1))),
+    most=st.integers(1, 40_000),
+    separators=st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]),
+)
+def test_bytes_are_cut_before_they_are_parsed_and_are_the_same(
+    data: bytes, most: int, separators: tuple[str, str]
+) -> None:
+    result = {"logs": ['"result":[1,2]', "]"], "result": list(data), "block_height": 7, "block_hash": "1" * 32}
+    body = json.dumps({"jsonrpc": "2.0", "result": result, "id": "1"}, separators=separators).encode()
+    plain = parse_answer(FunctionResult, 200, body, "1")
+    found = parse_function_result(200, body, "1", most)
+    assert found.logs == plain.logs
+    if len(data) <= most or len(body) <= 16_384:
+        assert (found.result, found.answer_bytes) == (plain.result, None)
+    else:
+        assert (found.result, found.answer_bytes) == (plain.result[:most], len(data))
