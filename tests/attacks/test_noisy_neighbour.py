@@ -363,6 +363,8 @@ ANSWERS: Final = {
 async def _node(answer: bytes) -> AsyncGenerator[RpcClient]:
     """A node of whose contracts every view answers these bytes."""
 
+    octets = to_json(list(answer))
+
     async def query(request: web.Request) -> web.StreamResponse:
         asked = await request.json()
         found: dict[str, object] = {"block_height": 7, "block_hash": "1" * 32}
@@ -370,8 +372,9 @@ async def _node(answer: bytes) -> AsyncGenerator[RpcClient]:
             header = {"height": 7, "hash": "1" * 32, "prev_hash": "1" * 32, "timestamp_nanosec": "1", "gas_price": "1"}
             found = {"author": "node", "header": header, "chunks": []}
         else:
-            found |= {"result": list(answer), "logs": ["x" * 100_000] * 1_000}
-        return web.Response(body=to_json({"jsonrpc": "2.0", "id": asked["id"], "result": found}))
+            found |= {"result": [], "logs": ["x" * 20_000] * 101}
+        body = to_json({"jsonrpc": "2.0", "id": asked["id"], "result": found})
+        return web.Response(body=body.replace(b'"result":[]', b'"result":' + octets))
 
     async with serve(query) as url, open_rpc([url], config=RpcConfig(max_body_bytes=256 * MIB, attempts=1)) as rpc:
         yield rpc
@@ -392,8 +395,9 @@ async def test_of_a_contracts_two_megabytes_the_beginning_is_read(answer: bytes)
         assert len(told) < 2_000
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-async def test_no_fact_is_read_out_of_a_contracts_two_megabytes(answer: bytes) -> None:
+async def test_no_fact_is_read_out_of_the_beginning_of_an_answer() -> None:
+    """A number with blanks behind it is a number also when it is cut."""
+    answer = b"1" + b" " * 262_144
     facts: tuple[FactRequest, ...] = (
         TokenFacts(COUNTER),
         StorageFacts(COUNTER, COUNTER),
