@@ -94,7 +94,9 @@ async def open_runtime(
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
         rpc, verifier, rpc_url = await _open_rpc(stack, config, localnet_listen, clock)
         chain_id = await _chain_id(config, rpc, verifier)
-        store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
+        store = await stack.enter_async_context(
+            open_store(config.database_path, clock=clock, record_bytes_per_hour=config.limits.record_bytes_per_hour)
+        )
         await _check_chain(config, store, chain_id)
         settings = _send_settings(config)
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
