@@ -161,32 +161,30 @@ class OpenAiApi:
 
     async def _stream(self, http: web.Request, running: RunningRequest, form: ChunkForm) -> web.StreamResponse:
         """The events of a running request. Headers wait for the first one, so that an early refusal has its status."""
-        response: web.StreamResponse | None = None
+        stream: sse.EventStream | None = None
         event: Event | None = None
         try:
             while not isinstance(event, Reply):
                 event = await running.next_event(self._settings.ping_interval_s)
-                if response is None:
+                if stream is None:
                     if isinstance(event, Reply):
                         _raise_refused(event)
-                    response = await sse.open_stream(http, _headers(http))
-                    await response.write(sse.data(form.opening()))
+                    stream = await sse.open_stream(http, _headers(http), self._settings.limits.answer_timeout_s)
+                    await stream.write(sse.data(form.opening()))
                 match event:
                     case Note(text):
-                        await response.write(sse.comment(text))
+                        await stream.write(sse.comment(text))
                     case Quiet():
-                        await response.write(sse.PING)
+                        await stream.write(sse.PING)
                     case Reply():
-                        await response.write(b"".join(sse.reply_events(form, event)))
-                        await response.write_eof()
+                        await stream.write(b"".join(sse.reply_events(form, event)), last=True)
         except DaemonError as error:
-            if response is None:
+            if stream is None:
                 raise
-            await response.write(sse.data(answer_for(error).body))
-            await response.write_eof()
+            await stream.write(sse.data(answer_for(error).body), last=True)
         except ClientConnectionResetError:
             log.info("client_gone", request_id=form.request_id)
-        return response or web.Response()
+        return web.Response() if stream is None else stream.response
 
     async def _identity(self, http: web.Request) -> Identity:
         return await user_of(http, self._keys, self._settings.user_header)
