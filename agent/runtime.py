@@ -94,9 +94,7 @@ async def open_runtime(
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
         rpc, verifier, rpc_url = await _open_rpc(stack, config, localnet_listen, clock)
         chain_id = await _chain_id(config, rpc, verifier)
-        store = await stack.enter_async_context(
-            open_store(config.database_path, clock=clock, record_bytes_per_hour=config.limits.record_bytes_per_hour)
-        )
+        store = await _open_store(stack, config, clock)
         await _check_chain(config, store, chain_id)
         settings = _send_settings(config)
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
@@ -145,6 +143,11 @@ async def _open_rpc(
     verifier = Verifier(rpc, Expected(config.network, config.rpc.max_clock_skew_s), clock=clock)
     # Without what may hold a provider's key: it goes into a file and into the log.
     return rpc, verifier, nodes[0].url if config.network == "localnet" else nodes[0].shown
+
+
+async def _open_store(stack: AsyncExitStack, config: Config, clock: Callable[[], float]) -> Store:
+    quota = config.limits.record_bytes_per_hour
+    return await stack.enter_async_context(open_store(config.database_path, clock=clock, record_bytes_per_hour=quota))
 
 
 async def _open_nodes(stack: AsyncExitStack, config: Config, localnet_listen: str | None) -> tuple[Endpoint, ...]:
