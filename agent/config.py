@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 from agent.config_nodes import RpcNode, nodes
 from agent.config_sections import Address, Section, VariableName
 from agent.errors import ConfigError
+from agent.limits import Limits
 from agent.records import DATABASE_NAME
 from contracts.chain.endpoints import Endpoint
 from contracts.errors import InvalidInput
@@ -279,6 +280,7 @@ class Config(Section):
     account_id: AccountId | None = None
     """The account that the first API key acts for."""
     daemon: DaemonConfig = DaemonConfig()
+    limits: Limits = Limits()
     localnet: LocalnetConfig = LocalnetConfig()
     networks: NetworksConfig = NetworksConfig()
     rpc: RpcConfig = RpcConfig()

@@ -97,7 +97,7 @@ async def open_runtime(
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
         rpc, verifier, rpc_url = await _open_rpc(stack, config, localnet_listen, clock)
         chain_id = await _chain_id(config, rpc, verifier)
-        store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
+        store = await _open_store(stack, config, clock)
         await _check_chain(config, store, chain_id)
         settings = _send_settings(config)
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
@@ -146,6 +146,11 @@ async def _open_rpc(
     verifier = Verifier(rpc, Expected(config.network, config.rpc.max_clock_skew_s), clock=clock)
     # Without what may hold a provider's key: it goes into a file and into the log.
     return rpc, verifier, nodes[0].url if config.network == "localnet" else nodes[0].shown
+
+
+async def _open_store(stack: AsyncExitStack, config: Config, clock: Callable[[], float]) -> Store:
+    quota = config.limits.record_bytes_per_hour
+    return await stack.enter_async_context(open_store(config.database_path, clock=clock, record_bytes_per_hour=quota))
 
 
 async def _open_nodes(stack: AsyncExitStack, config: Config, localnet_listen: str | None) -> tuple[Endpoint, ...]:
@@ -321,6 +326,7 @@ def _rpc_config(config: Config) -> RpcConfig:
         connect_timeout_s=rpc.connect_timeout_s,
         request_timeout_s=rpc.request_timeout_s,
         max_body_bytes=rpc.max_body_bytes,
+        contract_answer_bytes=config.limits.contract_answer_bytes,
         attempts=rpc.attempts,
         read_timeout_s=rpc.read_timeout_s,
         max_lag_blocks=rpc.max_lag_blocks,

@@ -72,6 +72,7 @@ async def _checks(config: Path | None, data_dir: Path | None) -> AsyncGenerator[
         yield Check("config", "fail", str(error), "correct the file or variable that is named", USAGE)
         return
     yield Check("config", "ok", f"network {settings.network}")
+    yield Check("limits", "ok", settings.limits.shown)
     yield _folder(settings.data_dir)
     yield Check("simulation", "ok", settings.simulation.shown)
     address = running_daemon(settings.data_dir)

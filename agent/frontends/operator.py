@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from agent.errors import DaemonError, RequestError
+from agent.frontends.bodies import Bodies
 from agent.frontends.errors import no_key
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Approver, Progress
@@ -227,10 +228,16 @@ class OperatorApi:
     """The operator's routes, for who holds `key`."""
 
     def __init__(
-        self, operator: Operator, running: RunningRequests, key: str, answer: Callable[[Reply], JsonObject]
+        self,
+        operator: Operator,
+        running: RunningRequests,
+        bodies: Bodies,
+        key: str,
+        answer: Callable[[Reply], JsonObject],
     ) -> None:
         self._operator = operator
         self._running = running
+        self._bodies = bodies
         self._key = key
         self._answer = answer
 
@@ -255,19 +262,23 @@ class OperatorApi:
 
     async def _approve(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Approval, await http.read())
-        running = self._running.start(lambda progress: self._operator.approve(asked.request_id, progress))
+        asked = await self._asked(_Approval, http)
+        running = self._running.start(
+            lambda progress: self._operator.approve(asked.request_id, progress), by=KEY_ID, decision=True
+        )
         return _json(self._answer(await running.reply()))
 
     async def _cancel_tx(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Cancel, await http.read())
-        running = self._running.start(lambda progress: self._operator.cancel_tx(asked.what, progress))
+        asked = await self._asked(_Cancel, http)
+        running = self._running.start(
+            lambda progress: self._operator.cancel_tx(asked.what, progress), by=KEY_ID, decision=True
+        )
         return _json(self._answer(await running.reply()))
 
     async def _acknowledge_key(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Acknowledge, await http.read())
+        asked = await self._asked(_Acknowledge, http)
         try:
             return _json(await self._operator.acknowledge_key(asked.account_id, asked.public_key))
         except RpcError as error:
@@ -275,9 +286,11 @@ class OperatorApi:
 
     async def _rotate_key(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Rotate, await http.read())
+        asked = await self._asked(_Rotate, http)
         running = self._running.start(
-            lambda progress: self._operator.rotate_key(asked.account_id, asked.public_key, progress)
+            lambda progress: self._operator.rotate_key(asked.account_id, asked.public_key, progress),
+            by=KEY_ID,
+            decision=True,
         )
         return _json(self._answer(await running.reply()))
 
@@ -287,7 +300,7 @@ class OperatorApi:
 
     async def _create_key(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_NewKey, await http.read())
+        asked = await self._asked(_NewKey, http)
         return _json(await self._operator.create_key(asked.account_id, asked.may_confirm))
 
     async def _revoke_key(self, http: web.Request) -> web.StreamResponse:
@@ -300,12 +313,16 @@ class OperatorApi:
 
     async def _add_contract(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Contract, await http.read())
+        asked = await self._asked(_Contract, http)
         return _json(await self._operator.contracts.add(asked.account_id))
 
     async def _remove_contract(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
         return _json(await self._operator.contracts.remove(http.match_info["account_id"]))
+
+    async def _asked(self, kind: type[_BodyT], http: web.Request) -> _BodyT:
+        async with self._bodies.read(http, KEY_ID) as body:
+            return _parse(kind, body)
 
     def _check(self, http: web.Request) -> None:
         given = http.headers.get("Authorization", "").encode(errors="replace")

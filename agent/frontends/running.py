@@ -1,4 +1,8 @@
-"""Requests at work: they outlive the connection that brought them, and shutting down waits for them."""
+"""Requests at work: they outlive the connection that brought them, and shutting down waits for them.
+
+Each identity has a number of slots for requests, and others for decisions (confirmations, approvals, the operator's commands):
+who fills the first can still confirm, and nobody else notices.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,8 +10,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from agent.errors import DaemonError
-from agent.frontends.errors import draining, in_progress, not_ready, too_busy
+from agent.frontends.errors import draining, in_progress, not_ready
 from agent.frontends.seams import Progress
+from agent.frontends.shares import Shares
+from agent.limits import Limits
 from agent.records import Reply
 
 Work: TypeAlias = Callable[[Progress], Awaitable[Reply]]
@@ -70,13 +76,17 @@ class RunningRequests:
         self,
         tasks: asyncio.TaskGroup,
         *,
+        limits: Limits,
         ready: Callable[[], bool] = lambda: True,
-        limit: int = 128,
         retry_after_s: float = 5.0,
     ) -> None:
         self.ready: Final = ready
         self._tasks = tasks
-        self._limit = limit
+        factor = limits.shared_key_factor
+        self._requests = Shares(
+            "requests are running", each=limits.requests, shared_key_factor=factor, in_all=limits.requests_in_all
+        )
+        self._decisions = Shares("decisions are running", each=limits.decisions, shared_key_factor=factor)
         self._retry_after_s = retry_after_s
         self._at_work: set[asyncio.Task[None]] = set()
         self._keys: set[tuple[str, str]] = set()
@@ -91,24 +101,37 @@ class RunningRequests:
     def __len__(self) -> int:
         return len(self._at_work)
 
-    def check(self) -> None:
-        """DaemonError `not_ready` or `draining`, or RequestError `too_many_requests` where the limit is reached."""
+    def check(self, by: str) -> None:
+        """Before the body of a request by this identity is read.
+
+        DaemonError `not_ready` or `draining`; RequestError `too_many_requests` if the identity has no slot left for
+        whatever the body says.
+        """
+        self._check()
+        if not self._decisions.has_room(by):
+            self._requests.check(by)
+
+    def _check(self) -> None:
         if not self.ready():
             raise not_ready()
         if self._draining:
             raise draining(self._retry_after_s)
-        if len(self._at_work) >= self._limit:
-            raise too_busy(self._limit)
 
-    def start(self, work: Work, *, key: tuple[str, str] | None = None) -> RunningRequest:
-        """Begin. `key` is an identity and its Idempotency-Key, of which one runs at a time.
+    def start(
+        self, work: Work, *, by: str, decision: bool = False, idempotency_key: str | None = None
+    ) -> RunningRequest:
+        """Begin the work of an identity, in one of its slots for requests or for decisions.
 
-        Errors as `check`, and RequestError `request_in_progress`.
+        One request with the same Idempotency-Key runs at a time. DaemonError `not_ready`, `draining` or `busy`; RequestError
+        `too_many_requests` or `request_in_progress`.
         """
-        self.check()
+        self._check()
+        key = None if idempotency_key is None else (by, idempotency_key)
+        if key is not None and key in self._keys:
+            raise in_progress(key[1])
+        slots = self._decisions if decision else self._requests
+        slots.take(by)
         if key is not None:
-            if key in self._keys:
-                raise in_progress(key[1])
             self._keys.add(key)
         running = RunningRequest()
         task = self._tasks.create_task(_run(work, running))
@@ -118,6 +141,7 @@ class RunningRequests:
         def done(finished: asyncio.Task[None]) -> None:
             if key is not None:
                 self._keys.discard(key)
+            slots.give_back(by)
             self._at_work.discard(finished)
             if not self._at_work:
                 self._idle.set()

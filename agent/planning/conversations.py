@@ -25,6 +25,8 @@ TURN_CHARACTERS: Final = 2000
 
 KEPT_MESSAGE_CHARACTERS: Final = 70_000
 """Of each message; commands and prompts refuse before it (65,536 and 16,000)."""
+_MARK_ROOM: Final = 64
+"""Characters by which a message that was cut already may be longer, so that cutting again changes nothing."""
 KEPT_CHARACTERS: Final = 262_144
 """Of a conversation, its newest messages. A client may send 4 MiB; no more than this is searched for codes and secrets."""
 
@@ -80,8 +82,7 @@ def bounded(request: UserRequest) -> UserRequest:
     while first > 0 and size < KEPT_CHARACTERS:
         first -= 1
         size += min(len(request.turns[first].content), KEPT_MESSAGE_CHARACTERS) + 1
-    long = first > 0 or any(len(turn.content) > KEPT_MESSAGE_CHARACTERS for turn in request.turns)
-    if not long and len(text) <= KEPT_MESSAGE_CHARACTERS:
+    if first == 0 and not any(map(_is_long, (text, *(turn.content for turn in request.turns)))):
         return request
     turns = tuple(Turn(role=turn.role, content=_beginning(turn.content)) for turn in request.turns[first:])
     left_out = request.turns_left_out + first
@@ -89,9 +90,11 @@ def bounded(request: UserRequest) -> UserRequest:
 
 
 def _beginning(text: str) -> str:
-    if len(text) <= KEPT_MESSAGE_CHARACTERS:
-        return text
-    return f"{text[:KEPT_MESSAGE_CHARACTERS]}… ({len(text)} characters)"
+    return f"{text[:KEPT_MESSAGE_CHARACTERS]}… ({len(text)} characters)" if _is_long(text) else text
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > KEPT_MESSAGE_CHARACTERS + _MARK_ROOM
 
 
 def mask_request(request: UserRequest) -> UserRequest:

@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import JsonValue
 from pydantic_core import to_json
@@ -15,7 +16,10 @@ from agent.errors import StoreError
 from agent.records import Frozen, InteractionRecord, UserRequest
 from agent.redaction.texts import may_hold_secret, redact, redact_json
 from agent.store.database import Database
+from agent.store.shortening import RecordQuota, shorten_record, shorten_request
 from agent.store.tables import INTENTS, RECORDS, RUNNING
+
+_FrozenT = TypeVar("_FrozenT", bound=Frozen)
 
 _ONCE = upsert(RECORDS).on_conflict_do_nothing(index_elements=[RECORDS.c.request_id])
 _OPEN = insert(RUNNING).from_select(
@@ -57,8 +61,9 @@ class StoredRecord:
 class RecordStore:
     """`run_id` names this opening of the store, so that rows left by an earlier process are known."""
 
-    def __init__(self, database: Database, *, run_id: str) -> None:
+    def __init__(self, database: Database, *, run_id: str, quota: RecordQuota) -> None:
         self._database = database
+        self._quota = quota
         self._run_id = run_id
         self._running: dict[str, tuple[UserRequest, JsonValue, int]] = {}
         """Requests that run, with their redacted form: records hold them again."""
@@ -67,11 +72,14 @@ class RecordStore:
         """Note that a request runs, before any work on it. StoreError `request_exists` for an id that ran or runs."""
         clean, count = await _cleaned(request)
         self._running[request.request_id] = (request, clean, count)
+        text = _text(clean)
+        if not self._quota.fits(request.identity.key_id, len(text)):
+            text = _short(UserRequest, text, shorten_request)
         row: dict[str, str | float] = {
             "new_id": request.request_id,
             "new_run": self._run_id,
             "new_at": request.received_at,
-            "new_request": _text(clean),
+            "new_request": text,
         }
         await self._database.write(lambda c: _open(c, row))
 
@@ -82,6 +90,10 @@ class RecordStore:
             clean, count = await _cleaned(record.request)
         told, more = await _cleaned(record, without={"request"})
         row = _row(record, told, clean, count + more)
+        identity, text = record.request.identity.key_id, str(row["record"])
+        if not self._quota.fits(identity, len(text)):
+            row["record"] = text = _short(InteractionRecord, text, shorten_record)
+        self._quota.add(identity, len(text))
         return await self._database.write(lambda c: _finish(c, row))
 
     async def interrupted(self) -> list[UserRequest]:
@@ -228,6 +240,11 @@ def _clean(whole: dict[str, JsonValue]) -> tuple[dict[str, JsonValue], int]:
         clean[key], count = redact_json(inner)
         total += count
     return clean, total
+
+
+def _short(kind: type[_FrozenT], text: str, shorten: Callable[[_FrozenT], _FrozenT]) -> str:
+    """The JSON of a redacted value, shortened: after the redaction, so that no half of a secret is left at the cut."""
+    return _text(shorten(kind.model_validate_json(text)).model_dump(mode="json"))
 
 
 def _text(value: dict[str, JsonValue]) -> str:

@@ -153,11 +153,17 @@ class RpcClient:
         raise RpcError("TOO_LARGE", f"{account_id} has more than {_KEY_PAGE * _MAX_KEY_PAGES} access keys")
 
     async def call_function(
-        self, contract_id: AccountId, method_name: str, args: bytes = b"{}", at: BlockRef = "final"
+        self,
+        contract_id: AccountId,
+        method_name: str,
+        args: bytes = b"{}",
+        at: BlockRef = "final",
+        *,
+        may_cut: bool = False,
     ) -> FunctionResult:
-        """A view method's bytes and logs.
+        """A view method's bytes and logs; with `may_cut` the beginning of a long answer, `answer_bytes` says how long.
 
-        RpcError `CONTRACT_EXECUTION_ERROR` (details `kind`, e.g. `MethodNotFound`, and `panic`, the contract's own
+        RpcError `TOO_LARGE` for a longer answer without `may_cut`, `CONTRACT_EXECUTION_ERROR` (details `kind`, e.g. `MethodNotFound`, and `panic`, the contract's own
         text), `NO_CONTRACT_CODE`, `UNKNOWN_ACCOUNT`.
         """
         params: JsonObject = {
@@ -165,7 +171,15 @@ class RpcClient:
             "method_name": method_name,
             "args_base64": base64.b64encode(args).decode(),
         }
-        return await self._query(FunctionResult, "call_function", params, at)
+        found = await self._query(FunctionResult, "call_function", params, at)
+        if found.answer_bytes is not None and not may_cut:
+            raise RpcError(
+                "TOO_LARGE",
+                f"{method_name[:80]} of {contract_id} answered {found.answer_bytes:,} bytes, "
+                f"and at most {len(found.result):,} are read",
+                details={"limit_bytes": len(found.result)},
+            )
+        return found
 
     async def code(self, account_id: AccountId, at: BlockRef = "final") -> CodeView:
         """The contract's WebAssembly; RpcError `NO_CONTRACT_CODE`."""

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pydantic import JsonValue, ValidationError
+from pydantic_core import from_json
 
-from contracts.chain.rpc_types import Answer
+from contracts.chain.rpc_types import Answer, FunctionResult
 from contracts.errors import RpcError
 from contracts.strict_json import parse_json
 from contracts.types import CryptoHash, JsonObject
@@ -58,6 +59,10 @@ _VM_KIND: Final = re.compile(rf"(?:{_MARK})(?:{_NEST})*+(\w{{1,80}})")
 _EXECUTION_ERROR: Final = re.compile(r'ExecutionError\("((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _NO_KEY: Final = re.compile(r"access key (\S+) does not exist")
 _NO_ACCOUNT: Final = re.compile(r"account (\S+) does not exist")
+_OCTETS: Final = re.compile(rb'"result"\s*+:\s*+\[')
+"""Where a contract's answer begins inside a node's, as a list of numbers. Inside a text the quotes would be escaped."""
+_LONG_ANSWER: Final = 16_384
+_FEW: Final = 64
 _RUST_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
@@ -65,6 +70,42 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 def parse_answer(answer: type[AnswerT], http_status: int, body: bytes, request_id: str) -> AnswerT:
     """The answer's typed value. Raises RpcError, also for whatever a node should not have sent (`BAD_ANSWER`)."""
     return _validated(answer, parse_result(http_status, body, request_id))
+
+
+def parse_function_result(http_status: int, body: bytes, request_id: str, most: int) -> FunctionResult:
+    """The answer to a view call, with at most `most` bytes of the contract's; errors as `parse_answer`.
+
+    A contract may answer megabytes, and in the node's answer each byte is a number of its own: they are cut before they are
+    parsed, and by themselves.
+    """
+    found = _OCTETS.search(body) if len(body) > _LONG_ANSWER else None
+    end = body.find(b"]", found.end()) if found else -1
+    if found is None or end == -1:
+        return parse_answer(FunctionResult, http_status, body, request_id)
+    begin = found.end()
+    count = body.count(b",", begin, end) + 1
+    kept = body[begin:end] if count <= most else _first(body, begin, end, most)
+    try:
+        result = bytes(from_json(b"[" + kept + b"]"))
+    except (ValueError, TypeError):
+        raise _bad_answer("FunctionResult field result: not a list of bytes") from None
+    parsed = parse_answer(FunctionResult, http_status, body[:begin] + body[end:], request_id)
+    return parsed.model_copy(update={"result": result, "answer_bytes": count if count > most else None})
+
+
+def _first(body: bytes, begin: int, end: int, most: int) -> bytes:
+    """The first `most` numbers of a longer list, up to the comma after them, which is found by halving."""
+    low, high, seen = begin, end, 0
+    while high - low > _FEW:
+        middle = (low + high) // 2
+        before = body.count(b",", low, middle)
+        if seen + before >= most:
+            high = middle
+        else:
+            low, seen = middle, seen + before
+    for _ in range(most - seen):
+        low = body.index(b",", low) + 1
+    return body[begin : low - 1]
 
 
 def parse_hash(http_status: int, body: bytes, request_id: str) -> CryptoHash:

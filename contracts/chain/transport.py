@@ -4,14 +4,14 @@ import itertools
 import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import aiohttp
 from pydantic import JsonValue
 
 from contracts.chain.endpoints import Endpoint
-from contracts.chain.rpc_parse import parse_answer
-from contracts.chain.rpc_types import Answer
+from contracts.chain.rpc_parse import parse_answer, parse_function_result
+from contracts.chain.rpc_types import Answer, FunctionResult
 from contracts.errors import RpcError
 from contracts.outgoing import AddressRefused
 
@@ -24,6 +24,8 @@ class RpcConfig:
     request_timeout_s: float = 20.0
     """One request, connection and answer together; nodes themselves wait up to 10 s for a transaction."""
     max_body_bytes: int = 8 * 1024 * 1024
+    contract_answer_bytes: int = 256 * 1024
+    """What is read of a contract's answer to a view call."""
     attempts: int = 4
     """Requests that one read may make, over all nodes."""
     read_timeout_s: float = 30.0
@@ -64,6 +66,9 @@ class Transport:
         payload = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}).encode()
         status, body, retry_after_s = await self._post(endpoint, payload, on_written)
         try:
+            if answer is FunctionResult:
+                found = parse_function_result(status, body, request_id, self._config.contract_answer_bytes)
+                return cast("AnswerT", found)
             return parse_answer(answer, status, body, request_id)
         except RpcError as error:
             error.details["node"] = endpoint.operator

@@ -342,6 +342,7 @@ async def open_agent(
     policy: str | None = None,
     network: Network = "localnet",
     preflight: Preflight | None = None,
+    record_bytes_per_hour: int = 2**30,
 ) -> AsyncGenerator[Agent]:
     """`policy` is the text of a policy file; without one the built-in policy holds."""
     clock, reads = clock or Clock(), reads or FakeReads()
@@ -355,7 +356,8 @@ async def open_agent(
         duplicate_window_s=3600.0,
     )
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(folder / "agent.db", clock=clock))
+        opened = open_store(folder / "agent.db", clock=clock, record_bytes_per_hour=record_bytes_per_hour)
+        store = await stack.enter_async_context(opened)
         chain = FakeChain(store, reads, clock)
         pipeline = Pipeline(
             settings=settings,

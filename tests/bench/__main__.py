@@ -10,6 +10,7 @@ from typing import Final
 from tests.bench.chain import chain_figures, vm_figures
 from tests.bench.daemon import comparison_figures, start_figures, view_figures
 from tests.bench.figures import Figure, print_figures
+from tests.bench.neighbour import neighbour_figures
 from tests.bench.preflight import preflight_figures
 from tests.bench.signing import signing_figures
 from tests.bench.transfers import transfer_figures
@@ -22,6 +23,7 @@ _TABLES: Final[dict[str, tuple[str, Callable[[Path], list[Figure]]]]] = {
     "views": ("Daemon", view_figures),
     "preflight": ("Pre-flight and policy, each kind of change", preflight_figures),
     "transfers": ("Transfers through the whole daemon, chain in a process of its own", transfer_figures),
+    "neighbour": ("One low key floods the daemon while another key works", neighbour_figures),
     "echo": ("The daemon next to a bare server", comparison_figures),
 }
 
