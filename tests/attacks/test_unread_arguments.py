@@ -34,8 +34,7 @@ always_ask = []
 limits.NEAR = {free_per_action = "1", free_per_day = "5"}
 limits.USDC = {per_action = "20", free_per_action = "10", free_per_day = "50"}
 """
-LAX = 'always_ask = []\nlimits.NEAR = {free_per_action = "1", free_per_day = "5"}\nlimits.USDC.free_per_action = "10"\n'
-LAX += 'limits.USDC.free_per_day = "50"\n'
+LAX = FREE.replace('per_action = "20", ', "", 1)
 BOB_ALONE = f'{LAX}recipients.allow = ["{BOB}", "{USDC}", "{EXCHANGE}"]\n'
 STEP: dict[str, JsonValue] = {
     "pool_id": 0,
