@@ -178,7 +178,8 @@ def over_budget(budget: Budget, used: int, wanted: int, more_at: float | None = 
     limit = f"{shown(budget.units)} in {budget.window_s / 3600:g} h"
     passed = f"the {limit} that go without asking" if budget.free else f"the limit of {limit}"
     gas = ", gas counted" if budget.token == NEAR_SYMBOL else ""
-    left = f"{shown(wanted)} asked for{gas}, {shown(max(0, budget.units - used))} left"
+    asked = "an amount that cannot be read is" if wanted >= U128_MAX else shown(wanted)
+    left = f"{asked} asked for{gas}, {shown(max(0, budget.units - used))} left"
     parts = [f"over {passed} for {whose}: {shown(used)} used or reserved, {left}", _when_more(budget, wanted, more_at)]
     if budget.symbol not in {None, budget.token}:
         parts.append(f"{budget.symbol} is {budget.token}")

@@ -18,8 +18,10 @@ from contracts.checks.report import Balance, PreflightReport, Simulated
 from contracts.checks.verdict import Verdict
 from contracts.errors import InvalidInput
 from contracts.signing.caps import Caps, NearCap, TokenCap, over_caps, spending
+from contracts.simulation.messages import TokenOf
 from contracts.types import TGAS, U128_MAX, AccountId, PublicKey, parse_near
 from tests.agent.codes import codes
+from tests.agent.test_preflighting import GOOD, Foretelling
 from tests.agent.world import NO_CONFIRM, FakeReads, open_agent
 from tests.attacks.test_votes import DAO, calling, judged, paying, vote
 from tests.contracts.checks.policies import ALICE, NEAR, USDC, call, policy, rules_of, subject, verdict_of
@@ -34,8 +36,7 @@ always_ask = []
 limits.NEAR = {free_per_action = "1", free_per_day = "5"}
 limits.USDC = {per_action = "20", free_per_action = "10", free_per_day = "50"}
 """
-LAX = 'always_ask = []\nlimits.NEAR = {free_per_action = "1", free_per_day = "5"}\nlimits.USDC.free_per_action = "10"\n'
-LAX += 'limits.USDC.free_per_day = "50"\n'
+LAX = FREE.replace('per_action = "20", ', "", 1)
 BOB_ALONE = f'{LAX}recipients.allow = ["{BOB}", "{USDC}", "{EXCHANGE}"]\n'
 STEP: dict[str, JsonValue] = {
     "pool_id": 0,
@@ -399,3 +400,18 @@ def test_a_balance_that_falls_in_silence_is_an_outflow() -> None:
         0.0,
     )
     assert {place: units for place, units in report.outflows.items() if units > 0} == {(ALICE, USDC): 7}
+
+
+async def test_a_low_keys_plan_that_takes_more_when_simulated_waits_for_a_person(tmp_path: Path) -> None:
+    def foretold(left: int) -> Foretelling:
+        return Foretelling(replace(GOOD, balances=(Balance(ALICE, USDC, 10**9, 10**9 - left),)))
+
+    text = f"/ft_transfer {USDC} {BOB} 1"
+    for left, status in ((10**6, "executed"), (10**6 + 1, "needs_approval")):
+        folder, sees = tmp_path / status, foretold(left)
+        folder.mkdir()
+        body = f"version = 1\n[default]\n{LAX}"
+        async with open_agent(folder, policy=body, reads=FakeReads(codes=CODES), preflight=sees) as agent:
+            reply = await agent.ask(text, identity=NO_CONFIRM)
+            assert reply.status == status, reply.text
+            assert sees.asked[0].watched == (TokenOf(ALICE, AccountId(USDC)),)

@@ -12,6 +12,7 @@ from contracts.chain.rpc_types import StateItem
 from contracts.checks.preflight import KnownThings, UsedCode
 from contracts.checks.report import Balance, PreflightReport, moved
 from contracts.errors import RpcError
+from contracts.simulation.messages import TokenOf
 from contracts.simulation.preflight import PreflightRequest, PreflightService, PreflightSettings
 from contracts.simulation.remote_state import Pinned
 from contracts.types import TGAS, AccountId, CryptoHash, Gas, Yocto
@@ -336,3 +337,15 @@ async def test_an_nft_that_changes_hands_is_foretold_and_comes_true(world: World
     assert found(report, "logs") == []
     assert await world.assert_came_true(ALICE, send) == "success"
     assert (await world.foretell(ALICE, send)).nfts == frozenset()
+
+
+async def test_a_limited_tokens_balance_is_measured_wherever_its_contract_runs(world: World) -> None:
+    """A contract that tells of nothing could take it in silence."""
+    watched = (TokenOf(ALICE, USDC), TokenOf(ALICE, WRAP))
+    register = ChangeCall(USDC, (call("storage_deposit", {"account_id": CAROL}, REGISTRATION),))
+    report = await world.service.preflight(PreflightRequest(ALICE, (register,), watched=watched))
+    measured = {(one.account_id, one.token): one.change for one in report.balances if one.token != NEAR}
+    assert measured == {(ALICE, USDC): 0}
+    assert report.outflows.get((ALICE, USDC), 0) == 0
+    plain = await world.service.preflight(PreflightRequest(ALICE, (register,)))
+    assert {one.token for one in plain.balances} == {NEAR}
