@@ -37,6 +37,9 @@ _FAUCET: Final = (
     "(near account create-account sponsor-by-faucet-service) or a POST to https://helper.nearprotocol.com/account."
 )
 _ADD_KEY: Final = "Add this public key to the account with a wallet or near-cli before it can sign."
+_USED_KEY: Final = (
+    "If it has signed before and the account is in use here already, say so: near-agent keys acknowledge."
+)
 _CHECK_KEY: Final = "near-agent doctor says whether the account knows this key."
 _MAX_SECRET_FILE: Final = 65_536
 
@@ -112,7 +115,22 @@ def import_key(
         secret = _secret(file)
         passphrase = _passphrase(passphrase_file, twice=True) if encrypt or passphrase_file else None
         kept = with_signer(settings, lambda signer: signer.import_secret(account_id, secret, passphrase=passphrase))
-        _report(kept, account_id, _CHECK_KEY, as_json)
+        known = _store_baseline(settings, account_id, kept.public_key) if passphrase is None else False
+        _report(kept, account_id, _CHECK_KEY if known else f"{_CHECK_KEY} {_USED_KEY}", as_json)
+
+
+def _store_baseline(settings: "Config", account: str, public_key: str) -> bool:
+    """Have the daemon that runs store the key's nonce, from which on every use must be its own; False where it cannot."""
+    address = running_daemon(settings.data_dir)
+    if address is None:
+        return False
+    from agent.commands.client import DaemonSession
+
+    try:
+        DaemonSession(settings.data_dir, address).acknowledge_key(account, public_key)
+    except CommandError:
+        return False
+    return True
 
 
 @keys_app.command("unlock")

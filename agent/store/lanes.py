@@ -122,10 +122,8 @@ def read_blocked(connection: Connection) -> list[tuple[Lane, ForeignUse]]:
 
 def take_nonce(connection: Connection, lane: Lane, nonce: int) -> None:
     """Raise a lane's nonce. LedgerConflict `nonce_taken` where it is not above the last, `key_blocked` for the account."""
-    known = LaneRecord(0)
-    for other, record in read_lanes(connection, lane.chain_id, lane.signer_id):
-        check_ours(other, record)
-        known = record if other == lane else known
+    check_account(connection, lane.chain_id, lane.signer_id)
+    known = read_lane(connection, lane)
     if nonce <= known.nonce:
         raise LedgerConflict(
             "nonce_taken",
@@ -133,6 +131,12 @@ def take_nonce(connection: Connection, lane: Lane, nonce: int) -> None:
             details={"nonce": str(nonce), "last": str(known.nonce), "public_key": str(lane.public_key)},
         )
     connection.execute(_RAISE_NONCE, {**_key(lane), "nonce": nonce_text(nonce)})
+
+
+def check_account(connection: Connection, chain_id: str, signer_id: AccountId) -> None:
+    """LedgerConflict `key_blocked` where something else has used any lane of the account."""
+    for lane, record in read_lanes(connection, chain_id, signer_id):
+        check_ours(lane, record)
 
 
 def judge(connection: Connection, seen: Sequence[SeenNonce]) -> list[LaneRecord] | None:

@@ -190,6 +190,8 @@ class _Client:
             except (aiohttp.ClientError, TimeoutError):
                 await asyncio.sleep(0.05)
                 continue
+            if answer.status == 429 and text.startswith("confirm "):
+                return {"status": "refused"}  # too many codes of cards that the folder has forgotten
             if answer.status == 200:
                 facts: dict[str, Any] = said["near_agent"]
                 self.answered.add(facts["request_id"])
