@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from agent.errors import RequestError
 from agent.limits import Limits
+from agent.records import Reply
 
 T = TypeVar("T")
 
@@ -21,11 +22,15 @@ _REQUEST_S: Final = 0.001
 """What parsing the headers, looking the key up and writing an answer cost, which is not measured."""
 _BYTE_S: Final = 5e-9
 """What receiving a byte costs: 4 MiB take about 20 ms."""
+_ANSWER_CHARACTER_S: Final = 4e-7
+"""What a character of a contract's answer costs in all: received, decoded, searched for secrets in a thread, written down."""
+_EXPECTED_S: Final = 0.05
+"""Of a request by an identity of which nothing is known: four begin at once, and what they cost is known after them."""
 _STEP_S: Final = 0.25
 """The longest sleep before a waiting request looks again: its debt may grow meanwhile."""
 _SHORTEST_S: Final = 0.005
 _WEIGHT: Final = 0.25
-"""Of the newest request in an identity's expected cost."""
+"""Of the newest request in an identity's expected cost, which rises at once and falls slowly."""
 
 
 class _Use:
@@ -37,7 +42,7 @@ class _Use:
         self.at_s = now_s
         self.asked_s = now_s
         self.debt_s = 0.0
-        self.expected_s = _REQUEST_S
+        self.expected_s = _EXPECTED_S
 
 
 class Pace:
@@ -81,13 +86,17 @@ class Pace:
         """Count processor time of an identity."""
         self._use(identity).debt_s += seconds
 
-    async def measured(self, identity: str, work: Awaitable[T]) -> T:
-        """Do the work of a request whose turn it was, and count its own steps; tasks and threads of it are not counted."""
-        steps = _Steps(work.__await__(), self._processor_s)
+    async def measured(self, identity: str, work: Awaitable[Reply]) -> Reply:
+        """Do the work of a request whose turn it was, and count its own steps; tasks and threads of it by its answer's size."""
+        steps, answered_s = _Steps(work.__await__(), self._processor_s), 0.0
         try:
-            return await steps
+            reply = await steps
+            answered_s = _ANSWER_CHARACTER_S * sum(
+                len(outcome.value) for outcome in reply.outcomes if isinstance(outcome.value, str)
+            )
         finally:
-            self._settle(identity, steps.spent_s)
+            self._settle(identity, steps.spent_s + answered_s)
+        return reply
 
     @contextmanager
     def parsing(self, identity: str) -> Generator[None]:
@@ -103,7 +112,7 @@ class Pace:
         use = self._use(identity)
         cost_s = seconds + _REQUEST_S
         use.debt_s = max(0.0, use.debt_s + cost_s - use.expected_s)
-        use.expected_s += (cost_s - use.expected_s) * _WEIGHT
+        use.expected_s += (cost_s - use.expected_s) * (_WEIGHT if cost_s < use.expected_s else 1.0)
 
     def _wait_s(self, identity: str) -> float:
         use, now_s = self._use(identity), self._monotonic()

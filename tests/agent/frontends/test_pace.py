@@ -8,7 +8,10 @@ import pytest
 from agent.errors import RequestError
 from agent.frontends.pace import Pace
 from agent.limits import Limits
+from agent.records import CallOutcome, Reply
+from tests.agent.frontends.scripted import SLASH
 
+REPLY = Reply(request_id="r", status="answered", text="", route=SLASH, plan=None)
 LIMITS = Limits(processor_share=0.1, processor_burst_s=0.2, body_timeout_s=30)
 
 
@@ -30,10 +33,11 @@ class Times:
     async def work(self, pace: Pace, identity: str, seconds: float) -> None:
         await pace.turn(identity, 0)
 
-        async def steps() -> None:
+        async def steps() -> Reply:
             self.spent_s += seconds / 2
             await asyncio.sleep(0)
             self.spent_s += seconds / 2
+            return REPLY
 
         await pace.measured(identity, steps())
 
@@ -103,12 +107,13 @@ async def test_a_cancelled_work_is_counted_and_cancelled() -> None:
     pace = times.pace()
     ended: list[str] = []
 
-    async def steps() -> None:
+    async def steps() -> Reply:
         times.spent_s += 3.0
         try:
             await asyncio.Event().wait()
         finally:
             ended.append("cancelled")
+        return REPLY
 
     task = asyncio.ensure_future(pace.measured("a", steps()))
     await asyncio.sleep(0)
@@ -117,5 +122,31 @@ async def test_a_cancelled_work_is_counted_and_cancelled() -> None:
         await task
     assert ended == ["cancelled"]
     await pace.turn("b", 0)
+    await pace.turn("a", 0)
+    assert times.slept
+
+
+async def test_a_long_answer_counts_for_what_it_costs_elsewhere() -> None:
+    times = Times()
+    pace = times.pace()
+    outcome = CallOutcome(action="contract_view", status="returned", value="x" * 2_000_000)
+
+    async def long() -> Reply:
+        return REPLY.model_copy(update={"outcomes": (outcome,)})
+
+    await pace.turn("a", 0)
+    await pace.measured("a", long())
+    await pace.turn("b", 0)
+    await pace.turn("a", 0)
+    assert sum(times.slept) >= 1.9
+
+
+async def test_of_a_new_identity_a_few_begin_before_their_cost_is_known() -> None:
+    times = Times()
+    pace = times.pace()
+    await pace.turn("b", 0)
+    for _ in range(5):
+        await pace.turn("a", 0)
+    assert times.slept == []
     await pace.turn("a", 0)
     assert times.slept
