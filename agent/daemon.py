@@ -29,6 +29,7 @@ from agent.frontends.bodies import Bodies
 from agent.frontends.connections import MAX_HEADER_BYTES, MAX_HEADERS, Connections
 from agent.frontends.openai_api import ApiSettings, make_app
 from agent.frontends.operator import OperatorApi
+from agent.frontends.pace import Pace
 from agent.frontends.replies import completion
 from agent.frontends.running import RunningRequests
 from agent.operations.settling import settle_forever
@@ -61,15 +62,18 @@ async def run_daemon(
         async with AsyncExitStack() as stack:
             tasks = asyncio.TaskGroup()
             ready = asyncio.Event()
+            pace = Pace(config.limits)
             connections = Connections(config.limits, monotonic=time.monotonic)
-            running = RunningRequests(tasks, limits=config.limits, ready=ready.is_set)
+            running = RunningRequests(tasks, limits=config.limits, pace=pace, ready=ready.is_set)
             try:
                 async with asyncio.timeout(None) as starting:
                     # What a start leaves unfinished, the next one goes on with.
                     signals.hurry = lambda: starting.reschedule(0)
                     runtime = await stack.enter_async_context(open_runtime(config, kill_point=kill_point, clock=clock))
                     await stack.enter_async_context(tasks)
-                    url = await stack.enter_async_context(_serving(runtime, running, connections))
+                    url = await stack.enter_async_context(
+                        _serving(runtime, running, Bodies(config.limits, pace), connections)
+                    )
                     await runtime.pipeline.recover()
             except TimeoutError:
                 if not signals.stop.is_set():
@@ -140,7 +144,9 @@ def _signals() -> Generator[_Signals]:
 
 
 @asynccontextmanager
-async def _serving(runtime: Runtime, running: RunningRequests, connections: Connections) -> AsyncGenerator[str]:
+async def _serving(
+    runtime: Runtime, running: RunningRequests, bodies: Bodies, connections: Connections
+) -> AsyncGenerator[str]:
     """The HTTP server; its address. DaemonError `listen_refused`."""
     config = runtime.config
     settings = ApiSettings(
@@ -150,7 +156,6 @@ async def _serving(runtime: Runtime, running: RunningRequests, connections: Conn
         user_header=runtime.pipeline.user_header,
         limits=config.limits,
     )
-    bodies = Bodies(config.limits)
     operator_key = secrets.token_urlsafe(32)
 
     def answer(reply: Reply) -> JsonObject:

@@ -6,6 +6,7 @@ KEY/USER where the policy trusts the key's front end to name its users.
 
 - Bytes: `frontends.bodies` reads every body, after the key was checked, and counts what each identity has in memory.
 - Items: `wire` counts a body's JSON values before it is parsed; a contract's answer is cut before it is decoded.
+- Processor time: `frontends.pace` lets an identity that used more than its share wait while others ask.
 - Seconds: a body has to arrive, and an answer has to be taken, in time; `frontends.connections` ends idle connections.
 - Slots: `frontends.running` counts requests at work. Confirmations, approvals and the operator's commands have slots of
   their own, and health checks need none, so that no flood of requests keeps them waiting.
@@ -49,6 +50,11 @@ class Limits(Section):
     """The same of all identities together, then 503."""
     decisions: _Count = 8
     """Confirmations, approvals and the operator's commands running at once, besides the requests, then 429."""
+
+    processor_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.1
+    """Of the event loop's time, while others ask too; who used more waits for its next request's turn."""
+    processor_burst_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.2
+    """What may be used beyond the share before anything waits."""
 
     max_connections: Annotated[int, Field(ge=8, le=100_000)] = 512
     """Open at once; a new one ends the one that has been idle for the longest time."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from agent.errors import RequestError
+from agent.frontends.pace import Pace
 from agent.frontends.shares import Shares
 from agent.limits import Limits
 from contracts.strict_json import count_values
@@ -15,8 +16,9 @@ from contracts.strict_json import count_values
 class Bodies:
     """Bodies in memory, counted against the identity whose key came with the headers."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, pace: Pace) -> None:
         self._limits = limits
+        self._pace = pace
         factor = limits.shared_key_factor
         self._open = Shares("bodies are being received", each=limits.bodies, shared_key_factor=factor)
         self._bytes = Shares(
@@ -32,13 +34,14 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, http: web.Request, identity: str) -> AsyncGenerator[bytes]:
-        """The whole body, JSON of a bounded number of values; it counts as held until the block ends.
+        """The whole body, JSON of a bounded number of values; it counts as held until the block ends, which only parses it.
 
         RequestError `body_too_large`, `body_timeout` or `too_many_requests`; DaemonError `busy`.
         """
         limits = self._limits
         if (http.content_length or 0) > limits.max_body_bytes:
             raise _too_large(limits.max_body_bytes)
+        await self._pace.turn(identity, http.content_length or 0)
         body = bytearray()
         self._open.take(identity)
         try:
@@ -52,12 +55,11 @@ class Bodies:
             except TimeoutError:
                 waited = f"{limits.body_timeout_s:g} s"
                 raise RequestError("body_timeout", f"the body did not arrive within {waited}; send it again") from None
-            if count_values(body, limits.max_json_values) > limits.max_json_values:
-                message = (
-                    f"the body holds more than {limits.max_json_values:,} JSON values; send less of the conversation"
-                )
-                raise RequestError("body_too_large", message)
-            yield bytes(body)
+            with self._pace.parsing(identity):
+                if count_values(body, limits.max_json_values) > limits.max_json_values:
+                    found = f"more than {limits.max_json_values:,} JSON values"
+                    raise RequestError("body_too_large", f"the body holds {found}; send less of the conversation")
+                yield bytes(body)
         finally:
             self._open.give_back(identity)
             self._bytes.give_back(identity, len(body))

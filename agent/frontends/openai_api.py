@@ -101,7 +101,7 @@ class OpenAiApi:
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
-        self._running.check(identity.key_id)
+        self._running.check()
         async with self._bodies.read(http, identity.key_id) as body:
             chat = parse_chat(body, self._settings.limits)
         self._check_model(chat.model)
@@ -122,7 +122,7 @@ class OpenAiApi:
 
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
-        self._running.check(identity.key_id)
+        self._running.check()
         async with self._bodies.read(http, identity.key_id) as body:
             asked = parse_plan(body, self._settings.limits)
         self._check_model(asked.model)

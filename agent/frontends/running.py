@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from agent.errors import DaemonError
 from agent.frontends.errors import draining, in_progress, not_ready
+from agent.frontends.pace import Pace
 from agent.frontends.seams import Progress
 from agent.frontends.shares import Shares
 from agent.limits import Limits
@@ -77,10 +78,12 @@ class RunningRequests:
         tasks: asyncio.TaskGroup,
         *,
         limits: Limits,
+        pace: Pace | None = None,
         ready: Callable[[], bool] = lambda: True,
         retry_after_s: float = 5.0,
     ) -> None:
         self.ready: Final = ready
+        self._pace = pace
         self._tasks = tasks
         factor = limits.shared_key_factor
         self._requests = Shares(
@@ -101,17 +104,8 @@ class RunningRequests:
     def __len__(self) -> int:
         return len(self._at_work)
 
-    def check(self, by: str) -> None:
-        """Before the body of a request by this identity is read.
-
-        DaemonError `not_ready` or `draining`; RequestError `too_many_requests` if the identity has no slot left for
-        whatever the body says.
-        """
-        self._check()
-        if not self._decisions.has_room(by):
-            self._requests.check(by)
-
-    def _check(self) -> None:
+    def check(self) -> None:
+        """DaemonError `not_ready` or `draining`."""
         if not self.ready():
             raise not_ready()
         if self._draining:
@@ -125,7 +119,7 @@ class RunningRequests:
         One request with the same Idempotency-Key runs at a time. DaemonError `not_ready`, `draining` or `busy`; RequestError
         `too_many_requests` or `request_in_progress`.
         """
-        self._check()
+        self.check()
         key = None if idempotency_key is None else (by, idempotency_key)
         if key is not None and key in self._keys:
             raise in_progress(key[1])
@@ -134,7 +128,7 @@ class RunningRequests:
         if key is not None:
             self._keys.add(key)
         running = RunningRequest()
-        task = self._tasks.create_task(_run(work, running))
+        task = self._tasks.create_task(self._run(work, running, by))
         self._at_work.add(task)
         self._idle.clear()
 
@@ -152,6 +146,10 @@ class RunningRequests:
         task.add_done_callback(done)
         return running
 
+    async def _run(self, work: Work, running: RunningRequest, by: str) -> None:
+        reply = work(running.note)
+        running.end(await (reply if self._pace is None else self._pace.measured(by, reply)))
+
     async def drain(self, grace_s: float) -> None:
         """Take nothing new, let what runs finish for `grace_s`, then cut it off."""
         self._draining = True
@@ -165,7 +163,3 @@ class RunningRequests:
         """Cancel what runs; each request still leaves its record."""
         for task in self._at_work:
             task.cancel()
-
-
-async def _run(work: Work, running: RunningRequest) -> None:
-    running.end(await work(running.note))

@@ -26,12 +26,8 @@ class Shares:
         """What the identity has in use."""
         return self._identities[identity]
 
-    def has_room(self, identity: str, amount: int = 1) -> bool:
-        """Whether the limits of the identity and of its key leave room for that much."""
-        return self._refusal(identity, amount) is None
-
-    def check(self, identity: str, amount: int = 1) -> None:
-        """RequestError `too_many_requests` above the identity's limit, DaemonError `busy` above the total."""
+    def take(self, identity: str, amount: int = 1) -> None:
+        """Take that much. RequestError `too_many_requests` above the identity's limit, DaemonError `busy` above the total."""
         refusal = self._refusal(identity, amount)
         if refusal is not None:
             raise RequestError("too_many_requests", refusal, retryable=True, retry_after_s=1.0)
@@ -43,10 +39,6 @@ class Shares:
                 retryable=True,
                 retry_after_s=1.0,
             )
-
-    def take(self, identity: str, amount: int = 1) -> None:
-        """Take that much; errors as `check`."""
-        self.check(identity, amount)
         self._identities[identity] += amount
         self._keys[_key(identity)] += amount
         self._total += amount

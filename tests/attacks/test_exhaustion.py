@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from agent.frontends.approvals import ApprovalApi
 from agent.frontends.bodies import Bodies
 from agent.frontends.openai_api import ApiSettings, make_app
+from agent.frontends.pace import Pace
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
 from agent.limits import Limits
@@ -102,7 +103,7 @@ async def test_an_id_of_megabytes_is_no_id_and_fills_no_record() -> None:
     """Anybody with an API key could fill the disk: the id that nothing has was told, recorded and indexed."""
     async with asyncio.TaskGroup() as tasks:
         limits, nothing = Limits(), NoCards()
-        running, bodies = RunningRequests(tasks, limits=limits), Bodies(limits)
+        running, bodies = RunningRequests(tasks, limits=limits), Bodies(limits, Pace(limits))
         approvals = ApprovalApi(nothing, nothing, OneKey(), running, bodies, lambda _reply: {}, lambda: 0.0)
         settings = ApiSettings(configured_models=lambda: (), started_at=0.0, limits=limits)
         runner = web.AppRunner(make_app(ScriptedPipeline(), OneKey(), running, bodies, settings, *approvals.routes()))

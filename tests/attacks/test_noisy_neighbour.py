@@ -21,6 +21,7 @@ from agent.frontends.approvals import ApprovalApi
 from agent.frontends.bodies import Bodies
 from agent.frontends.openai_api import ApiSettings, make_app
 from agent.frontends.operator import Operator, OperatorApi
+from agent.frontends.pace import Pace
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
 from agent.frontends.shares import Shares
@@ -322,7 +323,7 @@ async def test_a_body_is_not_read_before_its_key_is_known() -> None:
 async def test_bodies_of_approvals_and_of_the_operator_have_the_same_reader() -> None:
     limits = Limits(body_timeout_s=0.2)
     async with asyncio.TaskGroup() as tasks:
-        running, bodies, nothing = RunningRequests(tasks, limits=limits), Bodies(limits), NoCards()
+        running, bodies, nothing = RunningRequests(tasks, limits=limits), Bodies(limits, Pace(limits)), NoCards()
         approvals = ApprovalApi(nothing, nothing, OneKey(), running, bodies, lambda _reply: {}, lambda: 0.0)
         operator = OperatorApi(cast("Operator", nothing), running, bodies, "operator-key", lambda _reply: {})
         settings = ApiSettings(configured_models=lambda: (), started_at=0.0, limits=limits)

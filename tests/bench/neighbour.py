@@ -5,6 +5,7 @@ import contextlib
 import io
 import itertools
 import json
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
@@ -123,6 +124,10 @@ async def _all(folder: Path) -> list[Figure]:
             for name, (workers, attack) in _ATTACKS.items():
                 seen = await _row(daemon, rpc_url, low_key, high_key, workers, attack)
                 figures += _figures(name, seen)
+                told = ", ".join(
+                    f"{figure.name.partition(': ')[2]} {figure.value:.0f}" for figure in _figures(name, seen)
+                )
+                print(f"{name}: {told}", file=sys.stderr, flush=True)  # the table comes after minutes
                 await asyncio.sleep(_QUIET_S)
     return figures
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from agent.frontends.bodies import Bodies
 from agent.frontends.openai_api import ApiSettings, make_app
+from agent.frontends.pace import Pace
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
 from agent.limits import Limits
@@ -125,7 +126,7 @@ async def served(
     models: list[ModelName] = ["near-agent"]
     async with asyncio.TaskGroup() as tasks:
         limits = limits or Limits(body_timeout_s=body_timeout_s)
-        running, bodies = RunningRequests(tasks, limits=limits, ready=lambda: ready), Bodies(limits)
+        running, bodies = RunningRequests(tasks, limits=limits, ready=lambda: ready), Bodies(limits, Pace(limits))
         settings = ApiSettings(
             configured_models=lambda: tuple(models),
             started_at=1_700_000_000.0,
