@@ -24,6 +24,8 @@ Verdict: TypeAlias = Literal["ok", "warn", "fail", "skip"]
 _LOW_DISK_BYTES: Final = 200 * 1024 * 1024
 _CLOCK_WARN_S: Final = 30.0
 _ANSWER_TIMEOUT_S: Final = 10.0
+_MODEL_LIST_BYTES: Final = 8 * 1024 * 1024
+"""Of an endpoint's list of models; aggregators list thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,12 +281,13 @@ async def _model(name: str, section: "ModelConfig | None") -> Check:
 
     headers = {"Authorization": f"Bearer {section.api_key.get_secret_value()}"} if section.api_key else {}
     try:
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
-        async with (
-            open_session(Guard([section.base_url]), timeout=timeout) as http,
-            http.get(f"{section.base_url}/models", headers=headers, allow_redirects=False) as answer,
-        ):
-            status = answer.status
+        async with open_session(
+            Guard([section.base_url]),
+            timeout_s=_ANSWER_TIMEOUT_S,
+            connect_timeout_s=_ANSWER_TIMEOUT_S,
+            max_body_bytes=_MODEL_LIST_BYTES,
+        ) as http:
+            status = (await http.request("GET", f"{section.base_url}/models", headers=headers)).status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         found = f"{_shown(section.base_url)} does not answer: {error or 'time-out'}"
         return Check(label, "fail", found, f"check [models.{name}] base_url", FAILED)

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-import aiohttp
 from pydantic import JsonValue
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
@@ -72,18 +71,16 @@ async def open_rpc(
     endpoints = tuple(node if isinstance(node, Endpoint) else Endpoint.of(node) for node in nodes)
     if not endpoints:
         raise RpcError("NO_NODES", "no RPC address is configured; set [networks.NAME] rpc", sent=False)
-    timeout = aiohttp.ClientTimeout(
-        total=chosen.request_timeout_s, connect=chosen.connect_timeout_s, sock_connect=chosen.connect_timeout_s
-    )
     pool = Pool.of(endpoints, monotonic=time.monotonic, max_lag_blocks=chosen.max_lag_blocks)
     async with open_session(
         guard or Guard(endpoint.url for endpoint in endpoints),
-        timeout=timeout,
+        timeout_s=chosen.request_timeout_s,
+        connect_timeout_s=chosen.connect_timeout_s,
+        max_body_bytes=chosen.max_body_bytes,
         connections=chosen.connections,
-        # No compression: a small answer must not unpack into a large one.
-        headers={"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "near-agent"},
+        headers={"Content-Type": "application/json", "User-Agent": "near-agent"},
     ) as session:
-        yield RpcClient(Transport(session, chosen), pool, chosen)
+        yield RpcClient(Transport(session), pool, chosen)
 
 
 class RpcClient:
