@@ -80,9 +80,19 @@ def _leaf(value: JsonValue, limit: int) -> str:
     return inert(json.dumps(cut, ensure_ascii=False), limit)
 
 
+def printable(text: str) -> str:
+    """Text for a terminal, as it is except for what would steer it or hide: such characters are written out.
+
+    Lines, tabs and markup stay, since a terminal does nothing with markup.
+    """
+    return "".join(character if character in "\n\t" else _written_out(character) for character in text)
+
+
 def _character(character: str) -> str:
-    if character in "\n\r\t":
-        return " "
+    return " " if character in "\n\r\t" else _written_out(character)
+
+
+def _written_out(character: str) -> str:
     if unicodedata.category(character) in _HIDDEN or character in _BLANK_LETTERS or _VARIATIONS.match(character):
         return f"\\u{ord(character):04x}" if ord(character) <= 0xFFFF else f"\\U{ord(character):08x}"
     return character
