@@ -76,6 +76,18 @@ def test_tests_are_not_skipped_quietly() -> None:
     assert found == {"tests/real_contracts/conftest.py"}
 
 
+def test_the_command_lines_print_in_one_place_each() -> None:
+    """There, what would steer a terminal is written out: any text may hold a node's, a contract's or a provider's words."""
+    printing = re.compile(r"(?<![\w.])print\(")
+    found = {_name(path): len(printing.findall(path.read_text())) for path in SOURCES}
+    assert {name: count for name, count in found.items() if count} == {
+        "agent/commands/exits.py": 2,
+        "agent/cli.py": 1,  # its own version
+        "training/cli.py": 2,
+        "contracts/localnet/sources/build.py": 2,  # a build step
+    }
+
+
 CLIENTS = re.compile(
     r"ClientSession\(|urllib\.request|urlopen|http\.client|httpx|AsyncOpenAI|OpenAI\(|aiohttp\.request"
     r"|requests\.(get|post)|open_connection|create_connection|socket\.socket\("

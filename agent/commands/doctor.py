@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import typer
 
-from agent.commands.exits import DONE, FAILED, UNREACHABLE, USAGE, CommandError, print_json, told
+from agent.commands.exits import DONE, FAILED, UNREACHABLE, USAGE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, read_config
 from agent.data_folder import DaemonAddress, running_daemon
 
@@ -52,9 +52,9 @@ def doctor(config: ConfigOption = None, data_dir: DataDirOption = None, as_json:
 def _printer(*, as_json: bool) -> Callable[[Check], None]:
     def show(check: Check) -> None:
         if not as_json:
-            print(f"{check.verdict:<5} {check.name:<12} {check.found}", flush=True)
+            say(f"{check.verdict:<5} {check.name:<12} {check.found}")
             if check.todo:
-                print(f"      {'':<12} -> {check.todo}", flush=True)
+                say(f"      {'':<12} -> {check.todo}")
 
     return show
 
