@@ -14,6 +14,7 @@ from contracts.chain.rpc_parse import parse_answer
 from contracts.chain.rpc_types import Answer
 from contracts.errors import RpcError
 from contracts.outgoing import AddressRefused, AnswerRefused, AnswerTooLarge, GuardedSession
+from contracts.rpc_meanings import rpc_error
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -90,10 +91,9 @@ class Transport:
                 raise _refused(endpoint, reason) from None
             raise _transport(endpoint, error, sent=False) from None
         except AnswerTooLarge as error:
-            raise RpcError(
+            raise rpc_error(
                 "TOO_LARGE",
                 f"the answer of {endpoint.operator} is larger than {error.limit_bytes} bytes",
-                retryable=True,
                 details={"node": endpoint.operator, "limit_bytes": error.limit_bytes},
             ) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -124,16 +124,20 @@ class _WatchedBody:
 
 
 def _refused(endpoint: Endpoint, error: AddressRefused) -> RpcError:
-    return RpcError("ADDRESS_REFUSED", f"the RPC node of {endpoint.operator} was not asked: {error}", sent=False)
+    return rpc_error(
+        "ADDRESS_REFUSED",
+        f"the RPC node of {endpoint.operator} was not asked: {error}",
+        sent=False,
+        details={"node": endpoint.operator},
+    )
 
 
 def _transport(endpoint: Endpoint, error: Exception, *, sent: bool) -> RpcError:
     says_why = isinstance(error, aiohttp.ClientConnectorError | AnswerRefused)
     reason = str(error) if says_why else type(error).__name__
-    return RpcError(
+    return rpc_error(
         "TRANSPORT",
         f"no answer from the RPC node of {endpoint.operator}: {reason}",
-        retryable=True,
         sent=sent,
         details={"node": endpoint.operator},
     )
