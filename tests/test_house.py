@@ -177,6 +177,48 @@ def test_tests_are_not_skipped_quietly() -> None:
     assert found == {"tests/real_contracts/conftest.py"}
 
 
+def test_the_command_lines_print_in_one_place_each() -> None:
+    """There, what would steer a terminal is written out: any text may hold a node's, a contract's or a provider's words."""
+    printing = re.compile(r"(?<![\w.])print\(")
+    found = {_name(path): len(printing.findall(path.read_text())) for path in SOURCES}
+    assert {name: count for name, count in found.items() if count} == {
+        "agent/commands/exits.py": 2,
+        "agent/cli.py": 1,  # its own version
+        "training/cli.py": 2,
+        "contracts/localnet/sources/build.py": 2,  # a build step
+    }
+
+
+CLIENTS = re.compile(
+    r"ClientSession\(|urllib\.request|urlopen|http\.client|httpx|AsyncOpenAI|OpenAI\(|aiohttp\.request"
+    r"|requests\.(get|post)|open_connection|create_connection|socket\.socket\("
+)
+OPENED = {
+    "contracts/outgoing.py": "the guarded session itself",
+    "contracts/openai_client.py": "the openai package, on that session",
+    "contracts/signing/room.py": "a Unix socket",
+    "agent/commands/client.py": "the daemon of the data folder, at the address in its own file",
+    "agent/commands/doctor.py": "the same",
+    "agent/commands/chain.py": "the same, for the embedded chain",
+}
+
+
+def test_connections_to_other_servers_are_opened_in_one_place() -> None:
+    """So a URL that stands in a contract's metadata, a token's icon or an NFT's media is never fetched: nothing could."""
+    assert {_name(path) for path in SOURCES if CLIENTS.search(path.read_text())} == set(OPENED)
+
+
+def test_guarded_sessions_go_to_configured_addresses_only() -> None:
+    opening = re.compile(r"outgoing import [^\n]*\bopen_session\b|outgoing import \([^)]*\bopen_session\b")
+    assert {_name(path) for path in SOURCES if opening.search(path.read_text())} == {
+        "contracts/chain/rpc.py",
+        "agent/models/openai_chat.py",
+        "agent/commands/doctor.py",
+        "training/jobs/provider.py",
+        "training/evaluation/run.py",
+    }
+
+
 def _readme_commands() -> list[tuple[str, str]]:
     text = (ROOT / "README.md").read_text()
     fenced = "\n".join(re.findall(r"```(?:sh|console)\n(.*?)```", text, flags=re.DOTALL))

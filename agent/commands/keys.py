@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from agent.commands.exits import USAGE, CommandError, print_json, told
+from agent.commands.exits import USAGE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, domain_errors, read_config
 from agent.data_folder import running_daemon
 
@@ -59,17 +59,17 @@ def list_keys(config: ConfigOption = None, data_dir: DataDirOption = None, as_js
             print_json({**listed, "permissions": may, "problems": problems})
             return
         for account, public_keys in held.accounts.items():
-            print(f"{account}  {'  '.join(public_keys)}")
+            say(f"{account}  {'  '.join(public_keys)}")
             for public_key in public_keys:
                 if public_key in may:
-                    print(f"  {public_key if len(public_keys) > 1 else 'it'} {may[public_key]}")
+                    say(f"  {public_key if len(public_keys) > 1 else 'it'} {may[public_key]}")
         for account, public_keys in held.locked.items():
-            print(f"{account}  {'  '.join(public_keys)}  (sealed; open it with: near-agent keys unlock)")
+            say(f"{account}  {'  '.join(public_keys)}  (sealed; open it with: near-agent keys unlock)")
         if not held.accounts and not held.locked:
             folder = settings.credentials_dir
-            print(f"no key for {settings.network} in {folder}; make one with: near-agent keys generate ACCOUNT")
+            say(f"no key for {settings.network} in {folder}; make one with: near-agent keys generate ACCOUNT")
         for problem in held.problems:
-            print(f"unusable: {problem.path}: {problem.reason}", file=sys.stderr)
+            say(f"unusable: {problem.path}: {problem.reason}", file=sys.stderr)
 
 
 @keys_app.command("generate")
@@ -152,9 +152,9 @@ def unlock(
             print_json({"opened": opened})
             return
         for account, public_keys in opened.items():
-            print(f"{account}  {'  '.join(public_keys)}  open")
+            say(f"{account}  {'  '.join(public_keys)}  open")
         if not opened:
-            print("no sealed key was waiting for a passphrase")
+            say("no sealed key was waiting for a passphrase")
 
 
 @keys_app.command("rotate")
@@ -320,4 +320,4 @@ def _report(kept: "KeptKey", account_id: str, hint: str, as_json: bool) -> None:
     if as_json:
         print_json({"account_id": account_id, "public_key": kept.public_key, "path": kept.path, "hint": hint})
         return
-    print(f"{account_id}  {kept.public_key}\nwritten to {kept.path}\n{hint}")
+    say(f"{account_id}  {kept.public_key}\nwritten to {kept.path}\n{hint}")

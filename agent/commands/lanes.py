@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from agent.commands.asking import finish
-from agent.commands.exits import print_json, told
+from agent.commands.exits import print_json, say, told
 from agent.commands.sessions import open_session
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption
 
@@ -45,5 +45,5 @@ def acknowledge(
             print_json(answer)
             return
         for lane in answer["lanes"]:
-            print(f"{answer['account_id']}  {lane['lane']}  goes on above nonce {lane['nonce']}")
-        print(f"{answer['voided_cards']} pending cards were cancelled")
+            say(f"{answer['account_id']}  {lane['lane']}  goes on above nonce {lane['nonce']}")
+        say(f"{answer['voided_cards']} pending cards were cancelled")

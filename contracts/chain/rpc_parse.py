@@ -1,8 +1,8 @@
 """From an HTTP body to a typed value or a typed RpcError. Pure; every error of every node form gets one type here.
 
 Nodes tell errors in three ways: `error.cause` (nearcore's own form), `error.data` (legacy text, and the details of
-INVALID_TRANSACTION), and a text in `result.error` under HTTP 200, which public nodes answer for failed queries. What is
-worth asking again is decided here, in `_RETRYABLE`.
+INVALID_TRANSACTION), and a text in `result.error` under HTTP 200, which public nodes answer for failed queries. What an
+error is about, and so whether it is worth asking again, is in `contracts.rpc_meanings`.
 """
 
 import re
@@ -14,31 +14,12 @@ from pydantic_core import from_json
 
 from contracts.chain.rpc_types import Answer, FunctionResult
 from contracts.errors import RpcError
+from contracts.rpc_meanings import rpc_error
 from contracts.strict_json import parse_json
 from contracts.types import CryptoHash, JsonObject
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
-_RETRYABLE: Final = frozenset(
-    {
-        "TIMEOUT_ERROR",
-        "INTERNAL_ERROR",
-        "UNKNOWN_BLOCK",
-        "UNAVAILABLE_SHARD",
-        "NO_SYNCED_BLOCKS",
-        "NOT_SYNCED_YET",
-        "DOES_NOT_TRACK_SHARD",
-        "REQUEST_ROUTED",
-        "BAD_ANSWER",
-        "TOO_LARGE",
-        "TRANSPORT",
-        "UNKNOWN_ERROR",
-    }
-)
-_RETRYABLE_STATUS: Final = frozenset({401, 403, 408, 422, 425, 429})
-"""With 5xx. 401 and 403 are one provider's refusal: another node may answer."""
-_NOT_TAKEN: Final = frozenset({"ShardCongested", "ShardStuck"})
-"""Refusals of a transaction that pass with time: the same bytes again."""
 _LEGACY_CODES: Final = {-32700: "PARSE_ERROR", -32600: "PARSE_ERROR", -32601: "METHOD_NOT_FOUND", -32602: "PARSE_ERROR"}
 _GROUPS: Final = frozenset({"InvalidAccessKeyError", "ActionsValidation"})
 _NESTING: Final = frozenset({"FunctionCallError", "HostError", "CompilationError", "MethodResolveError", "WasmTrap"})
@@ -136,11 +117,10 @@ def parse_result(http_status: int, body: bytes, request_id: str) -> JsonValue:
 
 def http_error(http_status: int, retry_after_s: float | None = None) -> RpcError:
     """The error of an HTTP answer that is not JSON-RPC: a proxy's page, a rate limit, an outage."""
-    retryable = http_status in _RETRYABLE_STATUS or http_status >= 500
     details: JsonObject = {"status": http_status}
     if retry_after_s is not None:
         details["retry_after_s"] = retry_after_s
-    return RpcError("HTTP_STATUS", f"the RPC node answered HTTP {http_status}", retryable=retryable, details=details)
+    return rpc_error("HTTP_STATUS", f"the RPC node answered HTTP {http_status}", details=details)
 
 
 def _envelope(http_status: int, body: bytes) -> JsonObject:
@@ -167,7 +147,7 @@ def _validated(answer: type[AnswerT], result: JsonValue) -> AnswerT:
 
 
 def _bad_answer(what: str) -> RpcError:
-    return RpcError("BAD_ANSWER", f"the RPC node's answer cannot be used: {what}", retryable=True)
+    return rpc_error("BAD_ANSWER", f"the RPC node's answer cannot be used: {what}")
 
 
 def _error(error: JsonValue, http_status: int) -> RpcError:
@@ -200,7 +180,7 @@ def _code_of(error: JsonObject, http_status: int) -> str:
 
 
 def _node_error(code: str, text: str, details: JsonObject) -> RpcError:
-    return RpcError(code, f"the RPC node answered {code}: {text}", retryable=code in _RETRYABLE, details=details)
+    return rpc_error(code, f"the RPC node answered {code}: {text}", details=details)
 
 
 def _invalid_transaction(data: JsonValue) -> RpcError | None:
@@ -216,7 +196,7 @@ def _invalid_transaction(data: JsonValue) -> RpcError | None:
         details["group"] = group
     told = ", ".join(f"{name} {_shown(value)[:120]}" for name, value in fields.items())
     message = f"the RPC node refused the transaction: {kind}" + (f" ({told})" if told else "")
-    return RpcError("INVALID_TRANSACTION", message, retryable=kind in _NOT_TAKEN, details=details)
+    return rpc_error("INVALID_TRANSACTION", message, details=details)
 
 
 def invalid_tx_kind(error: JsonValue) -> tuple[str, str | None, JsonObject]:
@@ -269,7 +249,7 @@ def _contract_error(vm_error: JsonValue, details: JsonObject) -> RpcError:
     facts: JsonObject = {**known, "kind": kind, "vm_error": _shown(vm_error)}
     if panic is not None:
         facts["panic"] = panic
-    return RpcError("CONTRACT_EXECUTION_ERROR", told, details=facts)
+    return rpc_error("CONTRACT_EXECUTION_ERROR", told, details=facts)
 
 
 def vm_error_kind(error: JsonValue) -> tuple[str, str | None]:

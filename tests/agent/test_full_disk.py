@@ -75,7 +75,8 @@ class Desk:
             "key",
             "text",
             ((),) * calls,
-            Reservation("key", spends, (self.budget,), self.world.clock(), free=False),
+            frozenset(await self.world.signer.public_keys(ALICE)),
+            reservation=Reservation("key", spends, (self.budget,), self.world.clock(), free=False),
         )
         return await self.executor.run(approved, _nobody)
 
@@ -104,6 +105,7 @@ async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
         latest = LatestTime()
         ledger, budgets = FullDisk(database, latest), BudgetStore(database, latest)
         chain = ChainClient(rpc, ledger, world.signer, clock=world.clock, settings=settings())
+        await chain.check_lanes("localnet", {ALICE: await world.signer.public_keys(ALICE)})
         executor = Executor(chain, ledger, clock=world.clock, step_timeout_s=STEP_S)
         yield Desk(world, database, budgets, ledger, chain, executor)
 

@@ -10,7 +10,7 @@ from contracts.simulation.messages import TokenOf
 from contracts.simulation.preflight import PreflightRequest
 from tests.contracts.checks.policies import policy
 from tests.contracts.simulation.random_calls import EMBEDDED, Caller
-from tests.contracts.simulation.world import USDC, WRAP, World
+from tests.contracts.simulation.world import USDC, WRAP, World, report_of
 
 CALLS = 120
 """With the 80 over real contracts (tests/real_contracts/test_predictions.py) these are 200."""
@@ -37,7 +37,7 @@ async def test_no_more_leaves_the_signer_than_the_policy_reads_in_the_calls(worl
     for _ in range(CALLS):
         signer_id, change = caller.draw(EMBEDDED)
         watched = tuple(TokenOf(signer_id, token) for token in (USDC, WRAP))
-        report = await world.service.preflight(PreflightRequest(signer_id, (change,), watched=watched))
+        report = await report_of(world.service, PreflightRequest(signer_id, (change,), watched=watched))
         subject = Subject("localnet", "key", signer_id, (change,), (0,), frozenset(), outflows=report.outflows)
         reasons = [reason for reason in judge(limits, subject).reasons if reason.rule == "preflight.outflow"]
         assert reasons == [], (change, report)

@@ -343,9 +343,9 @@ async def test_a_limited_tokens_balance_is_measured_wherever_its_contract_runs(w
     """A contract that tells of nothing could take it in silence."""
     watched = (TokenOf(ALICE, USDC), TokenOf(ALICE, WRAP))
     register = ChangeCall(USDC, (call("storage_deposit", {"account_id": CAROL}, REGISTRATION),))
-    report = await world.service.preflight(PreflightRequest(ALICE, (register,), watched=watched))
+    report = await report_of(world.service, PreflightRequest(ALICE, (register,), watched=watched))
     measured = {(one.account_id, one.token): one.change for one in report.balances if one.token != NEAR}
     assert measured == {(ALICE, USDC): 0}
     assert report.outflows.get((ALICE, USDC), 0) == 0
-    plain = await world.service.preflight(PreflightRequest(ALICE, (register,)))
+    plain = await report_of(world.service, PreflightRequest(ALICE, (register,)))
     assert {one.token for one in plain.balances} == {NEAR}
