@@ -10,6 +10,7 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from agent.errors import ModelError
 from agent.models.provider import ModelAnswer, Target, ToolCall
+from agent.preamble import Preamble, Tools
 from agent.records import ModelExchange
 from contracts.knowledge.inert import inert
 from contracts.outgoing import Guard, open_session
@@ -36,6 +38,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 MAX_DEPTH: Final = 64
 MAX_ANSWER_CHARACTERS: Final = 262_144
 """Of an answer as JSON. It becomes part of the record."""
+_OFFERS_KEPT: Final = 8
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -95,6 +98,8 @@ class OpenAIChat:
         self._closing = closing
         self._opening = asyncio.Lock()
         self._client: AsyncOpenAI | None = None
+        self._offer = lru_cache(maxsize=_OFFERS_KEPT)(_offer)
+        """The tools are most of a body; they are serialised once and not for each request."""
 
     @property
     def target(self) -> Target:
@@ -108,31 +113,34 @@ class OpenAIChat:
     def base_url(self) -> str:
         return self._base_url
 
-    async def complete(self, messages: Sequence[JsonObject], tools: Sequence[JsonObject]) -> ModelAnswer:
+    async def complete(self, preamble: Preamble, messages: Sequence[JsonObject]) -> ModelAnswer:
         """One chat completion; the endpoint's failures are in the exchange's `error`."""
         client = await self._opened()
         openai = importlib.import_module("openai")
-        body: JsonObject = {"model": self._model, "messages": list(messages)}
-        if tools:
-            body |= {"tools": list(tools), "tool_choice": "auto"}
+        prompt = [preamble.message, *messages]
         start = self._monotonic()
         raw: object = None
         failure: str | None = None
         try:
-            raw = await client.post("/chat/completions", body=body, cast_to=object)
+            raw = await client.post("/chat/completions", content=self._body(preamble, prompt), cast_to=object)
         except openai.APIConnectionError as error:
             failure = _connection_failure(error, self._timeout_s)
         except openai.APIStatusError as error:
             failure = f"model_status_{error.status_code}: {_line(error.body or error.message)}"
         except openai.OpenAIError as error:
             failure = f"model_failed: {_line(error)}"
-        except ValueError as error:  # a body that says it is JSON and is not escapes the library as JSONDecodeError
+        # What is not Unicode in the prompt; an answer that says it is JSON and is not escapes the library as JSONDecodeError.
+        except ValueError as error:
             failure = f"model_bad_answer: {_line(error)}"
         latency_ms = (self._monotonic() - start) * 1000
-        return self._read(list(messages), list(tools), raw, failure, latency_ms)
+        return self._read(prompt, preamble.tools, raw, failure, latency_ms)
+
+    def _body(self, preamble: Preamble, prompt: list[JsonObject]) -> bytes:
+        """The request's body, byte for byte as the library would write it."""
+        return f'{{"model":{_json(self._model)},"messages":{_json(prompt)}{self._offer(preamble)}}}'.encode()
 
     def _read(
-        self, messages: list[JsonObject], tools: list[JsonObject], raw: object, failure: str | None, latency_ms: float
+        self, messages: list[JsonObject], tools: Tools, raw: object, failure: str | None, latency_ms: float
     ) -> ModelAnswer:
         answer, message = _Answer(), None
         if failure is None:
@@ -192,6 +200,16 @@ class OpenAIChat:
         limits = aiohttp.ClientTimeout(total=self._timeout_s)
         transport.client = lambda: open_session(self._guard, timeout=limits, ssl_context=transport.ssl_context)
         return http_client
+
+
+def _offer(preamble: Preamble) -> str:
+    """The members of a body that offer the tools; empty if there are none."""
+    tools = preamble.tools.model_dump(mode="json")
+    return f',"tools":{_json(tools)},"tool_choice":"auto"' if tools else ""
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _connection_failure(error: Exception, timeout_s: float) -> str:

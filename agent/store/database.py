@@ -19,7 +19,7 @@ from agent.store.writer import GroupWriter, store_error
 
 T = TypeVar("T")
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest migration."""
 READERS: Final = 4
 _VERSION_TABLE: Final = (
