@@ -80,7 +80,7 @@ class Ending:
         request = story.request
         try:
             async with asyncio.timeout(self._settings.record_timeout_s):
-                await self._store.records.finish(story.record(status, text))
+                await self._store.records.finish(story.record(status, text), story.preamble)
         except Exception as error:  # a record that cannot be written must not end the daemon
             # The row of the running request stays, and the next start closes it.
             log.exception("record_not_written", request_id=request.request_id, problem=str(error))

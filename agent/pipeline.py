@@ -251,6 +251,7 @@ class Pipeline:
         await story.tell(f"Planning with {provider.model}")
         planned = await self._planner.plan_words(story.request, provider, text_only=story.text_only, repair=repair)
         story.exchanges += planned.exchanges
+        story.preamble = planned.preamble
         return planned
 
     # ---- the same request again

@@ -133,23 +133,8 @@ class Proposer:
         known = await self._judge.known(turn.signer_id, (*calls, *calls_of(sets_off)))
         report = None
         if self._preflight is not None:
-            expected = tuple(sending.expected for sending in sendings)
-            called = [*dict.fromkeys(contract_id for call in calls for contract_id in contracts_of(call))]
-            request = PreflightRequest(
-                turn.signer_id,
-                calls,
-                expected,
-                paid_before=known.__contains__,
-                price_impacts=price_impacts(steps, sendings),
-                used_codes=await self._store.codes.used(self._settings.chain_id, turn.signer_id, called),
-                asker=asker_of(story.request.identity, confirming=card is not None),
-                block=_built_at(steps, price),
-                watched=tuple(
-                    TokenOf(account_id, token)
-                    for token in sorted(self._judge.limited(turn.key_id))
-                    for account_id in (turn.signer_id, *(one.payer_id for one in sets_off))
-                ),
-            )
+            asker = asker_of(story.request.identity, confirming=card is not None)
+            request = await self._preflight_request(turn, steps, sendings, asker, known=known, gas_price=price)
             report = await self._preflight.preflight(request)
             if isinstance(report, NoCapacity):
                 return not_checked(story, report.reason, card)
@@ -173,6 +158,36 @@ class Proposer:
             return story.say(Refusal(text=sentence(f"{text}. Nothing was sent"), why="policy_denied"))
         bound = gas_bound(calls, config, price)
         return Weighed(steps, sendings, story.calls_hash, bound, report, verdict, sets_off, lanes)
+
+    async def _preflight_request(
+        self,
+        turn: Turn,
+        steps: Sequence[Step],
+        sendings: tuple[Sending, ...],
+        asker: Asker,
+        *,
+        known: frozenset[str],
+        gas_price: int,
+    ) -> PreflightRequest:
+        """Return what the pre-flight is asked: the transactions, and the balances of all tokens that the policy limits."""
+        calls = tuple(sending.call for sending in sendings)
+        called = [*dict.fromkeys(contract_id for call in calls for contract_id in contracts_of(call))]
+        payers = (turn.signer_id, *(one.payer_id for step in steps for one in step.built.sets_off))
+        return PreflightRequest(
+            turn.signer_id,
+            calls,
+            tuple(sending.expected for sending in sendings),
+            paid_before=known.__contains__,
+            price_impacts=price_impacts(steps, sendings),
+            used_codes=await self._store.codes.used(self._settings.chain_id, turn.signer_id, called),
+            asker=asker,
+            block=_built_at(steps, gas_price),
+            watched=tuple(
+                TokenOf(account_id, token)
+                for token in sorted(self._judge.limited(turn.key_id))
+                for account_id in payers
+            ),
+        )
 
     async def propose(
         self, story: Story, turn: Turn, weighed: Weighed, *, before: Sequence[str] = (), warning: str | None = None

@@ -288,7 +288,7 @@ def _exit_codes() -> Generator[None]:
     except TrainingError as error:
         _fail(error, USAGE)
     except OSError as error:
-        print(f"near-train: {error}; what was written before stands, nothing is half written [disk]", file=sys.stderr)
+        _show_progress(f"near-train: {error}; what was written before stands, nothing is half written [disk]")
         raise typer.Exit(FAILED) from error
 
 

@@ -9,15 +9,17 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, cast
 
 import structlog
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 
 from agent.models.provider import ModelAnswer, Target, ToolCall
+from agent.preamble import Preamble, Tools
 from agent.records import ModelExchange
 from contracts.errors import ApiError
-from contracts.knowledge.inert import inert_json
+from contracts.knowledge.inert import inert, inert_json
 from contracts.outgoing import Guard, open_session
 from contracts.strict_json import too_deep
 from contracts.types import JsonObject
@@ -38,6 +40,7 @@ MAX_CHOICES: Final = 8
 MAX_TOOL_CALLS: Final = 128
 MAX_ANSWER_CHARACTERS: Final = 262_144
 """Of an answer as JSON. It becomes part of the record."""
+_OFFERS_KEPT: Final = 8
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -105,6 +108,8 @@ class OpenAIChat:
         self._max_body_bytes = max_body_bytes
         self._opening = asyncio.Lock()
         self._client: OpenAIClient | None = None
+        self._offer = lru_cache(maxsize=_OFFERS_KEPT)(_offer)
+        """The tools are most of a body; they are serialised once and not for each request."""
 
     @property
     def target(self) -> Target:
@@ -118,29 +123,28 @@ class OpenAIChat:
     def base_url(self) -> str:
         return self._base_url
 
-    async def complete(self, messages: Sequence[JsonObject], tools: Sequence[JsonObject]) -> ModelAnswer:
+    async def complete(self, preamble: Preamble, messages: Sequence[JsonObject]) -> ModelAnswer:
         """One chat completion; the endpoint's failures are in the exchange's `error`."""
         client = await self._opened()
-        body: JsonObject = {"model": self._model, "messages": list(messages)}
-        if tools:
-            body |= {"tools": list(tools), "tool_choice": "auto"}
+        prompt = [preamble.message, *messages]
         start = self._monotonic()
         raw: JsonValue = None
         failure: str | None = None
         try:
-            raw = await client.post("/chat/completions", body, retries=RETRIES)
+            raw = await client.post("/chat/completions", self._body(preamble, prompt), retries=RETRIES)
         except ApiError as error:
             failure = _failure(error)
+        except UnicodeEncodeError as error:  # the prompt holds what is not Unicode
+            failure = f"model_bad_prompt: {inert(str(error), 300)}"
         latency_ms = (self._monotonic() - start) * 1000
-        return self._read(list(messages), list(tools), raw, failure, latency_ms)
+        return self._read(prompt, preamble.tools, raw, failure, latency_ms)
+
+    def _body(self, preamble: Preamble, prompt: list[JsonObject]) -> bytes:
+        """The request's body, byte for byte as the library would write it."""
+        return f'{{"model":{_json(self._model)},"messages":{_json(prompt)}{self._offer(preamble)}}}'.encode()
 
     def _read(
-        self,
-        messages: list[JsonObject],
-        tools: list[JsonObject],
-        raw: JsonValue,
-        failure: str | None,
-        latency_ms: float,
+        self, messages: list[JsonObject], tools: Tools, raw: JsonValue, failure: str | None, latency_ms: float
     ) -> ModelAnswer:
         answer, message = _Answer(), None
         if failure is None:
@@ -196,6 +200,16 @@ def _failure(error: ApiError) -> str:
             return f"model_bad_answer: {error.message}"
         case _:
             return f"model_unreachable: {error.message}"
+
+
+def _offer(preamble: Preamble) -> str:
+    """The members of a body that offer the tools; empty if there are none."""
+    tools = preamble.tools.model_dump(mode="json")
+    return f',"tools":{_json(tools)},"tool_choice":"auto"' if tools else ""
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _parse(body: JsonValue) -> tuple[_Answer, str | None]:

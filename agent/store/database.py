@@ -20,7 +20,7 @@ from contracts.private_files import make_private_file
 
 T = TypeVar("T")
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The newest migration."""
 READERS: Final = 4
 _VERSION_TABLE: Final = (

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent.models.openai_chat import OpenAIChat
+from agent.preamble import Preamble, Tools
 from agent.records import Clarification
 from contracts.outgoing import Guard
 from contracts.types import JsonObject
@@ -146,7 +147,7 @@ def model_at(base_url: str, closing: AsyncExitStack, timeout_s: float = 30.0) ->
 
 
 async def failure_of(model: OpenAIChat) -> str:
-    answer = await model.complete([{"role": "user", "content": "hello"}], [])
+    answer = await model.complete(Preamble("You plan NEAR calls.", Tools(())), [{"role": "user", "content": "hello"}])
     return answer.exchange.error or ""
 
 

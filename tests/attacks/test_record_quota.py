@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.preamble import Tools
 from agent.records import Identity, ModelExchange, Turn
 from agent.store.shortening import KEPT_CHARACTERS, KEPT_TURNS, RecordQuota, is_same_text, shorten_text
 from agent.store.store import open_store
@@ -66,7 +67,7 @@ def _exchange(text: str) -> ModelExchange:
         target="standard",
         model="m",
         messages=[{"role": "user", "content": text}],
-        tools=[],
+        tools=Tools(()),
         response={"role": "assistant", "content": text},
         finish_reason="stop",
         prompt_tokens=1,
