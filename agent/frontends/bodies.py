@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from agent.errors import RequestError
+from agent.errors import DaemonError, RequestError
 from agent.frontends.pace import Pace
 from agent.frontends.shares import Shares
 from agent.limits import Limits
@@ -43,26 +43,37 @@ class Bodies:
             raise _too_large(limits.max_body_bytes)
         await self._pace.turn(identity, http.content_length or 0)
         body = bytearray()
-        self._open.take(identity)
         try:
-            try:
-                async with asyncio.timeout(limits.body_timeout_s):
-                    async for part in http.content.iter_any():
-                        if len(body) + len(part) > limits.max_body_bytes:
-                            raise _too_large(limits.max_body_bytes)
-                        self._bytes.take(identity, len(part))
-                        body += part
-            except TimeoutError:
-                waited = f"{limits.body_timeout_s:g} s"
-                raise RequestError("body_timeout", f"the body did not arrive within {waited}; send it again") from None
-            with self._pace.parsing(identity):
-                if count_values(body, limits.max_json_values) > limits.max_json_values:
-                    found = f"more than {limits.max_json_values:,} JSON values"
-                    raise RequestError("body_too_large", f"the body holds {found}; send less of the conversation")
-                yield bytes(body)
+            with self._open.taken(identity):
+                await self._receive(http, identity, body)
+                with self._pace.parsing(identity):
+                    _check_values(body, limits.max_json_values)
+                    yield bytes(body)
+        except (RequestError, DaemonError):
+            self._pace.refused(identity)
+            raise
         finally:
-            self._open.give_back(identity)
             self._bytes.give_back(identity, len(body))
+
+    async def _receive(self, http: web.Request, identity: str, body: bytearray) -> None:
+        """Add to `body` what arrives; each of its bytes is taken of the identity's share."""
+        limits = self._limits
+        try:
+            async with asyncio.timeout(limits.body_timeout_s):
+                async for part in http.content.iter_any():
+                    if len(body) + len(part) > limits.max_body_bytes:
+                        raise _too_large(limits.max_body_bytes)
+                    self._bytes.take(identity, len(part))
+                    body += part
+        except TimeoutError:
+            waited = f"{limits.body_timeout_s:g} s"
+            raise RequestError("body_timeout", f"the body did not arrive within {waited}; send it again") from None
+
+
+def _check_values(body: bytearray, most: int) -> None:
+    if count_values(body, most) > most:
+        message = f"the body holds more than {most:,} JSON values; send less of the conversation"
+        raise RequestError("body_too_large", message)
 
 
 def _too_large(limit: int) -> RequestError:

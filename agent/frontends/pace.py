@@ -107,6 +107,11 @@ class Pace:
         finally:
             self.charge(identity, self._processor_s() - begun_s)
 
+    def refused(self, identity: str) -> None:
+        """A request whose turn it was is refused before any work: what was expected of it is not owed."""
+        use = self._use(identity)
+        use.debt_s = max(0.0, use.debt_s - use.expected_s + _REQUEST_S)
+
     def _settle(self, identity: str, seconds: float) -> None:
         """What a request cost, in place of what was expected."""
         use = self._use(identity)

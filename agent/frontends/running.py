@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from agent.errors import DaemonError
+from agent.errors import DaemonError, RequestError
 from agent.frontends.errors import draining, in_progress, not_ready
 from agent.frontends.pace import Pace
 from agent.frontends.seams import Progress
@@ -124,7 +124,12 @@ class RunningRequests:
         if key is not None and key in self._keys:
             raise in_progress(key[1])
         slots = self._decisions if decision else self._requests
-        slots.take(by)
+        try:
+            slots.take(by)
+        except (RequestError, DaemonError):
+            if self._pace is not None:
+                self._pace.refused(by)
+            raise
         if key is not None:
             self._keys.add(key)
         running = RunningRequest()

@@ -1,6 +1,8 @@
 """What each identity has in use of something that there is a limited amount of: slots, or bytes."""
 
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 from agent.errors import DaemonError, RequestError
@@ -42,6 +44,15 @@ class Shares:
         self._identities[identity] += amount
         self._keys[_key(identity)] += amount
         self._total += amount
+
+    @contextmanager
+    def taken(self, identity: str) -> Generator[None]:
+        """Take one for as long as the block runs; errors as `take`."""
+        self.take(identity)
+        try:
+            yield
+        finally:
+            self.give_back(identity)
 
     def give_back(self, identity: str, amount: int = 1) -> None:
         """Give back what was taken."""
