@@ -51,7 +51,7 @@ lock:
 	$(PYTHON) scripts/lock.py
 
 clean:
-	rm -rf .venv .near-agent build .pytest_cache .ruff_cache .hypothesis .coverage *.egg-info
+	rm -rf .venv .bench .near-agent build .pytest_cache .ruff_cache .hypothesis .coverage *.egg-info
 
 .venv/.default: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..."; exit 1; }

@@ -1,7 +1,7 @@
 """What people are told, in plain words: outcomes with exact amounts and hashes; text from outside quoted and inert."""
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from typing import Final, assert_never
 
 from agent.records import CallOutcome, Status
 from contracts.calls import ChangeCall
@@ -22,6 +22,7 @@ from contracts.chain.outcome_reader import in_units
 from contracts.errors import ContractsError, RpcError
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.registry import Registry
+from contracts.rpc_meanings import About, about
 from contracts.types import CryptoHash
 
 
@@ -69,9 +70,33 @@ def failed_view(action: str, error: ContractsError) -> CallOutcome:
     return CallOutcome(action=action, status="failed", error={"code": error.code, "message": inert(error.message, 500)})
 
 
+def is_open(outcome: Outcome) -> bool:
+    """Whether it may be on chain or get there, and nobody knows."""
+    return isinstance(outcome, Unconfirmed) or (isinstance(outcome, Failed) and outcome.stage == "unknown")
+
+
+def severity(outcome: Outcome) -> int:
+    """The worst first: what may still happen, what happened in part, what failed on chain, what never was sent, what is done."""
+    match outcome:
+        case Unconfirmed() | Failed("unknown"):
+            return 0
+        case PartiallyExecuted():
+            return 1
+        case ExecutionFailed():
+            return 2
+        case Failed():
+            return 3
+        case Declined() | NotDone():
+            return 4
+        case Finalized() | ViewReturned():
+            return 5
+        case _:
+            assert_never(outcome)
+
+
 def status_of(outcomes: Sequence[Outcome]) -> Status:
     """The status of a plan's change steps together; what may still happen on chain weighs most."""
-    if any(isinstance(o, Unconfirmed) or (isinstance(o, Failed) and o.stage == "unknown") for o in outcomes):
+    if any(map(is_open, outcomes)):
         return "unconfirmed"
     done = sum(isinstance(outcome, Finalized) for outcome in outcomes)
     if outcomes and done == len(outcomes):
@@ -141,11 +166,19 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!", ":")) else f"{text}."
 
 
+_RPC_ADVICE: Final[Mapping[About, str]] = {
+    "chain": "Check the ids and the method, then ask again.",
+    "provider": "No configured RPC node serves this; add one of another provider to [networks.NAME] rpc.",
+    "pruned": "Only nodes that keep every block know it; add one to [networks.NAME] rpc.",
+    "passing": "Try again in a moment.",
+}
+
+
 def rpc_text(what: str, error: RpcError) -> str:
     """Why a read did not work, and what to do."""
     if error.code in {"RPC_DISAGREE", "RPC_QUORUM"}:  # our own words, of which only what nodes answered is theirs
         return sentence(f"{what} failed ({error.code}): {inert(error.message, 800)}")
-    end = "Try again in a moment." if error.retryable else "Check the ids and the method, then ask again."
+    end = _RPC_ADVICE[about(error)]
     return f"{what} failed ({error.code}): {_quoted(error.message)} {end}"
 
 

@@ -122,7 +122,7 @@ def card_text(
     summaries, notes = [*map(_no_card, summaries)], [*map(_no_card, notes)]
     lines += [f"  {number}. {text}" if numbered else f"  {text}" for number, text in enumerate(summaries, start=1)]
     lines += [f"  {note[0].upper()}{note[1:]}" if _WARNING.match(note) else f"  Note: {note}" for note in notes]
-    lines += [f"  Transaction {n}: {_no_card(_call_line(call))}" for n, call in enumerate(calls, start=1)]
+    lines += [f"  Transaction {n}: {_no_card(call_line(call))}" for n, call in enumerate(calls, start=1)]
     total = sum(call.deposit for call in calls)
     lines.append(f"  NEAR that leaves {signer_id}: {near_text(total)}, gas apart")
     price = "" if bound.yocto is None else f", {format_near(bound.yocto)} NEAR at today's price"
@@ -223,7 +223,8 @@ def how_to_decide(request_id: str, expires_at: float, waiting: Waiting) -> str:
     return "\n".join(lines)
 
 
-def _call_line(call: ChangeCall) -> str:
+def call_line(call: ChangeCall) -> str:
+    """A transaction in words: its receiver and actions. Method names are outside text, inert."""
     return f"to {call.receiver_id}: " + ", ".join(_action_text(action) for action in call.actions)
 
 
@@ -235,7 +236,7 @@ def _action_text(action: Action) -> str:
             attached = format_units(gas, len(str(TGAS)) - 1)
             return f"call {inert(method_name, _SHOWN_METHOD)} (deposit {near_text(deposit)}, gas {attached} Tgas)"
         case Delegate(inner):
-            return f"act for {inner.sender_id} {_call_line(ChangeCall(inner.receiver_id, inner.actions))}"
+            return f"act for {inner.sender_id} {call_line(ChangeCall(inner.receiver_id, inner.actions))}"
         case TransferToGasKey(public_key, deposit):
             return f"put {near_text(deposit)} into the gas key {public_key.listed}"
         case WithdrawFromGasKey(public_key, amount):

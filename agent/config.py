@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 from agent.config_nodes import RpcNode, nodes
 from agent.config_sections import Address, Section, VariableName
 from agent.errors import ConfigError
+from agent.limits import Limits
 from agent.records import DATABASE_NAME
 from contracts.chain.endpoints import Endpoint
 from contracts.errors import InvalidInput
@@ -105,6 +106,29 @@ class LocalnetConfig(Section):
     """Of a chain that is begun; one that is there keeps its own."""
 
 
+class SimulationConfig(Section):
+    """Limits of the check before a card and before a signature; `identity` is an API key."""
+
+    processes: Annotated[int, Field(ge=1, le=16)] = 2
+    """Sandbox processes; an identity uses one at a time."""
+    queue_s: Seconds = 30.0
+    """The wait for a turn at them; a plan that gets none is not checked, and its card stays as it is."""
+    waiting_per_identity: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Plans of an identity that wait for their turn, and as many confirmations; further ones are refused."""
+    reads_per_identity: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Requests to nodes that the checks of an identity's plans have under way together."""
+    host_work_s: Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)] = 2.0
+    """Estimated time of a plan's host functions, which are Python; a plan that needs more is too expensive to compute here."""
+
+    @property
+    def shown(self) -> str:
+        """The limits that people meet, in one line."""
+        return (
+            f"{self.processes} processes, one at a time for an identity, {self.waiting_per_identity} plans of it may wait, "
+            f"{self.queue_s:g} s for a turn, {self.host_work_s:g} s of host functions for a plan"
+        )
+
+
 class NetworkConfig(Section):
     rpc: tuple[RpcNode, ...]
     """Addresses, or tables `{url, operator, archival, requests_per_s, api_key_env}`, in order of preference."""
@@ -179,7 +203,7 @@ class RpcConfig(Section):
     hedge_ms: Annotated[float, Field(ge=1, le=60_000, allow_inf_nan=False)] = 250.0
     """A read that takes longer is asked of a second node as well."""
     settle_interval_s: Seconds = 30.0
-    """Pause between two looks at everything that was sent and has no end yet."""
+    """Pause between two looks at everything that was sent and has no end yet, and at approvals that expired unsigned."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 8
     """Transactions of one account that are under way side by side, where it has that many keys."""
 
@@ -256,9 +280,11 @@ class Config(Section):
     account_id: AccountId | None = None
     """The account that the first API key acts for."""
     daemon: DaemonConfig = DaemonConfig()
+    limits: Limits = Limits()
     localnet: LocalnetConfig = LocalnetConfig()
     networks: NetworksConfig = NetworksConfig()
     rpc: RpcConfig = RpcConfig()
+    simulation: SimulationConfig = SimulationConfig()
     swap: SwapConfig = SwapConfig()
     keys: KeysConfig = KeysConfig()
     policy: PolicyConfig = PolicyConfig()

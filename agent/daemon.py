@@ -25,8 +25,11 @@ from agent.data_folder import (
 )
 from agent.errors import DaemonError
 from agent.frontends.approvals import ApprovalApi
+from agent.frontends.bodies import Bodies
+from agent.frontends.connections import MAX_HEADER_BYTES, MAX_HEADERS, Connections
 from agent.frontends.openai_api import ApiSettings, make_app
 from agent.frontends.operator import OperatorApi
+from agent.frontends.pace import Pace
 from agent.frontends.replies import completion
 from agent.frontends.running import RunningRequests
 from agent.operations.settling import settle_forever
@@ -59,14 +62,18 @@ async def run_daemon(
         async with AsyncExitStack() as stack:
             tasks = asyncio.TaskGroup()
             ready = asyncio.Event()
-            running = RunningRequests(tasks, ready=ready.is_set)
+            pace = Pace(config.limits)
+            connections = Connections(config.limits, monotonic=time.monotonic)
+            running = RunningRequests(tasks, limits=config.limits, pace=pace, ready=ready.is_set)
             try:
                 async with asyncio.timeout(None) as starting:
                     # What a start leaves unfinished, the next one goes on with.
                     signals.hurry = lambda: starting.reschedule(0)
                     runtime = await stack.enter_async_context(open_runtime(config, kill_point=kill_point, clock=clock))
                     await stack.enter_async_context(tasks)
-                    url = await stack.enter_async_context(_serving(runtime, running))
+                    url = await stack.enter_async_context(
+                        _serving(runtime, running, Bodies(config.limits, pace), connections)
+                    )
                     await runtime.pipeline.recover()
             except TimeoutError:
                 if not signals.stop.is_set():
@@ -81,6 +88,7 @@ async def run_daemon(
             for work in (
                 settle_forever(runtime.chain, interval_s=config.rpc.settle_interval_s),
                 runtime.verifier.watch(config.rpc.watch_interval_s),
+                connections.sweep_forever(),
             ):
                 stack.callback(tasks.create_task(work).cancel)
             ready.set()
@@ -136,7 +144,9 @@ def _signals() -> Generator[_Signals]:
 
 
 @asynccontextmanager
-async def _serving(runtime: Runtime, running: RunningRequests) -> AsyncGenerator[str]:
+async def _serving(
+    runtime: Runtime, running: RunningRequests, bodies: Bodies, connections: Connections
+) -> AsyncGenerator[str]:
     """The HTTP server; its address. DaemonError `listen_refused`."""
     config = runtime.config
     settings = ApiSettings(
@@ -144,30 +154,45 @@ async def _serving(runtime: Runtime, running: RunningRequests) -> AsyncGenerator
         started_at=runtime.clock(),
         clock=runtime.clock,
         user_header=runtime.pipeline.user_header,
+        limits=config.limits,
     )
     operator_key = secrets.token_urlsafe(32)
 
     def answer(reply: Reply) -> JsonObject:
         return completion(reply, "near-agent", int(runtime.clock()))
 
-    operator = OperatorApi(runtime.operator, running, operator_key, answer)
+    operator = OperatorApi(runtime.operator, running, bodies, operator_key, answer)
     keys = runtime.store.api_keys
-    approvals = ApprovalApi(runtime.pipeline, runtime.store.cards, keys, running, answer, runtime.clock)
-    app = make_app(runtime.pipeline, keys, running, settings, *operator.routes(), *approvals.routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FLUSH_S)
+    approvals = ApprovalApi(runtime.pipeline, runtime.store.cards, keys, running, bodies, answer, runtime.clock)
+    app = make_app(runtime.pipeline, keys, running, bodies, settings, *operator.routes(), *approvals.routes())
+    connections.watch(app)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_FLUSH_S,
+        max_headers=MAX_HEADERS,
+        max_field_size=MAX_HEADER_BYTES,
+        max_line_size=MAX_HEADER_BYTES,
+    )
     await runner.setup()
+    server = runner.server
+    if server is None:
+        raise RuntimeError("aiohttp's runner has no server after its setup")
     host, port = split_listen(config.daemon.listen)
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            listening = await asyncio.get_running_loop().create_server(lambda: connections.admit(server), host, port)
         except OSError as error:
             raise DaemonError(
                 "listen_refused",
                 f"cannot listen on {config.daemon.listen}: {os.strerror(error.errno or 0)}; set [daemon] listen, or stop what is there",
             ) from error
         write_key(config.data_dir, OPERATOR_KEY, operator_key)
-        real_port: int = runner.addresses[0][1]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{real_port}"
+        real_port: int = listening.sockets[0].getsockname()[1]
+        try:
+            yield f"http://{f'[{host}]' if ':' in host else host}:{real_port}"
+        finally:
+            listening.close()
     finally:
         await runner.cleanup()
 

@@ -7,7 +7,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import stat
 import time
 from collections.abc import Generator
@@ -15,6 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+
+from contracts.folders import make_private_folder
+from contracts.private_files import open_private, write_private
 
 API_KEY: Final = "api_key"
 """The first client's bearer key, in plain text, 0600."""
@@ -59,9 +61,9 @@ def lock_folder(folder: Path, *, wait_s: float = 0.0) -> Generator[None]:
 
     FolderInUse after `wait_s`; PermissionError where others can put files into it.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(folder)
     _check_ours(folder)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_private(folder / LOCK)
     try:
         _take(descriptor, folder, wait_s)
         os.ftruncate(descriptor, 0)
@@ -87,7 +89,7 @@ def _check_ours(folder: Path) -> None:
 
 
 def write_address(folder: Path, address: DaemonAddress) -> None:
-    replace_file(folder / ADDRESS, json.dumps(asdict(address)) + "\n", mode=0o644)
+    write_private(folder / ADDRESS, json.dumps(asdict(address)) + "\n")
 
 
 def remove_address(folder: Path) -> None:
@@ -134,26 +136,7 @@ def read_key(folder: Path, name: str) -> str | None:
 
 
 def write_key(folder: Path, name: str, key: str) -> None:
-    replace_file(folder / name, key, mode=0o600)
-
-
-def replace_file(path: Path, text: str, *, mode: int) -> None:
-    """Write a file whole or not at all, on disk when this returns."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_private(folder / name, key)
 
 
 def _take(descriptor: int, folder: Path, wait_s: float) -> None:

@@ -14,18 +14,18 @@ from agent.executor import Approved, Chain, Executor
 from agent.locks import KeyedLocks
 from agent.planning.planner import question_or_refusal
 from agent.policy_judge import PolicyJudge
-from agent.proposing import Proposer, Turn, Weighed, brief
+from agent.proposing import Proposer, Turn, Weighed, brief, not_checked
 from agent.records import Clarification, Refusal, Reply, Route
 from agent.store.approvals import Approval
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
-from agent.told import sent_of, tell_card, tell_place
+from agent.told import headed, sent_of, tell_card, tell_place
 from agent.viewing import look
-from contracts.calls import ChangeCall
+from contracts.chain.comparing import AccountStanding, LaneStanding
 from contracts.chain.outcome import Declined, NotDone, Outcome
 from contracts.checks.verdict import CHAT, Channel, Verdict
-from contracts.errors import InvalidInput, LedgerConflict, RpcError
+from contracts.errors import InvalidInput, LedgerConflict, RpcError, SigningError
 from contracts.knowledge.facts import At
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
@@ -34,10 +34,8 @@ from contracts.types import AccountId
 class SigningChain(Chain, Protocol):
     """The chain client as decisions use it."""
 
-    async def blocked(
-        self, chain_id: str, signer_id: AccountId, call: ChangeCall, at: At = "final", /
-    ) -> LedgerConflict | None:
-        """Why nothing can be signed for the account before a person has looked at it; None where there is a free key."""
+    async def standing(self, chain_id: str, signer_id: AccountId, at: At = "final", /) -> AccountStanding:
+        """The account's lanes compared with the ledger, and why nothing can be signed. RpcError, SigningError."""
         ...
 
 
@@ -152,16 +150,24 @@ class Decider:
         note = None if weighed.verdict.decision == "ask" else story.ask_because
         return await self._proposer.propose(story, turn, weighed, before=before, warning=note)
 
-    async def _weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
-        """As the proposer weighs; refused where the signer's keys were used by something else, so nothing can be signed."""
-        call = next((change for step in steps for change in step.changes), None)
-        if call is not None:
+    async def _weigh(
+        self, story: Story, turn: Turn, steps: Sequence[Step], card: PendingCard | None = None
+    ) -> Weighed | Reply:
+        """As the proposer weighs; refused where a key of the signer was used by something else, so nothing can be signed."""
+        lanes: tuple[LaneStanding, ...] = ()
+        if any(step.changes for step in steps):
             # The pre-flight reads the key at the same block, so it is read once.
             at = steps[0].facts.block_hash or "final"
-            conflict = await self._chain.blocked(self._settings.chain_id, turn.signer_id, call, at)
+            try:
+                standing = await self._chain.standing(self._settings.chain_id, turn.signer_id, at)
+            except SigningError as error:
+                return story.fail(error.code, sentence(f"{error.message}. Nothing was sent"))
+            except RpcError as error:
+                return story.fail(error.code, rpc_text("Comparing the account's keys with the chain", error))
+            conflict, lanes = standing.conflict, standing.lanes
             if conflict is not None:
                 return story.say(Refusal(text=sentence(f"It cannot be signed: {conflict.message}"), why=conflict.code))
-        return await self._proposer.weigh(story, turn, steps)
+        return await self._proposer.weigh(story, turn, steps, lanes, card)
 
     async def confirm(self, story: Story, card: PendingCard, channel: Channel) -> Reply:
         """One confirmation at a time for a card, and for the same calls: the second is told what became of the first."""
@@ -176,10 +182,13 @@ class Decider:
             except RpcError as error:
                 return story.fail(error.code, rpc_text("Reading the chain again before signing", error))
             turn = Turn.of_card(card)
-            weighed = await self._weigh(story, turn, steps)
+            story.plan = card.plan
+            weighed = await self._weigh(story, turn, steps, card)
             if isinstance(weighed, Reply):
                 return weighed
-            story.plan = card.plan
+            unchecked = self._proposer.unchecked_now(card, weighed)
+            if unchecked:
+                return not_checked(story, unchecked, card)
             warning = await self._proposer.changed_since(card, weighed)
             if warning:
                 await self._store.cards.resolve(card.request_id, "cancelled", self._clock())
@@ -220,6 +229,7 @@ class Decider:
             identity=story.request.identity.key_id if free else who[0],
             channel=who[1],
             codes=weighed.codes,
+            keys=card.public_keys,
             reservation=self._judge.reservation(weighed.verdict, card.identity_key_id, free=free),
         )
         try:
@@ -229,7 +239,7 @@ class Decider:
                 return story.say(Refusal(text=sentence(f"{error.message}; ask again"), why="over_budget"))
             return await self._tell(story, card)  # the ledger knows this card: it was begun before
         story.outcomes += outcomes
-        lines = [*before, *await self._account(story, weighed, outcomes)]
+        lines = headed(outcomes, [*before, *await self._account(story, weighed, outcomes)])
         return story.reply(status_of(outcomes), "\n".join(lines))
 
     async def _account(self, story: Story, weighed: Weighed, outcomes: Sequence[Outcome]) -> list[str]:
@@ -278,7 +288,8 @@ class Decider:
         story.approval_of = story.repeats = card.request_id
         story.plan, story.calls, story.calls_hash = card.plan, card.calls, card.calls_hash
         outcomes = await self._executor.results(card.request_id, len(card.calls), settle=True)
-        lines = ["This was confirmed before; nothing is sent twice.", *tell_card(story, card, outcomes, self._registry)]
+        again = "This was confirmed before; nothing is sent twice."
+        lines = headed(outcomes, [again, *tell_card(story, card, outcomes, self._registry)])
         return story.reply(status_of(outcomes), "\n".join(lines))
 
 

@@ -14,7 +14,7 @@ from agent.records import Reply, Status
 from agent.redaction.replies import redact_reply
 from agent.store.store import Store
 from agent.story import Settings, Story
-from agent.told import tell_card
+from agent.told import headed, tell_card
 from contracts.chain.outcome import NotDone
 from contracts.errors import ContractsError
 from contracts.knowledge.registry import Registry
@@ -72,13 +72,15 @@ class Ending:
         log.warning("request_failed", request_id=story.request.request_id, code=code, problem=text)
         lines = await self._read_back(story, give_up=True)
         failed = story.fail(code, text)
-        return story.reply(status_of(story.outcomes), "\n".join((text, *lines))) if lines else failed
+        if not lines:
+            return failed
+        return story.reply(status_of(story.outcomes), "\n".join(headed(story.outcomes, (text, *lines))))
 
     async def _close(self, story: Story, status: Status | Literal["interrupted"], text: str) -> None:
         request = story.request
         try:
             async with asyncio.timeout(self._settings.record_timeout_s):
-                await self._store.records.finish(story.record(status, text))
+                await self._store.records.finish(story.record(status, text), story.preamble)
         except Exception as error:  # a record that cannot be written must not end the daemon
             # The row of the running request stays, and the next start closes it.
             log.exception("record_not_written", request_id=request.request_id, problem=str(error))
@@ -100,7 +102,7 @@ class Ending:
         lines = await self._read_back(story, give_up=give_up)
         sent = any(not isinstance(outcome, NotDone) for outcome in story.outcomes)
         status = status_of(story.outcomes) if sent else "interrupted"
-        await self._close(story, status, "\n".join((text, *lines)))
+        await self._close(story, status, "\n".join(headed(story.outcomes, (text, *lines)) if sent else (text, *lines)))
 
     async def _read_back(self, story: Story, *, give_up: bool) -> list[str]:
         """What the ledger knows of a request's transactions, put into the story, and in words; nothing where it had none.

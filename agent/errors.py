@@ -5,7 +5,6 @@
     ├── StoreError         the database refused: full, locked, damaged, newer than this program, or closed
     ├── ApprovalError      a card or a code cannot be used: too many cards, too many wrong codes
     ├── RequestError       a front end's request is malformed, not allowed, or names what does not exist
-    ├── ModelError         a model endpoint answered with an error, with something unreadable, or not at all
     └── DaemonError        the daemon is draining, already running, or not there
 
 Every error has a stable `code`, a `retryable` flag and `details`: facts with names. The message says what happened, to
@@ -66,10 +65,6 @@ class RequestError(AgentError):
     ) -> None:
         super().__init__(code, message, retryable=retryable, retry_after_s=retry_after_s, details=details)
         self.param = param
-
-
-class ModelError(AgentError):
-    """A model endpoint failed; `retryable` where the same request can succeed later or elsewhere."""
 
 
 class DaemonError(AgentError):

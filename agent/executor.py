@@ -1,7 +1,7 @@
 """An approved plan, carried out: intents in the ledger first, then each transaction in order, stopping at the first failure."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,15 +10,14 @@ import structlog
 from agent.errors import AgentError
 from contracts.calls import ChangeCall, Grant, ViewCall
 from contracts.chain.budget import Reservation
-from contracts.chain.ledger import OPEN, UNSETTLED, Intent, IntentState, Ledger
+from contracts.chain.ledger import OPEN, UNSENT, UNSETTLED, Intent, Ledger
 from contracts.chain.outcome import Effect, Failed, Finalized, NotDone, Outcome, Unconfirmed, ViewReturned
 from contracts.errors import ContractsError, LedgerConflict
 from contracts.signing.transaction import call_digest, calls_hash
-from contracts.types import AccountId, CryptoHash
+from contracts.types import AccountId, CryptoHash, PublicKey
 
 log = structlog.get_logger()
 
-UNSENT: Final[frozenset[IntentState]] = frozenset({"planned", "approved", "signed"})
 SENT: Final = UNSETTLED | {"final"}
 """May have changed something on chain, or still may."""
 UNKNOWN: Final = "unknown"
@@ -35,7 +34,14 @@ class Chain(Protocol):
         """RpcError where the node refuses or does not answer."""
         ...
 
-    async def execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = ()) -> Outcome: ...
+    async def execute(
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...] = (),
+        *,
+        keys: Collection[PublicKey] | None = None,
+    ) -> Outcome: ...
 
     async def settle(self, intent: Intent) -> Outcome: ...
 
@@ -59,6 +65,8 @@ class Approved:
     channel: str
     codes: tuple[tuple[tuple[AccountId, CryptoHash], ...], ...]
     """Per call: the contracts that decide what becomes of it, with their code as it was when this was approved."""
+    keys: frozenset[PublicKey]
+    """Those that may sign it."""
     reservation: Reservation | None = None
     """What it takes out of the budgets."""
 
@@ -143,7 +151,7 @@ class Executor:
                 outcomes.append(await self._skip(intent))
                 continue
             await tell(f"Signing and sending transaction {intent.step + 1} of {len(intents)}")
-            outcomes.append(await self._step(intent, grant))
+            outcomes.append(await self._step(intent, grant, approved.keys))
         return tuple(outcomes)
 
     async def results(self, card_id: str, steps: int, *, settle: bool) -> tuple[Outcome, ...]:
@@ -178,10 +186,10 @@ class Executor:
             log.error("intent_not_abandoned", intent_id=intent.intent_id, code=error.code)  # noqa: TRY400
             return NotDone(reason)
 
-    async def _step(self, intent: Intent, grant: Grant) -> Outcome:
+    async def _step(self, intent: Intent, grant: Grant, keys: frozenset[PublicKey]) -> Outcome:
         try:
             async with asyncio.timeout(self._step_timeout_s):
-                return await self._chain.execute(intent, grant, intent.expected)
+                return await self._chain.execute(intent, grant, intent.expected, keys=keys)
         except TimeoutError:
             reason = f"it did not end within {self._step_timeout_s:g} s"
             code = "timeout"

@@ -58,6 +58,7 @@ from agent.records import (
 )
 from agent.redaction.texts import holds_secret, redact
 from agent.store.cards import PendingCard
+from agent.store.shortening import is_same_text
 from agent.store.store import Store
 from agent.story import Progress, Settings, Story
 from agent.viewing import look
@@ -343,6 +344,7 @@ class Pipeline:
         await story.tell(f"Planning with {provider.model}")
         planned = await self._planner.plan_words(story.request, provider, text_only=story.text_only, repair=repair)
         story.exchanges += planned.exchanges
+        story.preamble = planned.preamble
         return planned
 
     # ---- the same request again
@@ -353,13 +355,13 @@ class Pipeline:
         record, text = None, redact(story.request.text)[0]  # as records keep it
         if request.idempotency_key:
             record = await records.find_by_key(request.identity.key_id, idempotency_key=request.idempotency_key)
-            if record and record.request.text != text:
+            if record and not is_same_text(record.request.text, text):
                 story.repeats = record.request.request_id
                 text = "This Idempotency-Key was used for another request; send a new one."
                 return story.say(Refusal(text=text, why="idempotency_conflict"))
         if record is None and request.message_id:
             record = await records.find_by_key(request.identity.key_id, message_id=request.message_id)
-        if record is None or record.request.text != text:
+        if record is None or not is_same_text(record.request.text, text):
             return None
         card = await self._proposer.standing(record.request.request_id)
         if card and card.status == "pending" and card.expires_at > self._clock():

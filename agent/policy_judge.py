@@ -1,6 +1,7 @@
 """The policy as the daemon asks it: with what the database knows of earlier spending and of whom an account has dealt with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from agent.records import Identity
@@ -10,11 +11,12 @@ from agent.story import Settings
 from contracts.calls import ChangeCall, SetOff
 from contracts.chain.budget import Reservation
 from contracts.checks.judging import MAX_RECIPIENTS, read_call, recipients_of
+from contracts.checks.methods import NFT_PREFIX
 from contracts.checks.policy import Subject, judge, wanted_of, within
 from contracts.checks.policy_file import Policy
 from contracts.checks.verdict import Channel, Verdict
 from contracts.knowledge.lookalikes import lookalikes
-from contracts.knowledge.registry import Registry
+from contracts.knowledge.registry import NEAR_SYMBOL, Registry
 from contracts.types import AccountId
 
 _MOST_ALIKE: Final = 5
@@ -37,6 +39,11 @@ class PolicyJudge:
     def _named(self) -> tuple[str, ...]:
         return (*self._policy.address_book.by_account, *self._registry.account_ids)
 
+    def limited(self, key_id: str) -> frozenset[AccountId]:
+        """The fungible tokens that the policy limits for this identity."""
+        tokens = self._policy.rules_of(key_id).tokens
+        return frozenset(AccountId(one) for one in tokens if one != NEAR_SYMBOL and not one.startswith(NFT_PREFIX))
+
     async def known(self, signer_id: AccountId, calls: Sequence[ChangeCall]) -> frozenset[str]:
         """Of the accounts that the calls name, those that this signer has paid or called before."""
         named = {str(call.receiver_id) for call in calls}
@@ -54,6 +61,7 @@ class PolicyJudge:
         known: frozenset[str],
         asks: tuple[str, ...] = (),
         sets_off: tuple[SetOff, ...] = (),
+        outflows: Mapping[tuple[AccountId, str], int] = MappingProxyType({}),
     ) -> Verdict:
         """The verdict on calls that an identity asks for, by everything that is known at this moment."""
         subject = Subject(
@@ -66,13 +74,14 @@ class PolicyJudge:
             contracts=frozenset(token.contract_id for token in self._registry.tokens),
             asks=(*asks, *await self._alike(signer_id, (*calls, *calls_of(sets_off)), known)),
             sets_off=sets_off,
+            outflows=outflows,
         )
         verdict = judge(self._policy, subject)
         chain_id, identity, at = self._settings.chain_id, _key(key_id), self._budgets.latest.at(self._clock())
         used = await self._budgets.used(chain_id, signer_id, identity, verdict.budgets, at)
         more_at: dict[str, float | None] = {}
         for budget in verdict.budgets:
-            wanted = wanted_of(verdict.spends, budget.token)
+            wanted = wanted_of(verdict.spends, budget)
             if used[budget.rule] + wanted > budget.units:
                 more_at[budget.rule] = await self._budgets.more_at(chain_id, signer_id, identity, budget, wanted, at)
         return within(verdict, used, more_at)

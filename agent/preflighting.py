@@ -12,13 +12,14 @@ from contracts.checks.report import Balance, PreflightReport
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry, known_codes
 from contracts.localnet.genesis import read_wasm
-from contracts.simulation.preflight import Keys, PreflightService
+from contracts.simulation.pool import PoolSettings, open_pool
+from contracts.simulation.preflight import Keys, PreflightService, PreflightSettings
 from contracts.simulation.remote_state import Codes, StateRpc
-from contracts.simulation.sandbox import open_sandbox
+from contracts.simulation.sandbox import SandboxSettings
 from contracts.types import NEAR_DECIMALS, AccountId, CryptoHash, format_units
 
 SIMULATION: Final = "simulation"
-"""The folder of compiled contracts in the data folder; only the simulating process writes there."""
+"""The folder of compiled contracts in the data folder; only the simulating processes write there."""
 
 _SHOWN_BALANCES: Final = 6
 _SHOWN_UNKNOWNS: Final = 3
@@ -28,17 +29,33 @@ _DUST_YOCTO: Final = 1000
 
 @asynccontextmanager
 async def open_preflight(
-    data_dir: Path, registry: Registry, rpc: StateRpc, keys: Keys, clock: Callable[[], float]
+    data_dir: Path,
+    registry: Registry,
+    rpc: StateRpc,
+    keys: Keys,
+    clock: Callable[[], float],
+    *,
+    settings: PreflightSettings | None = None,
+    pool: PoolSettings | None = None,
+    sandbox: SandboxSettings | None = None,
 ) -> AsyncGenerator[PreflightService]:
-    """The service; its process starts at the first plan and ends with the context."""
+    """The service; its processes start when plans need them and end with the context."""
     genesis = read_wasm() if registry.network == "localnet" else {}
     codes = Codes(genesis.values())
     hashes: dict[str, str] = {
         **{entry.code_hash: entry.about for entry in known_codes()},
         **{CryptoHash.of(code): f"{name} of the embedded chain" for name, code in genesis.items()},
     }
-    async with open_sandbox(data_dir / SIMULATION) as sandbox:
-        yield PreflightService(rpc, sandbox, keys, known=lambda: _known(registry, hashes), codes=codes, clock=clock)
+    async with open_pool(data_dir / SIMULATION, pool, sandbox) as opened:
+        yield PreflightService(
+            rpc,
+            opened,
+            keys,
+            known=lambda: _known(registry, hashes),
+            codes=codes,
+            clock=clock,
+            settings=settings,
+        )
 
 
 def _known(registry: Registry, codes: Mapping[str, str]) -> KnownThings:

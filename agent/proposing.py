@@ -10,7 +10,7 @@ from agent.building import Reads, Step
 from agent.errors import ApprovalError
 from agent.executor import SENT, card_of, intent_id
 from agent.merging import Sending, price_impacts, sendings_of
-from agent.planning.conversations import mask_codes, maybe_codes, turn_hash
+from agent.planning.conversations import mask_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge, calls_of
 from agent.preflighting import card_lines
@@ -19,21 +19,24 @@ from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
 from contracts.calls import ChangeCall, SetOff
+from contracts.chain.comparing import LaneStanding
 from contracts.chain.outcome import Effect
 from contracts.checks.moves import contracts_of
-from contracts.checks.report import PreflightReport, moved
+from contracts.checks.report import PreflightReport, moved, unchecked_now
 from contracts.checks.verdict import Verdict
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry
 from contracts.signing.transaction import calls_hash
+from contracts.simulation.messages import TokenOf
 from contracts.simulation.preflight import PreflightRequest
 from contracts.simulation.remote_state import Pinned
+from contracts.simulation.turns import Asker, NoCapacity
 from contracts.types import AccountId, CryptoHash
 
 
 class Preflight(Protocol):
-    async def preflight(self, request: PreflightRequest) -> PreflightReport:
-        """What the plan would do; never raises."""
+    async def preflight(self, request: PreflightRequest) -> PreflightReport | NoCapacity:
+        """The report of a plan, or that there was no room to make one; never raises."""
         ...
 
 
@@ -67,6 +70,8 @@ class Weighed:
     preflight: PreflightReport | None
     verdict: Verdict
     sets_off: tuple[SetOff, ...]
+    lanes: tuple[LaneStanding, ...]
+    """The signer's, as the chain and the ledger know them."""
 
     @property
     def calls(self) -> tuple[ChangeCall, ...]:
@@ -107,8 +112,18 @@ class Proposer:
         self._registry = registry
         self._preflight = preflight
 
-    async def weigh(self, story: Story, turn: Turn, steps: Sequence[Step]) -> Weighed | Reply:
-        """What the pre-flight finds and the policy says of these steps; a reply where one of them ends the plan."""
+    async def weigh(
+        self,
+        story: Story,
+        turn: Turn,
+        steps: Sequence[Step],
+        lanes: tuple[LaneStanding, ...],
+        card: PendingCard | None = None,
+    ) -> Weighed | Reply:
+        """What the pre-flight finds and the policy says of these steps; a reply where one of them ends the plan.
+
+        With a card they are those of its plan, built again because somebody confirms it.
+        """
         sendings = sendings_of(steps)
         calls = tuple(sending.call for sending in sendings)
         story.calls, story.calls_hash = calls, calls_hash(self._settings.chain_id, turn.signer_id, calls)
@@ -119,18 +134,11 @@ class Proposer:
         known = await self._judge.known(turn.signer_id, (*calls, *calls_of(sets_off)))
         report = None
         if self._preflight is not None:
-            expected = tuple(sending.expected for sending in sendings)
-            called = [*dict.fromkeys(contract_id for call in calls for contract_id in contracts_of(call))]
-            request = PreflightRequest(
-                turn.signer_id,
-                calls,
-                expected,
-                paid_before=known.__contains__,
-                price_impacts=price_impacts(steps, sendings),
-                used_codes=await self._store.codes.used(self._settings.chain_id, turn.signer_id, called),
-                block=_built_at(steps, price),
-            )
+            asker = asker_of(story.request.identity, confirming=card is not None)
+            request = await self._preflight_request(turn, steps, sendings, asker, known=known, gas_price=price)
             report = await self._preflight.preflight(request)
+            if isinstance(report, NoCapacity):
+                return not_checked(story, report.reason, card)
             story.preflight = report
             if report.failure is not None:
                 text = f"It would fail, so nothing was sent: {report.refusal}"
@@ -143,12 +151,44 @@ class Proposer:
             known=known,
             asks=() if report is None else report.asks,
             sets_off=sets_off,
+            outflows={} if report is None else report.outflows,
         )
         story.verdict = verdict
         if verdict.denial is not None:
             text = f"The policy does not allow it ({verdict.denial.rule}): {verdict.denial.text}"
             return story.say(Refusal(text=sentence(f"{text}. Nothing was sent"), why="policy_denied"))
-        return Weighed(steps, sendings, story.calls_hash, gas_bound(calls, config, price), report, verdict, sets_off)
+        bound = gas_bound(calls, config, price)
+        return Weighed(steps, sendings, story.calls_hash, bound, report, verdict, sets_off, lanes)
+
+    async def _preflight_request(
+        self,
+        turn: Turn,
+        steps: Sequence[Step],
+        sendings: tuple[Sending, ...],
+        asker: Asker,
+        *,
+        known: frozenset[str],
+        gas_price: int,
+    ) -> PreflightRequest:
+        """Return what the pre-flight is asked: the transactions, and the balances of all tokens that the policy limits."""
+        calls = tuple(sending.call for sending in sendings)
+        called = [*dict.fromkeys(contract_id for call in calls for contract_id in contracts_of(call))]
+        payers = (turn.signer_id, *(one.payer_id for step in steps for one in step.built.sets_off))
+        return PreflightRequest(
+            turn.signer_id,
+            calls,
+            tuple(sending.expected for sending in sendings),
+            paid_before=known.__contains__,
+            price_impacts=price_impacts(steps, sendings),
+            used_codes=await self._store.codes.used(self._settings.chain_id, turn.signer_id, called),
+            asker=asker,
+            block=_built_at(steps, gas_price),
+            watched=tuple(
+                TokenOf(account_id, token)
+                for token in sorted(self._judge.limited(turn.key_id))
+                for account_id in payers
+            ),
+        )
 
     async def propose(
         self, story: Story, turn: Turn, weighed: Weighed, *, before: Sequence[str] = (), warning: str | None = None
@@ -187,6 +227,7 @@ class Proposer:
             calls_hash=weighed.calls_hash,
             chain_id=self._settings.chain_id,
             signer_id=turn.signer_id,
+            lanes={one.lane.name: one.nonce for one in weighed.lanes if one.held},
             plan=call_plan(tuple(step.planned for step in steps)),
             calls=calls,
             call_steps=tuple(sending.places for sending in weighed.sendings),
@@ -241,13 +282,9 @@ class Proposer:
         return Waiting(code, elsewhere, approvers, approved_by, identity.key_id in approved_by, repeated)
 
     async def without_codes(self, request: UserRequest) -> UserRequest:
-        """The request with the codes of its identity's waiting cards blanked, wherever they stand in it."""
-        written = maybe_codes(request)
-        if not written:
-            return request
-        waiting = await self._store.cards.pending_of(request.identity.key_id, self._clock())
-        live = written & {self._codes.code_of(card.request_id) for card in waiting}
-        return mask_codes(request, live) if live else request
+        """The request with the codes of its identity's waiting cards blanked, wherever and however they are written in it."""
+        waiting = await self._store.cards.waiting_of(request.identity.key_id)
+        return mask_codes(request, [self._codes.code_of(card) for card in waiting]) if waiting else request
 
     async def pending_of(self, request: UserRequest) -> PendingCard | None:
         """The card that this very turn waits for already."""
@@ -264,10 +301,19 @@ class Proposer:
         later = await self._store.cards.confirmed_same_turn(card.identity_key_id, card.conversation_id, card.turn_hash)
         return later if later and later.created_at >= card.created_at else card
 
+    def unchecked_now(self, card: PendingCard, weighed: Weighed) -> str | None:
+        """Why it cannot be said now whether a card still stands, where nothing else about it changed."""
+        if weighed.calls_hash != card.calls_hash or card.preflight is None or weighed.preflight is None:
+            return None
+        return unchecked_now(card.preflight, weighed.preflight)
+
     async def changed_since(self, card: PendingCard, weighed: Weighed) -> str | None:
         """Why a card no longer stands: other calls, facts that moved too far, or the same done by way of another card."""
         if weighed.calls_hash != card.calls_hash:
             return "the chain has changed since the last card, which is void: this is what would be done now"
+        used = _used_since(card, weighed.lanes)
+        if used is not None:
+            return used
         if weighed.sets_off != card.sets_off:
             return "the last card is void: the proposal does something else now than when the card was made"
         if card.preflight is not None and weighed.preflight is not None:
@@ -286,7 +332,14 @@ class Proposer:
                 return _again("this message", same.request_id)
         since = self._clock() - self._settings.duplicate_window_s
         found = await self._executed(digest, turn.signer_id, since)
-        return None if found is None else _again("the same", found)
+        if found is not None:
+            return _again("the same", found)
+        if await self._store.ledger.acknowledged_since(self._settings.chain_id, turn.signer_id, since):
+            return (
+                f"WARNING: a key of {turn.signer_id} was used outside of what this agent remembers, so this may have been "
+                "carried out already; look at the account's last transactions before you confirm"
+            )
+        return None
 
     async def _executed(self, digest: str, signer_id: AccountId, since: float) -> str | None:
         """The request whose card led to these calls being executed, or sent, at or after `since`."""
@@ -303,12 +356,44 @@ def brief(card: PendingCard) -> str:
 _BRIEF: Final = 160
 
 
+def asker_of(identity: Identity, *, confirming: bool) -> Asker:
+    """Whose turn a check takes: that of the key, and within a shared key that of its person."""
+    key_id, _, person = identity.key_id.partition("/")
+    return Asker(key_id, person, confirming)
+
+
+def not_checked(story: Story, reason: str, card: PendingCard | None) -> Reply:
+    """The reply where the plan could not be looked at. A card stays as it is: this says nothing about its plan."""
+    text = f"It could not be checked now: {reason}. Nothing was sent"
+    text += f", and the card of request {card.request_id} still waits; confirm it again" if card else "; ask again"
+    return story.say(Refusal(text=sentence(text), why="not_checked"))
+
+
 def _built_at(steps: Sequence[Step], gas_price: int) -> Pinned | None:
     """The block whose facts the plan was built from, so that the pre-flight looks at the same one."""
     facts = steps[0].facts
     if facts.block_height is None or facts.block_hash is None or facts.block_time_ns is None:
         return None
     return Pinned(facts.block_height, facts.block_hash, facts.block_time_ns, gas_price)
+
+
+def _used_since(card: PendingCard, lanes: Sequence[LaneStanding]) -> str | None:
+    """Why the card may have been carried out in a time that the ledger does not remember; None where it cannot have been.
+
+    A card is signed in the lanes that were stored with it and in no other, so what became of it shows there.
+    """
+    now = {one.lane.name: one for one in lanes}
+    if not card.lanes:
+        made_without = "the last card is void: it was made before the signer had a key"
+        return made_without if any(one.held for one in lanes) else None
+    gone = sorted(set(card.lanes) - set(now))
+    if gone:
+        return f"the last card is void: {', '.join(gone)} is no key of {card.signer_id} any more, so its last use is unknown"
+    if not any(now[name].held for name in card.lanes):
+        return f"the last card is void: the signer has none of its keys of {card.signer_id} any more"
+    if any(now[name].record.baseline > nonce for name, nonce in card.lanes.items()):
+        return f"the last card is void: a use of a key of {card.signer_id} by something else was acknowledged since"
+    return None
 
 
 def _again(what: str, request_id: str) -> str:

@@ -6,11 +6,13 @@ Imports no HTTP client and no daemon: training reads records from the store's fi
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, model_validator
 
+from agent.preamble import Preamble, PreambleTexts, Tools, read_preamble
 from contracts.calls import ChangeCall
 from contracts.chain.outcome import Outcome
 from contracts.checks.report import PreflightReport
@@ -98,12 +100,16 @@ class Route(Frozen):
 
 
 class ModelExchange(Frozen):
-    """One call of a model: messages and tools as sent, and what came back."""
+    """One call of a model: messages and tools as sent, and what came back.
+
+    In the database an exchange may name its `preamble` by digest: then the first message and the tools are kept once for all
+    records, and `RecordReader` puts them back. Exchanges of earlier versions hold all of it themselves.
+    """
 
     target: Literal["standard", "specialist"]
     model: str
     messages: list[dict[str, JsonValue]]
-    tools: list[dict[str, JsonValue]]
+    tools: Tools
     response: JsonValue
     """The answer's first message as JSON; None where there was none."""
     finish_reason: str | None
@@ -113,6 +119,21 @@ class ModelExchange(Frozen):
     time_to_first_token_ms: float | None = None
     error: str | None = None
     adapter_hash: str | None = None
+
+    def begins_with(self, preamble: Preamble) -> bool:
+        """Whether the first message and the tools are exactly the agent's own."""
+        return self.messages[:1] == [preamble.message] and self.tools == preamble.tools
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preamble(cls, stored: Any, info: ValidationInfo) -> Any:
+        """Put the preamble that a stored exchange names before its messages."""
+        if not isinstance(stored, dict) or "preamble" not in stored or not isinstance(info.context, RecordReader):
+            return cast("Any", stored)
+        exchange = cast("dict[str, Any]", stored)
+        preamble = info.context.preamble(str(exchange["preamble"]))
+        kept = {name: value for name, value in exchange.items() if name != "preamble"}
+        return kept | {"messages": [preamble.message, *kept["messages"]], "tools": preamble.tools}
 
 
 class Source(Frozen):
@@ -225,7 +246,7 @@ class InteractionRecord(Frozen):
     outcomes: tuple[Outcome, ...] = ()
     call_outcomes: tuple[CallOutcome, ...] = ()
     approval_of: str | None = None
-    """For a confirm or cancel: the request whose card it acted on."""
+    """For a confirm or cancel: the request whose card it acted on. Its own id if the free allowance let it through."""
     repeats: str | None = None
     """An earlier request that this one repeats."""
     error: dict[str, JsonValue] | None = None
@@ -234,6 +255,18 @@ class InteractionRecord(Frozen):
     privacy: Privacy = Privacy()
     feedback: str | None = None
     split: str | None = None
+
+
+class RecordReader:
+    """Reads stored records; `texts` finds the preambles that they name, in the same database."""
+
+    def __init__(self, texts: PreambleTexts) -> None:
+        self.preamble = lru_cache(maxsize=_KEPT_PREAMBLES)(partial(read_preamble, texts=texts))
+        """By digest; each is read and parsed once for many records."""
+
+    def read(self, text: str) -> InteractionRecord:
+        """Return a record with its messages and tools as sent. ValidationError if it, or a preamble, is damaged."""
+        return InteractionRecord.model_validate_json(text, context=self)
 
 
 def read_records(path: Path) -> Iterator[InteractionRecord]:
@@ -245,11 +278,19 @@ def read_records(path: Path) -> Iterator[InteractionRecord]:
     if not path.is_file():
         raise FileNotFoundError(f"no database at {path}; name the data folder of a daemon that has run")
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
+        reader = RecordReader(lambda digest: _preamble_text(connection, digest))
         last = 0
         while page := connection.execute(_PAGE, (last,)).fetchall():
             for seq, text in page:
                 last = seq
-                yield InteractionRecord.model_validate_json(text)
+                yield reader.read(text)
 
 
+def _preamble_text(connection: sqlite3.Connection, digest: str) -> str | None:
+    row = connection.execute("SELECT text FROM preambles WHERE digest = ?", (digest,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+_KEPT_PREAMBLES: Final = 8
+"""Each is some 20 KB; a new one comes with a change of the catalogue."""
 _PAGE: Final = "SELECT seq, record FROM records WHERE seq > ? ORDER BY seq LIMIT 200"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -40,6 +40,9 @@ from contracts.groups import one_error
 from contracts.knowledge.registry import Registry
 from contracts.localnet.server import open_localnet
 from contracts.signing.signer_client import SignerClient, open_signer
+from contracts.simulation.pool import PoolSettings
+from contracts.simulation.preflight import PreflightService, PreflightSettings
+from contracts.simulation.sandbox import SandboxSettings
 from contracts.types import AccountId
 
 log = structlog.get_logger()
@@ -94,12 +97,12 @@ async def open_runtime(
         signer = await stack.enter_async_context(open_signer(signer_spec(config)))
         rpc, verifier, rpc_url = await _open_rpc(stack, config, localnet_listen, clock)
         chain_id = await _chain_id(config, rpc, verifier)
-        store = await stack.enter_async_context(open_store(config.database_path, clock=clock))
+        store = await _open_store(stack, config, clock)
         await _check_chain(config, store, chain_id)
         settings = _send_settings(config)
         chain = ChainClient(rpc, store.ledger, signer, clock=clock, settings=settings, kill_point=kill_point)
         models = await stack.enter_async_context(open_models(config.models, config.data_dir, monotonic=time.monotonic))
-        preflight = await stack.enter_async_context(open_preflight(config.data_dir, registry, rpc, signer, clock))
+        preflight = await stack.enter_async_context(_open_preflight(config, registry, rpc, signer, clock))
         agreed, catalogue = AgreedReads(rpc, needed=settings.operators), GrowingCatalogue(CATALOGUE)
         contracts = Contracts(added, catalogue, tokens, registry, agreed, data_dir=config.data_dir, clock=clock)
         pipeline = Pipeline(
@@ -119,7 +122,7 @@ async def open_runtime(
             kill_point=kill_point,
         )
         first = await _first_identity(config, store, signer)
-        await _tell_of_doubt(chain, store, chain_id)
+        await _tell_of_doubt(chain, store, signer, chain_id)
         yield Runtime(
             config=config,
             pipeline=pipeline,
@@ -145,6 +148,11 @@ async def _open_rpc(
     return rpc, verifier, nodes[0].url if config.network == "localnet" else nodes[0].shown
 
 
+async def _open_store(stack: AsyncExitStack, config: Config, clock: Callable[[], float]) -> Store:
+    quota = config.limits.record_bytes_per_hour
+    return await stack.enter_async_context(open_store(config.database_path, clock=clock, record_bytes_per_hour=quota))
+
+
 async def _open_nodes(stack: AsyncExitStack, config: Config, localnet_listen: str | None) -> tuple[Endpoint, ...]:
     """The configured nodes, or the embedded chain, opened."""
     if not config.embedded:
@@ -159,6 +167,22 @@ async def _open_nodes(stack: AsyncExitStack, config: Config, localnet_listen: st
         )
     )
     return (Endpoint.of(localnet.rpc_url),)
+
+
+def _open_preflight(
+    config: Config, registry: Registry, rpc: RpcClient, signer: SignerClient, clock: Callable[[], float]
+) -> AbstractAsyncContextManager[PreflightService]:
+    simulation = config.simulation
+    return open_preflight(
+        config.data_dir,
+        registry,
+        rpc,
+        signer,
+        clock,
+        settings=PreflightSettings(reads_per_key=simulation.reads_per_identity),
+        pool=PoolSettings(simulation.processes, simulation.queue_s, simulation.waiting_per_identity),
+        sandbox=SandboxSettings(host_work_s=simulation.host_work_s),
+    )
 
 
 def _operator(
@@ -267,7 +291,7 @@ async def _check_chain(config: Config, store: Store, chain_id: str) -> None:
         )
 
 
-async def _tell_of_doubt(chain: ChainClient, store: Store, chain_id: str) -> None:
+async def _tell_of_doubt(chain: ChainClient, store: Store, signer: SignerClient, chain_id: str) -> None:
     """At the start: keys that something else has used are blocked, and the log says so; also what a restore left open."""
     for intent in await store.ledger.in_states(UNSETTLED):
         if intent.review is not None:
@@ -278,7 +302,13 @@ async def _tell_of_doubt(chain: ChainClient, store: Store, chain_id: str) -> Non
                 why=intent.review,
                 todo="it is looked up and never sent again by itself; near-agent doctor, near-agent cancel-tx",
             )
-    for lane, record in await chain.check_lanes(chain_id):
+    held = await signer.held()
+    # Also of sealed keys: one that is unlocked later has a baseline from before.
+    keys = {
+        account_id: (*held.accounts.get(account_id, ()), *held.locked.get(account_id, ()))
+        for account_id in {*held.accounts, *held.locked}
+    }
+    for lane, record in await chain.check_lanes(chain_id, keys):
         foreign = record.foreign
         log.warning(
             "key_blocked",
@@ -296,6 +326,7 @@ def _rpc_config(config: Config) -> RpcConfig:
         connect_timeout_s=rpc.connect_timeout_s,
         request_timeout_s=rpc.request_timeout_s,
         max_body_bytes=rpc.max_body_bytes,
+        contract_answer_bytes=config.limits.contract_answer_bytes,
         attempts=rpc.attempts,
         read_timeout_s=rpc.read_timeout_s,
         max_lag_blocks=rpc.max_lag_blocks,

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from agent.answers import call_outcome
 from agent.planning.conversations import mask_request, mask_text
+from agent.preamble import Preamble
 from agent.records import (
     Answer,
     CallOutcome,
@@ -70,6 +71,8 @@ class Story:
     """The request reads text and touches nothing else (`/v1/near/plan`)."""
     route: Route = NO_ROUTE
     exchanges: list[ModelExchange] = field(default_factory=list[ModelExchange])
+    preamble: Preamble | None = None
+    """With which the exchanges' prompts begin."""
     plan: Plan | None = None
     calls: tuple[ChangeCall, ...] = ()
     calls_hash: str | None = None

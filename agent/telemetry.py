@@ -11,6 +11,7 @@ import structlog
 from pydantic import JsonValue
 
 from agent.redaction.texts import may_hold_secret, redact_named
+from contracts.knowledge.inert import printable
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -67,7 +68,7 @@ def set_up_logging(level: LogLevel = "info", stream: TextIO | None = None) -> No
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    last: list[structlog.typing.Processor] = [redact_event, _renderer(target)]
+    last: list[structlog.typing.Processor] = [redact_event, *_rendering(target)]
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*first, *last],
@@ -86,7 +87,12 @@ def set_up_logging(level: LogLevel = "info", stream: TextIO | None = None) -> No
     root.setLevel(max(number, logging.WARNING))
 
 
-def _renderer(stream: TextIO) -> structlog.typing.Processor:
+def _rendering(stream: TextIO) -> list[structlog.typing.Processor]:
     if stream.isatty():
-        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    return structlog.processors.JSONRenderer(sort_keys=False)
+        return [_write_out, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.processors.JSONRenderer(sort_keys=False)]
+
+
+def _write_out(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Texts in the event without what would steer the terminal; lists and objects are shown by `repr`, which has none."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}

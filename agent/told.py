@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent.answers import call_outcome, step_text
+from agent.answers import call_outcome, is_open, severity, status_of, step_text
+from agent.approval import call_line
 from agent.merging import Sending
 from agent.records import CallOutcome
 from agent.store.cards import PendingCard
@@ -39,8 +40,9 @@ def tell_place(
 ) -> tuple[CallOutcome, list[str]] | None:
     """What became of one planned call, for front ends and in words; None where it had no transaction.
 
-    Of several transactions the first that did not succeed counts. What a transaction returned is told where its last
-    action was planned.
+    Of several transactions the worst outcome counts, and only the last is called what was planned: those before it prepare
+    it, and that one of them is done says nothing about the plan. What a transaction returned is told if its last action was
+    planned.
     """
     own = [
         (one, one.outcome if one.places[-1] == place else _without_value(one.outcome))
@@ -49,12 +51,37 @@ def tell_place(
     ]
     if not own:
         return None
-    lines = [
-        step_text(summary, outcome, registry, one.call if one.places[-1] == place else None) for one, outcome in own
-    ]
+    lines: list[str] = []
+    for number, (one, outcome) in enumerate(own, start=1):
+        what = summary if number == len(own) else f"transaction {number} of {len(own)}, {call_line(one.call)}"
+        lines.append(step_text(what, outcome, registry, one.call if one.places[-1] == place else None))
     outcomes = [outcome for _, outcome in own]
-    counts = next((outcome for outcome in outcomes if not isinstance(outcome, Finalized)), outcomes[-1])
+    counts = min(outcomes, key=severity)
+    if isinstance(counts, Finalized):
+        counts = outcomes[-1]  # it has the value
     return call_outcome(action, counts), lines
+
+
+def headed(outcomes: Sequence[Outcome], lines: Sequence[str]) -> list[str]:
+    """The lines of an answer, with the worst state of its transactions first.
+
+    People, and clients that show one line, read the first: it must not say "Done" or a balance while money may still move.
+    """
+    status = status_of(outcomes)
+    first = lines[0] if lines else ""
+    several = f"of {len(outcomes)} transaction{'s' if len(outcomes) != 1 else ''}"
+    done = sum(isinstance(outcome, Finalized) for outcome in outcomes)
+    match status:
+        case "unconfirmed" if not first.startswith(("Not confirmed yet", "Unknown")):
+            unknown = sum(map(is_open, outcomes))
+            head = f"Not confirmed yet: {unknown} {several}. It may still happen, so do not repeat the request."
+        case "partially_executed" if not first.startswith("Only partly done"):
+            head = f"Only partly done: {done} {several} went through."
+        case "failed" if not first.startswith(("Failed", "Not done")):
+            head = f"Failed: {done} {several} went through."
+        case _:
+            return [*lines]
+    return [head, *lines]
 
 
 def tell_card(story: Story, card: PendingCard, outcomes: Sequence[Outcome], registry: Registry) -> list[str]:

@@ -302,6 +302,8 @@ class SetOff:
     """Its own, with itself as their signer."""
     whole: bool = True
     """False: it pays something besides that cannot be read."""
+    bond: int = 0
+    """yoctoNEAR that go back to the proposer with it."""
 
 
 @dataclass(frozen=True, slots=True)

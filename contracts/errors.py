@@ -4,6 +4,7 @@
     ├── InvalidInput              what a person or a model asked for cannot be built; nothing was sent
     ├── UnsupportedAction         bytes or actions that this version does not handle
     ├── RpcError                  an RPC node's answer or silence; `retryable` says whether asking again can help
+    ├── ApiError                  a server with OpenAI's protocol refused, was silent, or answered what cannot be read
     ├── SigningError              no key, wrong key, or a grant that does not cover the bytes
     ├── LedgerConflict            a compare-and-set lost: grant already used, nonce taken, state moved on
     ├── VmError                   a contract trapped, panicked or broke a limit in the virtual machine
@@ -57,6 +58,18 @@ class RpcError(ContractsError):
     ) -> None:
         super().__init__(code, message, retryable=retryable, details=details)
         self.sent = sent
+
+
+class ApiError(ContractsError):
+    """A server that speaks OpenAI's protocol gave no usable answer; its words in the message are inert.
+
+    `code` is the server's own or `http_STATUS` where it answered with an HTTP error (`status`), otherwise `timed_out`,
+    `no_answer` (no connection, or an answer that was cut off) or `bad_answer`.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+        super().__init__(code, message)
+        self.status = status
 
 
 class SigningError(ContractsError):

@@ -1,19 +1,27 @@
-"""The one guard for outgoing HTTP: where a request may go whose address comes from configuration or from documents.
+"""Outgoing HTTP: the one session that every request to another server goes through, and the guard in front of it.
 
-Addresses of this machine, of private networks, link-local and cloud-metadata ones are refused, after the name was resolved
-and at every hop, unless the configuration names that very host and port. The address that was checked is the one that is
-connected to. A name in the configuration may lead into a private network, but never to link-local or metadata addresses.
+Where a request may go: addresses of this machine, of private networks, link-local and cloud-metadata ones are refused,
+after the name was resolved, unless the configuration names that very host and port. The address that was checked is the one
+that is connected to. A name in the configuration may lead into a private network, but never to link-local or metadata
+addresses. A redirect is an answer; it is never followed.
+
+What comes back: at most `max_body_bytes`, counted as they arrive and before anything is unpacked or parsed, within one time
+limit for the whole request. A server that sends a byte a second, a body without end or a small one that unpacks into a large
+one is cut off.
 """
 
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeAlias
+from types import TracebackType
+from typing import Final, Self, TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict
 from yarl import URL
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -25,6 +33,18 @@ _METADATA: Final = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "100.
 
 class AddressRefused(aiohttp.ClientConnectionError, OSError):
     """The guard does not let a request go there; nothing was sent. The message names host and address."""
+
+
+class AnswerRefused(aiohttp.ClientError):
+    """An answer was cut off before it was read: too many bytes, or packed although that was not asked for."""
+
+
+class AnswerTooLarge(AnswerRefused):
+    """The body is larger than `limit_bytes`; the connection was closed."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the answer is larger than {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
 
 
 class Guard:
@@ -65,7 +85,7 @@ class Guard:
     async def middleware(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """For each request of a session, and for each redirect that it follows."""
+        """Check each request of a session."""
         self.check_url(request.url)
         return await handler(request)
 
@@ -98,27 +118,100 @@ class GuardedResolver(AbstractResolver):
         await self._inner.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole answer, within the limits of its session."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+    body: bytes
+
+
+class GuardedSession:
+    """Bounded requests to guarded addresses over shared connections, without cookies. Safe for concurrent use."""
+
+    def __init__(self, http: aiohttp.ClientSession, max_body_bytes: int) -> None:
+        self._http = http
+        self._max_body_bytes = max_body_bytes
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: bytes | AsyncIterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Received:
+        """Send one request and return its answer, whatever its status is.
+
+        Raises AddressRefused (by itself, or as the `os_error` of an aiohttp.ClientConnectorError if a name leads there),
+        AnswerRefused, TimeoutError if the whole took longer than the session's limit, and aiohttp's other errors.
+        """
+        # A packed answer is as large as it likes once it is unpacked: none is asked for, and none is taken.
+        sent = CIMultiDict(headers or {})
+        sent["Accept-Encoding"] = "identity"
+        async with self._http.request(
+            method, URL(url), data=data, headers=sent, allow_redirects=False, auto_decompress=False
+        ) as answer:
+            packed = answer.headers.get("Content-Encoding", "identity").strip().lower()
+            if packed not in {"", "identity"}:
+                answer.close()
+                raise AnswerRefused(f"the answer is packed ({packed[:20]!r}), which was not asked for")
+            return Received(answer.status, answer.headers, await self._body(answer))
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        if (answer.content_length or 0) <= self._max_body_bytes:
+            async for part in answer.content.iter_any():
+                body += part
+                if len(body) > self._max_body_bytes:
+                    break
+            else:
+                return bytes(body)
+        answer.close()
+        raise AnswerTooLarge(self._max_body_bytes)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
 def open_session(
     guard: Guard,
     *,
-    timeout: aiohttp.ClientTimeout,
+    timeout_s: float,
+    connect_timeout_s: float,
+    max_body_bytes: int,
     connections: int = 32,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
     resolver: AbstractResolver | None = None,
     ssl_context: ssl.SSLContext | None = None,
-) -> aiohttp.ClientSession:
-    """A guarded HTTP session without cookies. Redirects that a request follows are checked too, and lose its key where they
-    lead to another host.
+) -> GuardedSession:
+    """Return a session to be closed. Has to be called in a running event loop.
+
+    `timeout_s` limits each request as a whole, from its turn among `connections` to the last byte of its answer;
+    `max_body_bytes` is the largest answer that is read.
     """
     inner = resolver or aiohttp.ThreadedResolver()
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=connections, resolver=GuardedResolver(guard, inner), ssl=ssl_context or True
+    return GuardedSession(
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=connections, resolver=GuardedResolver(guard, inner), ssl=ssl_context or True
+            ),
+            timeout=aiohttp.ClientTimeout(total=timeout_s, connect=connect_timeout_s, sock_connect=connect_timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            middlewares=(guard.middleware,),
         ),
-        timeout=timeout,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
-        middlewares=(guard.middleware,),
+        max_body_bytes,
     )
 
 

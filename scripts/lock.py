@@ -1,9 +1,10 @@
-"""Write requirements.lock: every package pinned with hashes for Python 3.11 to 3.13, in sections.
+"""Write requirements.lock: every package pinned with hashes for Python 3.11 to 3.13, in sections. And tests/bench/litellm.lock.
 
 Needs uv on the path (`pip install uv`). Pins that still fit stay as they are; `--upgrade` takes the newest ones.
 The sections are build (what source distributions are built with),
 default (what the daemon needs) dev (what the tests need on top) and ranks
-(the wheel that carries tiktoken's rank files); the Makefile installs them apart.
+(the wheel that carries tiktoken's rank files); the Makefile installs them apart. What `make bench` compares the daemon with
+goes into an environment of its own and has a lock of its own.
 """
 
 import re
@@ -66,7 +67,18 @@ def main() -> int:
     for title, packages in sections:
         lines += [f"# section: {title}", *packages.values()]
     lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lock_comparison()
     return 0
+
+
+def lock_comparison() -> None:
+    """What tests/bench/litellm.in asks for."""
+    source = ROOT / "tests" / "bench" / "litellm.in"
+    lock = source.with_suffix(".lock")
+    known = "" if "--upgrade" in sys.argv[1:] or not lock.exists() else lock.read_text(encoding="utf-8")
+    packages = compile_lock(source, known)
+    text = "\n".join(["# Written by scripts/lock.py; do not edit.", *packages.values()])
+    lock.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

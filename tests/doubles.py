@@ -21,10 +21,11 @@ from contracts.chain.ledger import (
     Lane,
     LaneRecord,
     Ledger,
+    SeenNonce,
     Signed,
     check_transition,
 )
-from contracts.chain.nonce import check_ours
+from contracts.chain.nonce import check_ours, explain, may_adopt
 from contracts.chain.outcome import Effect, Outcome
 from contracts.errors import LedgerConflict
 from contracts.signing.keypair import SecretKey
@@ -62,6 +63,7 @@ class MemoryLedger:
         self.nonces: dict[tuple[str, str, str], int] = {}
         """(chain, signer, lane's name) -> highest nonce."""
         self.foreign: dict[tuple[str, str, str], ForeignUse] = {}
+        self.baselines: dict[tuple[str, str, str], SeenNonce] = {}
         self._on_call = on_call
 
     async def create(self, intents: Sequence[Intent]) -> None:
@@ -110,7 +112,8 @@ class MemoryLedger:
             raise LedgerConflict("state_moved", f"intent {intent_id} is {intent.state}")
         lane = Lane(intent.chain_id, intent.signer_id, signed.public_key, signed.nonce_index)
         if intent.fences is None:
-            check_ours(lane, self._record(lane))
+            for other, record in await self.lanes(lane.chain_id, lane.signer_id):
+                check_ours(other, record)
             if signed.nonce <= self.nonces.get(_key(lane), 0):
                 raise LedgerConflict("nonce_taken", f"nonce {signed.nonce} is taken")
             self.nonces[_key(lane)] = signed.nonce
@@ -159,25 +162,50 @@ class MemoryLedger:
         await self._touch("lane")
         return self._record(lane)
 
-    async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
+    async def lanes(self, chain_id: str, signer_id: AccountId | None = None) -> list[tuple[Lane, LaneRecord]]:
         found = [
             Lane(chain_id, AccountId(signer), PublicKey(name.partition("#")[0]), int(name.partition("#")[2] or -1))
             for chain, signer, name in sorted(self.nonces)
-            if chain == chain_id
+            if chain == chain_id and signer_id in (None, signer)
         ]
         plain = [replace(lane, nonce_index=None) if lane.nonce_index == -1 else lane for lane in found]
         return [(lane, self._record(lane)) for lane in plain]
 
-    async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
+    async def observe(self, seen: Sequence[SeenNonce], now: float) -> list[LaneRecord]:
         await self._touch("observe")
-        known = self.nonces.setdefault(_key(lane), chain_nonce)
-        if chain_nonce > known:
-            self.foreign.setdefault(_key(lane), ForeignUse(known, chain_nonce, now))
-        return self._record(lane)
+        new = {account for account in {_account(one.lane) for one in seen} if not self._traces(*account)}
+        for one in seen:
+            key = _key(one.lane)
+            if key not in self.nonces:
+                if may_adopt(one.nonce, account_is_new=_account(one.lane) in new):
+                    self.nonces[key], self.baselines[key] = one.nonce, one
+                else:
+                    self.nonces[key], self.foreign[key] = 0, ForeignUse(0, one.nonce, now)
+            elif explain(one.nonce, self._record(one.lane).baseline, [own.state for own in self._at(one)]) == "foreign":
+                self.foreign.setdefault(key, ForeignUse(self.nonces[key], one.nonce, now))
+        return [replace(self._record(one.lane), in_doubt=self._doubt(one)) for one in seen]
 
-    async def acknowledge(self, lane: Lane, chain_nonce: int, now: float) -> None:
-        self.foreign.pop(_key(lane), None)
-        self.nonces[_key(lane)] = max(chain_nonce, self.nonces.get(_key(lane), 0))
+    def _traces(self, chain_id: str, signer_id: AccountId) -> bool:
+        known = any(key[:2] == (chain_id, signer_id) for key in self.nonces)
+        return known or any((one.chain_id, one.signer_id) == (chain_id, signer_id) for one in self.intents.values())
+
+    def _at(self, seen: SeenNonce) -> list[Intent]:
+        own = [one for one in self.intents.values() if one.lane == seen.lane]
+        return [one for one in own if one.signed is not None and one.signed.nonce == seen.nonce]
+
+    def _doubt(self, seen: SeenNonce) -> str | None:
+        own = self._at(seen)
+        if explain(seen.nonce, self._record(seen.lane).baseline, [one.state for one in own]) != "in_doubt":
+            return None
+        return next(one.intent_id for one in own if explain(1, 0, [one.state]) == "in_doubt")
+
+    async def acknowledge(self, seen: Sequence[SeenNonce], now: float) -> int:
+        for one in seen:
+            key = _key(one.lane)
+            self.foreign.pop(key, None)
+            self.nonces[key] = max(one.nonce, self.nonces.get(key, 0))
+            self.baselines[key] = max((one, self.baselines.get(key, one)), key=lambda baseline: baseline.nonce)
+        return 0
 
     async def executed_from(self, lane: Lane, nonce: int) -> list[Intent]:
         await self._touch("executed_from")
@@ -195,7 +223,8 @@ class MemoryLedger:
         return [intent for intent in self.intents.values() if intent.fences == intent_id]
 
     def _record(self, lane: Lane) -> LaneRecord:
-        return LaneRecord(self.nonces.get(_key(lane), 0), self.foreign.get(_key(lane)))
+        baseline = self.baselines.get(_key(lane), SeenNonce(lane, 0, 0))
+        return LaneRecord(self.nonces.get(_key(lane), 0), self.foreign.get(_key(lane)), baseline.nonce, baseline.height)
 
     def _get(self, intent_id: str, to: str) -> Intent:
         intent = self.intents.get(intent_id)
@@ -210,6 +239,10 @@ class MemoryLedger:
 
 def _key(lane: Lane) -> tuple[str, str, str]:
     return lane.chain_id, lane.signer_id, lane.name
+
+
+def _account(lane: Lane) -> tuple[str, AccountId]:
+    return lane.chain_id, lane.signer_id
 
 
 def key_file(folder: Path, account_id: str, seed: bytes) -> PublicKey:

@@ -69,11 +69,154 @@ def test_only_the_entry_reads_the_environment() -> None:
     assert {_name(path) for path in SOURCES if reads.search(path.read_text())} <= entries
 
 
+WRITERS = {
+    "contracts/folders.py": {"chmod", "mkdir"},
+    "contracts/private_files.py": {"O_CREAT", "O_WRONLY", "chmod", "link", "replace"},
+    # Databases: SQLite writes them, into files that `private_files` has made.
+    "agent/store/backup.py": {"sqlite3.connect", "link", "replace"},
+    "agent/records.py": {"sqlite3.connect"},
+    "contracts/localnet/store.py": {"sqlite3.connect"},
+    "contracts/signing/journal.py": {"sqlite3.connect"},
+    # A key that is retired gets another name; nothing is written.
+    "contracts/signing/keystore.py": {"replace"},
+    "contracts/signing/vault.py": {"replace"},
+    # readline writes the history, into a file that `private_files` has made.
+    "agent/commands/chatting.py": {"write_history_file"},
+    # A folder that is gone after an evaluation, and a compiler's cache; tempfile makes them 0700.
+    "training/evaluation/run.py": {"TemporaryDirectory"},
+    "contracts/localnet/sources/build.py": {"TemporaryDirectory", "chmod"},
+}
+"""Everything in the sources that writes files, with why it does not go through `contracts/private_files.py`."""
+_WRITING = {
+    *(
+        "write_text",
+        "write_bytes",
+        "touch",
+        "mkdir",
+        "makedirs",
+        "mkfifo",
+        "symlink_to",
+        "hardlink_to",
+        "symlink",
+        "link",
+    ),
+    *(
+        "chmod",
+        "rename",
+        "renames",
+        "copy",
+        "copyfile",
+        "copytree",
+        "copy2",
+        "move",
+        "mkstemp",
+        "mkdtemp",
+    ),
+    *("NamedTemporaryFile", "TemporaryDirectory", "TemporaryFile", "write_history_file"),
+}
+_FLAGS = {"O_CREAT", "O_WRONLY", "O_TRUNC"}
+_MODULES = {"os", "shutil", "tempfile", "readline"}
+_COMMON = {"copy", "move", "link", "rename"}
+"""Names that other things than files have too: counted where a module of files is before them."""
+
+
+def _writing(tree: ast.Module) -> set[str]:
+    found = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _FLAGS}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        of = (
+            call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
+        )
+        mode = {word.value for word in ast.walk(call) if isinstance(word, ast.Constant) and isinstance(word.value, str)}
+        if name in _WRITING and (name not in _COMMON or of in _MODULES):
+            found.add(name)
+        elif name == "replace" and (of == "os" or (len(call.args) == 1 and not call.keywords)):
+            found.add("replace")  # str.replace takes two, dataclasses.replace is no attribute
+        elif (
+            name in {"open", "fdopen"}
+            and of != "os"
+            and any(re.fullmatch(r"[rwxab+t]*[wxa+][rwxab+t]*", m) for m in mode)
+        ):
+            found.add("open for writing")
+        elif (of, name) == ("sqlite3", "connect"):
+            found.add("sqlite3.connect")
+    return found
+
+
+def test_files_are_written_in_one_place() -> None:
+    """Private, atomic and on disk: `contracts/private_files.py` and what is named above, with its reason, and nothing else."""
+    found = {_name(path): writing for path in SOURCES if (writing := _writing(ast.parse(path.read_text())))}
+    assert found == WRITERS
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Path(x).write_text(y)",
+        "p.open('w')",
+        "open(p, mode='ab')",
+        "open(p, 'r+')",
+        "os.replace(a, b)",
+        "a.replace(b)",
+        "os.open(p, os.O_CREAT)",
+        "p.mkdir()",
+        "shutil.copy(a, b)",
+    ],
+)
+def test_the_search_for_writers_finds(source: str) -> None:
+    assert _writing(ast.parse(source))
+    assert not _writing(
+        ast.parse("p.open('rb'); t.replace('a', 'b'); replace(x, y=1); os.fdopen(f, 'wb'); p.read_text()")
+    )
+
+
 def test_tests_are_not_skipped_quietly() -> None:
     """Only where foreign contract binaries are read may a test be skipped, and it says why."""
     skipping = re.compile(r"pytest\.skip\(|mark\.(skip|xfail)")
     found = {_name(path) for path in TESTS if skipping.search(path.read_text()) and path.name != "test_house.py"}
     assert found == {"tests/real_contracts/conftest.py"}
+
+
+def test_the_command_lines_print_in_one_place_each() -> None:
+    """There, what would steer a terminal is written out: any text may hold a node's, a contract's or a provider's words."""
+    printing = re.compile(r"(?<![\w.])print\(")
+    found = {_name(path): len(printing.findall(path.read_text())) for path in SOURCES}
+    assert {name: count for name, count in found.items() if count} == {
+        "agent/commands/exits.py": 2,
+        "agent/cli.py": 1,  # its own version
+        "training/cli.py": 2,
+        "contracts/localnet/sources/build.py": 2,  # a build step
+    }
+
+
+CLIENTS = re.compile(
+    r"ClientSession\(|urllib\.request|urlopen|http\.client|httpx|AsyncOpenAI|OpenAI\(|aiohttp\.request"
+    r"|requests\.(get|post)|open_connection|create_connection|socket\.socket\("
+)
+OPENED = {
+    "contracts/outgoing.py": "the guarded session itself",
+    "contracts/openai_client.py": "the openai package, on that session",
+    "contracts/signing/room.py": "a Unix socket",
+    "agent/commands/client.py": "the daemon of the data folder, at the address in its own file",
+    "agent/commands/doctor.py": "the same",
+    "agent/commands/chain.py": "the same, for the embedded chain",
+}
+
+
+def test_connections_to_other_servers_are_opened_in_one_place() -> None:
+    """So a URL that stands in a contract's metadata, a token's icon or an NFT's media is never fetched: nothing could."""
+    assert {_name(path) for path in SOURCES if CLIENTS.search(path.read_text())} == set(OPENED)
+
+
+def test_guarded_sessions_go_to_configured_addresses_only() -> None:
+    opening = re.compile(r"outgoing import [^\n]*\bopen_session\b|outgoing import \([^)]*\bopen_session\b")
+    assert {_name(path) for path in SOURCES if opening.search(path.read_text())} == {
+        "contracts/chain/rpc.py",
+        "agent/models/openai_chat.py",
+        "agent/commands/doctor.py",
+        "training/jobs/provider.py",
+        "training/evaluation/run.py",
+    }
 
 
 def _readme_commands() -> list[tuple[str, str]]:

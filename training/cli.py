@@ -1,5 +1,6 @@
 """`near-train`: from records to a promoted specialist, step by step."""
 
+import asyncio
 import json
 import os
 import sys
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import BaseModel
 
+from contracts.folders import close_folder
+from contracts.knowledge.inert import printable
 from training.config import Settings, load_settings
 from training.errors import ProviderError, TrainingError
 
@@ -78,23 +81,13 @@ def start(
 ) -> None:
     """Check the lines, show the estimate, upload them and create the fine-tuning job."""
     from training.jobs import job
-    from training.jobs.provider import Provider
 
     with _exit_codes():
         settings = _with_model(_settings(config, data_dir), model)
         run = job.load(settings, run_id) if run_id else None
         place = settings.folder / "datasets" / run.dataset if run else _dataset(settings, dataset_dir)
         facts, text = _estimate(settings, place)
-        provider = Provider(settings)
-        run = run or job.prepare(settings, place, time.time)
-        if not as_json:
-            print(text)
-        try:
-            run = job.submit(settings, run, provider)
-        except ProviderError as error:
-            raise ProviderError(
-                error.code, f"{error.message} (run {run.run_id}: near-train start --run {run.run_id})"
-            ) from error
+        run = asyncio.run(_submit(settings, run, place, "" if as_json else text))
         _print(as_json, {**_plain(run), "estimate": facts}, f"{run.run_id}: job {run.job_id} is {run.status}")
 
 
@@ -108,15 +101,11 @@ def status(
 ) -> None:
     """Where a run stands."""
     from training.jobs import job
-    from training.jobs.provider import Provider
 
     with _exit_codes():
         settings = _settings(config, data_dir)
-        provider = Provider(settings)
-        run = job.refresh(settings, job.load(settings, run_id), provider)
-        if follow:
-            show: Callable[[str], None] = (lambda line: print(line, file=sys.stderr)) if as_json else print
-            run = _follow(settings, run, provider, show)
+        show = (_show_progress if as_json else _show) if follow else None
+        run = asyncio.run(_look(settings, job.load(settings, run_id), show))
         ending = f", model {run.fine_tuned_model}" if run.fine_tuned_model else f": {run.error}" if run.error else ""
         _print(as_json, _plain(run), f"{run.run_id}: job {run.job_id} is {run.status}{ending}")
         if run.status in {"failed", "cancelled"}:
@@ -179,23 +168,50 @@ def promote(
         _print(as_json, _plain(specialist), f"{specialist.model} ({specialist.run_id}) serves as the specialist")
 
 
-def _follow(settings: Settings, run: "Run", provider: "Provider", show: Callable[[str], None]) -> "Run":
+async def _submit(settings: Settings, run: "Run | None", place: Path, estimated: str) -> "Run":
+    from training.jobs import job
+    from training.jobs.provider import open_provider
+
+    async with open_provider(settings) as provider:
+        run = run or job.prepare(settings, place, time.time)
+        if estimated:
+            _show(estimated)
+        try:
+            return await job.submit(settings, run, provider)
+        except ProviderError as error:
+            raise ProviderError(
+                error.code, f"{error.message} (run {run.run_id}: near-train start --run {run.run_id})"
+            ) from error
+
+
+async def _look(settings: Settings, run: "Run", show: Callable[[str], None] | None) -> "Run":
+    """The run as its provider knows it now; with `show`, at its end."""
+    from training.jobs import job
+    from training.jobs.provider import open_provider
+
+    async with open_provider(settings) as provider:
+        run = await job.refresh(settings, run, provider)
+        return run if show is None else await _follow(settings, run, provider, show)
+
+
+async def _follow(settings: Settings, run: "Run", provider: "Provider", show: Callable[[str], None]) -> "Run":
     from training.jobs import job
 
     seen: set[str] = set()
     deadline = time.monotonic() + settings.training.follow_timeout_s
     while True:
-        for event in provider.events(run.job_id or ""):
+        for event in await provider.events(run.job_id or ""):
             if event.id not in seen:
                 seen.add(event.id)
-                show(f"{time.strftime('%H:%M:%S', time.gmtime(event.created_at))} {event.level} {event.message}")
+                at = time.strftime("%H:%M:%S", time.gmtime(event.created_at))
+                show(f"{at} {event.level or 'info'} {event.message or ''}")
         if run.status in job.ENDED:
             return run
         if time.monotonic() > deadline:
             message = f"{run.run_id} is still {run.status}; follow it again with: near-train status --follow"
             raise ProviderError("no_answer", message)
-        time.sleep(settings.training.poll_s)
-        run = job.refresh(settings, run, provider)
+        await asyncio.sleep(settings.training.poll_s)
+        run = await job.refresh(settings, run, provider)
 
 
 def _estimate(settings: Settings, place: Path) -> tuple[dict[str, object], str]:
@@ -228,7 +244,10 @@ def _settings(config: Path | None, data_dir: Path | None) -> Settings:
     ranks = Path(sys.prefix, "share", "near-agent", "tiktoken")
     if ranks.is_dir():
         os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(ranks))
-    return load_settings(config, data_dir, os.environ)
+    settings = load_settings(config, data_dir, os.environ)
+    if settings.folder.is_dir():
+        close_folder(settings.folder)  # earlier versions made it, and the data sets in it, readable by everybody
+    return settings
 
 
 def _with_model(settings: Settings, model: str | None) -> Settings:
@@ -248,7 +267,16 @@ def _plain(value: BaseModel) -> dict[str, object]:
 
 
 def _print(as_json: bool, facts: Mapping[str, object], text: str) -> None:
-    print(json.dumps(facts) if as_json else text)
+    _show(json.dumps(facts) if as_json else text)
+
+
+def _show(text: str) -> None:
+    print(printable(text), flush=True)
+
+
+def _show_progress(text: str) -> None:
+    """Beside a machine-readable answer on standard output."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -259,10 +287,13 @@ def _exit_codes() -> Generator[None]:
         _fail(error, UNREACHABLE if error.code == "no_answer" else FAILED)
     except TrainingError as error:
         _fail(error, USAGE)
+    except OSError as error:
+        _show_progress(f"near-train: {error}; what was written before stands, nothing is half written [disk]")
+        raise typer.Exit(FAILED) from error
 
 
 def _fail(error: TrainingError, code: int) -> NoReturn:
-    print(f"near-train: {error.message} [{error.code}]", file=sys.stderr)
+    _show_progress(f"near-train: {error.message} [{error.code}]")
     raise typer.Exit(code)
 
 

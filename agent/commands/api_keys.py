@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.exits import print_json, told
+from agent.commands.exits import print_json, say, told
 from agent.commands.sessions import open_session
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption
 
@@ -31,7 +31,7 @@ def create(
         if as_json:
             print_json(made)
         else:
-            print(made["api_key"])
+            say(made["api_key"])
 
 
 @api_keys_app.command("list")
@@ -46,7 +46,7 @@ def list_keys(config: ConfigOption = None, data_dir: DataDirOption = None, as_js
             made = time.strftime("%Y-%m-%d", time.localtime(key["created_at"]))
             rights = "may confirm" if key["may_confirm"] else "may not confirm"
             ended = "" if key["revoked_at"] is None else "  revoked"
-            print(f"{key['key_id']}  {key['account_id']}  made {made}  {rights}{ended}")
+            say(f"{key['key_id']}  {key['account_id']}  made {made}  {rights}{ended}")
 
 
 @api_keys_app.command("revoke")
@@ -62,4 +62,4 @@ def revoke(
         if as_json:
             print_json(ended)
         else:
-            print(f"{key_id} is revoked")
+            say(f"{key_id} is revoked")

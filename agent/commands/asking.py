@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from agent.commands.exits import USAGE, WAITS, CommandError, exit_code_of, print_json, told
+from agent.commands.exits import USAGE, WAITS, CommandError, exit_code_of, print_json, say, told
 from agent.commands.sessions import Session, open_session
 from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption
 
@@ -84,9 +84,7 @@ def approve_now(session: Session, answer: Mapping[str, Any], model: str) -> dict
 
 
 def show(answer: Mapping[str, Any]) -> None:
-    """Print an answer; what could steer the terminal is blanked."""
-    text: str = answer["choices"][0]["message"]["content"]
-    print("".join(c if c.isprintable() or c in "\n\t" else " " for c in text), flush=True)
+    say(answer["choices"][0]["message"]["content"])
 
 
 def finish(answer: Mapping[str, Any], *, as_json: bool) -> None:
@@ -124,7 +122,7 @@ def _list_cards(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json({"cards": cards})
     elif not cards:
-        print("no card waits for approval")
+        say("no card waits for approval")
     for card in () if as_json else cards:
-        print(f"{card['request_id']}  {card['account_id']}  until {card['expires_at']}\n{card['text']}")
-        print(f"  To approve, run: near-agent approve {card['request_id']}\n")
+        say(f"{card['request_id']}  {card['account_id']}  until {card['expires_at']}\n{card['text']}")
+        say(f"  To approve, run: near-agent approve {card['request_id']}\n")

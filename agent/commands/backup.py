@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.commands.exits import USAGE, CommandError, print_json, told
+from agent.commands.exits import USAGE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, domain_errors, find_data_dir
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The backup")]
@@ -29,7 +29,7 @@ def backup(
         if as_json:
             print_json({"file": str(file), "bytes": size})
         else:
-            print(f"{file}: {size} bytes. It holds no keys: they are kept apart, and are not in this file.")
+            say(f"{file}: {size} bytes. It holds no keys: they are kept apart, and are not in this file.")
 
 
 def restore(
@@ -61,12 +61,12 @@ def restore(
         if as_json:
             print_json(facts)
             return
-        print(
+        say(
             f"{file} is the database now. Every approval in it is void; {restored.cancelled_cards} cards were cancelled."
         )
         if restored.previous is not None:
-            print(f"The database that was there is kept as {restored.previous}")
+            say(f"The database that was there is kept as {restored.previous}")
         if restored.for_review:
-            print(f"{len(restored.for_review)} transactions may be on chain: they are looked up and never sent again.")
-        print(f"{restored.api_keys} API keys are in force: near-agent api-keys list")
-        print("A key that was used after the backup is blocked at the next start, until: near-agent keys acknowledge")
+            say(f"{len(restored.for_review)} transactions may be on chain: they are looked up and never sent again.")
+        say(f"{restored.api_keys} API keys are in force: near-agent api-keys list")
+        say("A key that was used after the backup is blocked at the next start, until: near-agent keys acknowledge")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from agent.commands.exits import FAILED, UNREACHABLE, USAGE, CommandError, print_json, told
+from agent.commands.exits import FAILED, UNREACHABLE, USAGE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, domain_errors, read_config
 from agent.data_folder import running_daemon
 
@@ -65,7 +65,7 @@ def init(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: J
         if as_json:
             print_json({"genesis": str(path)})
         else:
-            print(f"{path} names the accounts; their keys are in {path.parent / 'credentials'}")
+            say(f"{path} names the accounts; their keys are in {path.parent / 'credentials'}")
 
 
 @localnet_app.command("advance-epochs")
@@ -87,7 +87,7 @@ def advance_epochs(
         if as_json:
             print_json({"epoch_height": now["epoch_height"], "epoch_length": length, "advanced": count})
         else:
-            print(f"{count} x {length} blocks further: epoch {now['epoch_height']}")
+            say(f"{count} x {length} blocks further: epoch {now['epoch_height']}")
 
 
 def _rpc_url(settings: "Config") -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.commands.asking import show
-from agent.commands.exits import CommandError, print_error, print_json, told
+from agent.commands.exits import CommandError, print_error, print_json, say, told
 from agent.commands.sessions import Session, open_session
 from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption, find_data_dir
 from agent.data_folder import HISTORY
@@ -29,7 +29,7 @@ def chat(
         interactive = sys.stdin.isatty()
         if interactive:
             _set_up_line_editing(find_data_dir(config, data_dir))
-            print(_GREETING)
+            say(_GREETING)
         converse(session, conversation_id, model, _reader(interactive=interactive), as_json=as_json)
 
 
@@ -78,7 +78,7 @@ def _reader(*, interactive: bool) -> Callable[[], str | None]:
             try:
                 line = input(PROMPT) if interactive else sys.stdin.readline()
             except EOFError:
-                print()
+                say()
                 return None
             if line.strip() in _ENDS:
                 return None
@@ -124,10 +124,12 @@ def may_keep(line: str) -> bool:
 def _save_history(history: Path) -> None:
     import readline
 
+    from contracts.private_files import make_private_file
+
     for place in range(readline.get_current_history_length(), 0, -1):
         line: Any = readline.get_history_item(place)
         if not may_keep(str(line)):
             readline.remove_history_item(place - 1)
     with suppress(OSError):
-        history.touch(mode=0o600)
+        make_private_file(history)
         readline.write_history_file(history)

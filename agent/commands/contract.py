@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.commands.exits import print_json, told
+from agent.commands.exits import print_json, say, told
 from agent.commands.sessions import open_session
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption
 
@@ -32,12 +32,12 @@ def add(
             return
         _show(added)
         for name, reason in added["left_out"].items():
-            print(f"  left out: {name}: {reason}")
+            say(f"  left out: {name}: {reason}")
         for warning in added["warnings"]:
-            print(f"warning: {warning}")
+            say(f"warning: {warning}")
         if added["symbol"]:
-            print(f"It calls itself {added['symbol']}; the next start of the daemon knows it by that symbol.")
-        print("Look at what it is before you use it: anybody can write any contract and any name.")
+            say(f"It calls itself {added['symbol']}; the next start of the daemon knows it by that symbol.")
+        say("Look at what it is before you use it: anybody can write any contract and any name.")
 
 
 @contract_app.command("list")
@@ -49,13 +49,13 @@ def list_contracts(config: ConfigOption = None, data_dir: DataDirOption = None, 
             print_json(listed)
             return
         if not listed["contracts"]:
-            print("no contract is added; near-agent contract add ACCOUNT")
+            say("no contract is added; near-agent contract add ACCOUNT")
         for contract in listed["contracts"]:
             _show(contract)
             if contract["unchanged"] is False:
-                print("  its code has changed, so its actions are off: look at it and add it again")
+                say("  its code has changed, so its actions are off: look at it and add it again")
             elif contract["unchanged"] is None:
-                print("  whether its code is still this one is unknown: no node answered")
+                say("  whether its code is still this one is unknown: no node answered")
 
 
 @contract_app.command("remove")
@@ -71,10 +71,10 @@ def remove(
         if as_json:
             print_json(removed)
         else:
-            print(f"{removed['account_id']} is removed; its actions are gone")
+            say(f"{removed['account_id']} is removed; its actions are gone")
 
 
 def _show(contract: dict[str, Any]) -> None:
-    print(f"{contract['account_id']}  code {contract['code_hash']}")
+    say(f"{contract['account_id']}  code {contract['code_hash']}")
     for action in contract["actions"]:
-        print(f"  {action['usage']}  ({action['kind']})")
+        say(f"  {action['usage']}  ({action['kind']})")

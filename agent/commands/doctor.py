@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import typer
 
-from agent.commands.exits import DONE, FAILED, UNREACHABLE, USAGE, CommandError, print_json, told
+from agent.commands.exits import DONE, FAILED, UNREACHABLE, USAGE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, read_config
 from agent.data_folder import DaemonAddress, running_daemon
 
@@ -24,6 +24,8 @@ Verdict: TypeAlias = Literal["ok", "warn", "fail", "skip"]
 _LOW_DISK_BYTES: Final = 200 * 1024 * 1024
 _CLOCK_WARN_S: Final = 30.0
 _ANSWER_TIMEOUT_S: Final = 10.0
+_MODEL_LIST_BYTES: Final = 8 * 1024 * 1024
+"""Of an endpoint's list of models; aggregators list thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,9 @@ def doctor(config: ConfigOption = None, data_dir: DataDirOption = None, as_json:
 def _printer(*, as_json: bool) -> Callable[[Check], None]:
     def show(check: Check) -> None:
         if not as_json:
-            print(f"{check.verdict:<5} {check.name:<12} {check.found}", flush=True)
+            say(f"{check.verdict:<5} {check.name:<12} {check.found}")
             if check.todo:
-                print(f"      {'':<12} -> {check.todo}", flush=True)
+                say(f"      {'':<12} -> {check.todo}")
 
     return show
 
@@ -72,7 +74,9 @@ async def _checks(config: Path | None, data_dir: Path | None) -> AsyncGenerator[
         yield Check("config", "fail", str(error), "correct the file or variable that is named", USAGE)
         return
     yield Check("config", "ok", f"network {settings.network}")
+    yield Check("limits", "ok", settings.limits.shown)
     yield _folder(settings.data_dir)
+    yield Check("simulation", "ok", settings.simulation.shown)
     address = running_daemon(settings.data_dir)
     yield _daemon(address, settings.data_dir)
     async for check in _chain(settings, address):
@@ -279,12 +283,13 @@ async def _model(name: str, section: "ModelConfig | None") -> Check:
 
     headers = {"Authorization": f"Bearer {section.api_key.get_secret_value()}"} if section.api_key else {}
     try:
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
-        async with (
-            open_session(Guard([section.base_url]), timeout=timeout) as http,
-            http.get(f"{section.base_url}/models", headers=headers, allow_redirects=False) as answer,
-        ):
-            status = answer.status
+        async with open_session(
+            Guard([section.base_url]),
+            timeout_s=_ANSWER_TIMEOUT_S,
+            connect_timeout_s=_ANSWER_TIMEOUT_S,
+            max_body_bytes=_MODEL_LIST_BYTES,
+        ) as http:
+            status = (await http.request("GET", f"{section.base_url}/models", headers=headers)).status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         found = f"{_shown(section.base_url)} does not answer: {error or 'time-out'}"
         return Check(label, "fail", found, f"check [models.{name}] base_url", FAILED)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
-from agent.commands.exits import USAGE, CommandError, print_json, told
+from agent.commands.exits import USAGE, CommandError, print_json, say, told
 from agent.commands.keys import with_signer
 from agent.commands.sessions import open_session
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, read_config
@@ -47,7 +47,7 @@ def endorse(
         if as_json:
             print_json({"card": card["text"], "calls": calls, "message": message})
             return
-        print(
+        say(
             f"{card['text']}\n\nWhat the signature covers, read from the calls themselves (deposits in yoctoNEAR); if the card "
             f"says anything else, sign nothing:\n{json.dumps(calls, indent=2)}\n\n"
             f"An approver signs this NEP-413 message:\n{json.dumps(message, indent=2)}"
@@ -114,4 +114,4 @@ def _hand_in(config: Path | None, data_dir: Path | None, request_id: str, file: 
     if as_json:
         print_json({"kept": kept, "needed": needed})
         return
-    print(f"{kept} of {needed} signatures are in; they are verified when the card is carried out")
+    say(f"{kept} of {needed} signatures are in; they are verified when the card is carried out")

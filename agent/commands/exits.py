@@ -4,7 +4,9 @@ import json
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TextIO
+
+from contracts.knowledge.inert import printable
 
 DONE: Final = 0
 USAGE: Final = 2
@@ -65,12 +67,18 @@ def told(*, as_json: bool) -> Generator[None]:
         _end(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), "os_error", USAGE, as_json=as_json)
 
 
+def say(text: str = "", *, file: TextIO | None = None) -> None:
+    """Print text for people, the only way there is: whatever is in it, it does not steer the terminal."""
+    print(printable(text), file=file, flush=True)
+
+
 def print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """Print one line of JSON in ASCII, in which nothing needs to be written out."""
+    print(json.dumps(value), flush=True)
 
 
 def print_error(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    say(f"error: {message}", file=sys.stderr)
 
 
 def _end(message: str, code: str, exit_code: int, *, as_json: bool) -> None:

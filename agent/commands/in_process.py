@@ -89,7 +89,7 @@ class InProcessSession:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _complete(self, body: dict[str, Any], named: str | None) -> dict[str, Any]:
-        chat = parse_chat(json.dumps(body).encode())
+        chat = parse_chat(json.dumps(body).encode(), self._runtime.config.limits)
         if chat.model not in self._runtime.configured_models():
             raise model_not_found(chat.model)
         identity = self._runtime.first
@@ -125,7 +125,7 @@ class InProcessSession:
         return identity
 
     async def _work(self, work: Work, model: str) -> dict[str, Any]:
-        reply = await self._running.start(work).reply()
+        reply = await self._running.start(work, by=self._runtime.first.key_id).reply()
         return completion(reply, model, int(self._runtime.clock()))
 
 
@@ -154,7 +154,7 @@ async def _hold(config: Config, opened: "Future[InProcessSession]") -> None:
     async with open_runtime(config, localnet_listen=_ANY_PORT, lock_wait_s=LOCK_WAIT_S) as runtime:
         await runtime.pipeline.recover()
         async with asyncio.TaskGroup() as tasks:
-            running = RunningRequests(tasks)
+            running = RunningRequests(tasks, limits=config.limits)
             opened.set_result(InProcessSession(config.network, runtime, running, asyncio.get_running_loop(), stop))
             await stop.wait()
             await running.drain(config.daemon.grace_s)

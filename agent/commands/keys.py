@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from agent.commands.exits import USAGE, CommandError, print_json, told
+from agent.commands.exits import USAGE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, domain_errors, read_config
 from agent.data_folder import running_daemon
 
@@ -37,6 +37,9 @@ _FAUCET: Final = (
     "(near account create-account sponsor-by-faucet-service) or a POST to https://helper.nearprotocol.com/account."
 )
 _ADD_KEY: Final = "Add this public key to the account with a wallet or near-cli before it can sign."
+_USED_KEY: Final = (
+    "If it has signed before and the account is in use here already, say so: near-agent keys acknowledge."
+)
 _CHECK_KEY: Final = "near-agent doctor says whether the account knows this key."
 _MAX_SECRET_FILE: Final = 65_536
 
@@ -56,17 +59,17 @@ def list_keys(config: ConfigOption = None, data_dir: DataDirOption = None, as_js
             print_json({**listed, "permissions": may, "problems": problems})
             return
         for account, public_keys in held.accounts.items():
-            print(f"{account}  {'  '.join(public_keys)}")
+            say(f"{account}  {'  '.join(public_keys)}")
             for public_key in public_keys:
                 if public_key in may:
-                    print(f"  {public_key if len(public_keys) > 1 else 'it'} {may[public_key]}")
+                    say(f"  {public_key if len(public_keys) > 1 else 'it'} {may[public_key]}")
         for account, public_keys in held.locked.items():
-            print(f"{account}  {'  '.join(public_keys)}  (sealed; open it with: near-agent keys unlock)")
+            say(f"{account}  {'  '.join(public_keys)}  (sealed; open it with: near-agent keys unlock)")
         if not held.accounts and not held.locked:
             folder = settings.credentials_dir
-            print(f"no key for {settings.network} in {folder}; make one with: near-agent keys generate ACCOUNT")
+            say(f"no key for {settings.network} in {folder}; make one with: near-agent keys generate ACCOUNT")
         for problem in held.problems:
-            print(f"unusable: {problem.path}: {problem.reason}", file=sys.stderr)
+            say(f"unusable: {problem.path}: {problem.reason}", file=sys.stderr)
 
 
 @keys_app.command("generate")
@@ -112,7 +115,22 @@ def import_key(
         secret = _secret(file)
         passphrase = _passphrase(passphrase_file, twice=True) if encrypt or passphrase_file else None
         kept = with_signer(settings, lambda signer: signer.import_secret(account_id, secret, passphrase=passphrase))
-        _report(kept, account_id, _CHECK_KEY, as_json)
+        known = _store_baseline(settings, account_id, kept.public_key) if passphrase is None else False
+        _report(kept, account_id, _CHECK_KEY if known else f"{_CHECK_KEY} {_USED_KEY}", as_json)
+
+
+def _store_baseline(settings: "Config", account: str, public_key: str) -> bool:
+    """Have the daemon that runs store the key's nonce, from which on every use must be its own; False where it cannot."""
+    address = running_daemon(settings.data_dir)
+    if address is None:
+        return False
+    from agent.commands.client import DaemonSession
+
+    try:
+        DaemonSession(settings.data_dir, address).acknowledge_key(account, public_key)
+    except CommandError:
+        return False
+    return True
 
 
 @keys_app.command("unlock")
@@ -134,9 +152,9 @@ def unlock(
             print_json({"opened": opened})
             return
         for account, public_keys in opened.items():
-            print(f"{account}  {'  '.join(public_keys)}  open")
+            say(f"{account}  {'  '.join(public_keys)}  open")
         if not opened:
-            print("no sealed key was waiting for a passphrase")
+            say("no sealed key was waiting for a passphrase")
 
 
 @keys_app.command("rotate")
@@ -302,4 +320,4 @@ def _report(kept: "KeptKey", account_id: str, hint: str, as_json: bool) -> None:
     if as_json:
         print_json({"account_id": account_id, "public_key": kept.public_key, "path": kept.path, "hint": hint})
         return
-    print(f"{account_id}  {kept.public_key}\nwritten to {kept.path}\n{hint}")
+    say(f"{account_id}  {kept.public_key}\nwritten to {kept.path}\n{hint}")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from agent.commands.asking import finish
-from agent.commands.exits import print_json, told
+from agent.commands.exits import print_json, say, told
 from agent.commands.sessions import open_session
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption
 
@@ -35,7 +35,8 @@ def acknowledge(
 ) -> None:
     """Go on signing with a key that something else has used.
 
-    Look at the account's transactions first: what they did is not in this ledger.
+    Look at the account's transactions first: what they did is not in this ledger. The account's pending cards are cancelled,
+    because one of them may have been carried out already.
     """
     with told(as_json=as_json):
         with open_session(config, data_dir) as session:
@@ -44,4 +45,5 @@ def acknowledge(
             print_json(answer)
             return
         for lane in answer["lanes"]:
-            print(f"{answer['account_id']}  {lane['lane']}  goes on above nonce {lane['nonce']}")
+            say(f"{answer['account_id']}  {lane['lane']}  goes on above nonce {lane['nonce']}")
+        say(f"{answer['voided_cards']} pending cards were cancelled")

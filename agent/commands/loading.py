@@ -16,10 +16,11 @@ def loading(config: Config) -> Generator[None]:
     gc.disable()
     try:
         if config.embedded:
+            from contracts.folders import make_private_folder
             from contracts.localnet.preparing import prepared
 
             with suppress(OSError):  # the folder's lock is what says so
-                config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_private_folder(config.data_dir)
             with prepared(config.data_dir, config.localnet.epoch_length_blocks):
                 yield
         else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from agent.commands.exits import DONE, CommandError, print_json, told
+from agent.commands.exits import DONE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, domain_errors, find_data_dir
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _show(found: "list[StoredRecord]", *, as_json: bool) -> None:
         if as_json:
             print_json(stored.record.model_dump(mode="json"))
         else:
-            print(_line(stored.record), flush=True)
+            say(_line(stored.record))
 
 
 def _line(record: "InteractionRecord") -> str:

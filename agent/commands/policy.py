@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.exits import USAGE, CommandError, print_json, told
+from agent.commands.exits import USAGE, CommandError, print_json, say, told
 from agent.commands.settings import (
     ConfigOption,
     DataDirOption,
@@ -45,9 +45,9 @@ def check(
         if as_json:
             print_json({"ok": True, "summary": words.splitlines(), "needs_restart": later})
             return
-        print(words)
+        say(words)
         if later:
-            print("The running daemon was started before this file was written; a policy counts from the next start.")
+            say("The running daemon was started before this file was written; a policy counts from the next start.")
 
 
 @policy_app.command("explain")
@@ -74,7 +74,7 @@ def explain(
             verdict = None if record.verdict is None else record.model_dump(mode="json")["verdict"]
             print_json({"request_id": request_id, "status": record.status, "verdict": verdict})
         else:
-            print("\n".join(_explained(record)))
+            say("\n".join(_explained(record)))
 
 
 def _is_newer_than_daemon(file: Path, folder: Path) -> bool:

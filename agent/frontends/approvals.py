@@ -10,7 +10,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.errors import RequestError
-from agent.frontends.errors import no_key
+from agent.frontends.bodies import Bodies
+from agent.frontends.identities import identity_of
 from agent.frontends.operator import ShortText, shown_card
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Approver, KeyRing
@@ -37,6 +38,7 @@ class ApprovalApi:
         cards: Waiting,
         keys: KeyRing,
         running: RunningRequests,
+        bodies: Bodies,
         answer: Callable[[Reply], JsonObject],
         clock: Callable[[], float],
     ) -> None:
@@ -44,6 +46,7 @@ class ApprovalApi:
         self._cards = cards
         self._keys = keys
         self._running = running
+        self._bodies = bodies
         self._answer = answer
         self._clock = clock
 
@@ -51,26 +54,22 @@ class ApprovalApi:
         return [web.get("/v1/near/approvals", self._list), web.post("/v1/near/approvals", self._approve)]
 
     async def _list(self, http: web.Request) -> web.StreamResponse:
-        identity = await self._identity(http)
+        identity = await identity_of(http, self._keys)
         return web.json_response(await cards_for(identity, self._pipeline, self._cards, self._clock()))
 
     async def _approve(self, http: web.Request) -> web.StreamResponse:
-        identity = await self._identity(http)
-        try:
-            asked = _Approval.model_validate_json(await http.read())
-        except ValidationError:
-            raise RequestError("invalid_value", 'write {"request_id": "..."}', param="request_id") from None
+        identity = await identity_of(http, self._keys)
+        async with self._bodies.read(http, identity.key_id) as body:
+            try:
+                asked = _Approval.model_validate_json(body)
+            except ValidationError:
+                raise RequestError("invalid_value", 'write {"request_id": "..."}', param="request_id") from None
         running = self._running.start(
-            lambda progress: self._pipeline.approve_by_request(identity, asked.request_id, "key", progress)
+            lambda progress: self._pipeline.approve_by_request(identity, asked.request_id, "key", progress),
+            by=identity.key_id,
+            decision=True,
         )
         return web.json_response(self._answer(await running.reply()))
-
-    async def _identity(self, http: web.Request) -> Identity:
-        scheme, _, key = http.headers.get("Authorization", "").partition(" ")
-        identity = await self._keys.authenticate(key.strip()) if scheme.lower() == "bearer" else None
-        if identity is None:
-            raise no_key(given=bool(key))
-        return identity
 
 
 async def cards_for(identity: Identity, pipeline: Approver, cards: Waiting, now: float) -> JsonObject:

@@ -81,15 +81,6 @@ def draining(retry_after_s: float) -> DaemonError:
     )
 
 
-def too_busy(limit: int) -> RequestError:
-    return RequestError(
-        "too_many_requests",
-        f"{limit} requests are running, which is the most at once; ask again in a second",
-        retryable=True,
-        retry_after_s=1.0,
-    )
-
-
 def in_progress(key: str) -> RequestError:
     return RequestError(
         "request_in_progress",

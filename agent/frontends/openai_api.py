@@ -4,9 +4,7 @@ Every answer carries `x-request-id`, which is also the id of the request's recor
 its request: the work runs on in the daemon's task group and is recorded.
 """
 
-import asyncio
 import json
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,9 +13,12 @@ from typing import Final
 import structlog
 from aiohttp import ClientConnectionResetError, web
 
+from agent.approval import read_decision
 from agent.errors import AgentError, DaemonError, RequestError, StoreError
 from agent.frontends import sse
-from agent.frontends.errors import ErrorAnswer, answer_for, error_body, no_key
+from agent.frontends.bodies import Bodies
+from agent.frontends.errors import ErrorAnswer, answer_for, error_body
+from agent.frontends.identities import identity_of, user_of
 from agent.frontends.replies import ChunkForm, completion, plan_answer
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
@@ -31,11 +32,13 @@ from agent.frontends.wire import (
     parse_chat,
     parse_plan,
 )
+from agent.limits import Limits
+from agent.planning.authorship import last_words
+from agent.planning.conversations import bounded
 from agent.records import FrontEnd, Identity, ModelName, Refusal, Reply, UserRequest
 from contracts.errors import ContractsError
 from contracts.types import JsonObject
 
-MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _WRONG_CODE_PAUSE_S: Final = 60.0
 _STORE_CODES: Final = frozenset({"store_full", "store_failed", "store_closed"})
 _CORS: Final = {
@@ -60,30 +63,30 @@ class ApiSettings:
     configured_models: Callable[[], tuple[ModelName, ...]]
     started_at: float
     """Unix seconds; `created` of the models."""
+    limits: Limits
     clock: Callable[[], float] = time.time
     """Unix seconds."""
     ping_interval_s: float = 3.0
     """Silence after which a stream gets a comment, so that no client or proxy gives up."""
-    max_body_bytes: int = MAX_BODY_BYTES
     user_header: Callable[[str], str | None] = lambda _key_id: None
     """The header in which a key's front end names the person, where the policy trusts it with that."""
-    body_timeout_s: float = 30.0
-    """How long a client may take to send its body."""
-
-
-_USER: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
-"""A person of a shared key, as a trusted front end names them."""
 
 
 class OpenAiApi:
     """The routes. Errors before an answer begins become OpenAI's error body; see `frontends.errors`."""
 
     def __init__(
-        self, pipeline: RequestHandler, keys: KeyRing, running: RunningRequests, settings: ApiSettings
+        self,
+        pipeline: RequestHandler,
+        keys: KeyRing,
+        running: RunningRequests,
+        bodies: Bodies,
+        settings: ApiSettings,
     ) -> None:
         self._pipeline = pipeline
         self._keys = keys
         self._running = running
+        self._bodies = bodies
         self._settings = settings
 
     def routes(self) -> list[web.RouteDef]:
@@ -100,11 +103,16 @@ class OpenAiApi:
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
         self._running.check()
-        chat = parse_chat(await self._body(http))
+        async with self._bodies.read(http, identity.key_id) as body:
+            chat = parse_chat(body, self._settings.limits)
         self._check_model(chat.model)
         request = self._request(http, identity, chat, "chat_completions")
-        key = (identity.key_id, request.idempotency_key) if request.idempotency_key else None
-        running = self._running.start(lambda progress: self._pipeline.handle(request, progress), key=key)
+        running = self._running.start(
+            lambda progress: self._pipeline.handle(request, progress),
+            by=identity.key_id,
+            decision=read_decision(last_words(request.text)) is not None,
+            idempotency_key=request.idempotency_key,
+        )
         created = int(request.received_at)
         if chat.stream:
             form = ChunkForm(request.request_id, chat.model, created, chat.include_usage)
@@ -116,21 +124,22 @@ class OpenAiApi:
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
         self._running.check()
-        asked = parse_plan(await self._body(http))
+        async with self._bodies.read(http, identity.key_id) as body:
+            asked = parse_plan(body, self._settings.limits)
         self._check_model(asked.model)
         request = self._request(http, identity, asked, "plan")
-        running = self._running.start(lambda _progress: self._pipeline.plan_only(request))
+        running = self._running.start(lambda _progress: self._pipeline.plan_only(request), by=identity.key_id)
         reply = await running.reply()
         if reply.status == "failed":
             raise RequestError("plan_failed", reply.text, retryable=True)
         return _json(plan_answer(reply))
 
     async def _models(self, http: web.Request) -> web.StreamResponse:
-        await self._identity(http)
+        await identity_of(http, self._keys)
         return _json({"object": "list", "data": [self._model_card(n) for n in self._settings.configured_models()]})
 
     async def _model(self, http: web.Request) -> web.StreamResponse:
-        await self._identity(http)
+        await identity_of(http, self._keys)
         name = http.match_info["name"]
         for known in MODEL_NAMES:
             if name == known:
@@ -153,56 +162,33 @@ class OpenAiApi:
 
     async def _stream(self, http: web.Request, running: RunningRequest, form: ChunkForm) -> web.StreamResponse:
         """The events of a running request. Headers wait for the first one, so that an early refusal has its status."""
-        response: web.StreamResponse | None = None
+        stream: sse.EventStream | None = None
         event: Event | None = None
         try:
             while not isinstance(event, Reply):
                 event = await running.next_event(self._settings.ping_interval_s)
-                if response is None:
+                if stream is None:
                     if isinstance(event, Reply):
                         _raise_refused(event)
-                    response = await sse.open_stream(http, _headers(http))
-                    await response.write(sse.data(form.opening()))
+                    stream = await sse.open_stream(http, _headers(http), self._settings.limits.answer_timeout_s)
+                    await stream.write(sse.data(form.opening()))
                 match event:
                     case Note(text):
-                        await response.write(sse.comment(text))
+                        await stream.write(sse.comment(text))
                     case Quiet():
-                        await response.write(sse.PING)
+                        await stream.write(sse.PING)
                     case Reply():
-                        await response.write(b"".join(sse.reply_events(form, event)))
-                        await response.write_eof()
+                        await stream.write(b"".join(sse.reply_events(form, event)), last=True)
         except DaemonError as error:
-            if response is None:
+            if stream is None:
                 raise
-            await response.write(sse.data(answer_for(error).body))
-            await response.write_eof()
+            await stream.write(sse.data(answer_for(error).body), last=True)
         except ClientConnectionResetError:
             log.info("client_gone", request_id=form.request_id)
-        return response or web.Response()
+        return web.Response() if stream is None else stream.response
 
     async def _identity(self, http: web.Request) -> Identity:
-        scheme, _, key = http.headers.get("Authorization", "").partition(" ")
-        key = key.strip()
-        identity = await self._keys.authenticate(key) if scheme.lower() == "bearer" and key else None
-        if identity is None:
-            raise no_key(given=bool(key))
-        header = self._settings.user_header(identity.key_id)
-        match http.headers.getall(header, []) if header else []:
-            # Said twice it is of a person and of the front end, and nobody can tell which is whose.
-            case [user] if _USER.fullmatch(user):
-                return identity.model_copy(update={"key_id": f"{identity.key_id}/{user}"})
-            case _:
-                return identity
-
-    async def _body(self, http: web.Request) -> bytes:
-        if (http.content_length or 0) > self._settings.max_body_bytes:
-            raise _too_large(self._settings.max_body_bytes)
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                return await http.read()
-        except TimeoutError:
-            limit = f"{self._settings.body_timeout_s:g} s"
-            raise RequestError("body_timeout", f"the body did not arrive within {limit}; send it again") from None
+        return await user_of(http, self._keys, self._settings.user_header)
 
     def _check_model(self, name: ModelName) -> None:
         # The routed model always exists; for the others a file is looked at.
@@ -210,7 +196,7 @@ class OpenAiApi:
             raise model_not_found(name)
 
     def _request(self, http: web.Request, identity: Identity, chat: ChatRequest, front_end: FrontEnd) -> UserRequest:
-        return UserRequest(
+        request = UserRequest(
             request_id=http[_REQUEST_ID],
             text=chat.text,
             turns=chat.turns,
@@ -222,6 +208,8 @@ class OpenAiApi:
             message_id=header_id(http.headers, "X-OpenWebUI-Message-Id"),
             received_at=self._settings.clock(),
         )
+        # Before anything searches it, and before it is held for as long as the request runs.
+        return bounded(request)
 
     def _model_card(self, name: ModelName) -> JsonObject:
         return {"id": name, "object": "model", "created": int(self._settings.started_at), "owned_by": "near-agent"}
@@ -231,12 +219,13 @@ def make_app(
     pipeline: RequestHandler,
     keys: KeyRing,
     running: RunningRequests,
+    bodies: Bodies,
     settings: ApiSettings,
     *more_routes: web.RouteDef,
 ) -> web.Application:
     """The daemon's web application."""
-    app = web.Application(middlewares=[_answer_errors], client_max_size=settings.max_body_bytes)
-    app.add_routes([*more_routes, *OpenAiApi(pipeline, keys, running, settings).routes()])
+    app = web.Application(middlewares=[_answer_errors])
+    app.add_routes([*more_routes, *OpenAiApi(pipeline, keys, running, bodies, settings).routes()])
     app.on_response_prepare.append(_set_headers)
     return app
 
@@ -250,8 +239,6 @@ async def _answer_errors(
         return await handler(request)
     except (AgentError, ContractsError) as error:
         answer = answer_for(error)
-    except web.HTTPRequestEntityTooLarge:
-        answer = answer_for(_too_large(MAX_BODY_BYTES))
     except web.HTTPException as error:
         answer = _http_error(request, error)
     except (web.RequestPayloadError, ConnectionResetError):
@@ -295,10 +282,6 @@ def _raise_refused(reply: Reply) -> None:
             pass
     if reply.error is not None and not reply.outcomes and reply.error.get("code") in _STORE_CODES:
         raise StoreError(str(reply.error["code"]), reply.text, retryable=True)
-
-
-def _too_large(limit: int) -> RequestError:
-    return RequestError("body_too_large", f"the body is above {limit} bytes; send less of the conversation")
 
 
 def _json(

@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from agent.errors import DaemonError, RequestError
+from agent.frontends.bodies import Bodies
 from agent.frontends.errors import no_key
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Approver, Progress
@@ -56,7 +57,9 @@ class Lanes(Protocol):
         """Fence what is open of a request or of a transaction hash."""
         ...
 
-    async def acknowledge_key(self, account_id: AccountId, public_key: PublicKey) -> Sequence[tuple[Lane, LaneRecord]]:
+    async def acknowledge_key(
+        self, account_id: AccountId, public_key: PublicKey
+    ) -> tuple[Sequence[tuple[Lane, LaneRecord]], int]:
         """Go on with a key that something else has used. RpcError where the chain cannot be read."""
         ...
 
@@ -159,19 +162,22 @@ class Operator:
         return await self._lanes.cancel(identity, what, progress)
 
     async def acknowledge_key(self, account_id: str, public_key: str) -> JsonObject:
-        """Go on with a key that something else has used. RequestError `not_found` for one that was never used here."""
+        """Go on with a key that something else has used; the account's pending cards are void then. RequestError `not_found`."""
         try:
             account, key = AccountId(account_id), PublicKey(public_key)
         except ValueError as error:
             raise RequestError("invalid_value", str(error), param="public_key") from None
-        lanes = await self._lanes.acknowledge_key(account, key)
+        lanes, voided = await self._lanes.acknowledge_key(account, key)
         if not lanes:
             raise RequestError(
-                "not_found", f"key {key} of {account} is not in the ledger, so it is not blocked", param="public_key"
+                "not_found",
+                f"key {key} of {account} is neither in the ledger nor held by the signer",
+                param="public_key",
             )
         return {
             "account_id": account,
             "lanes": [{"lane": lane.name, "nonce": str(record.nonce)} for lane, record in lanes],
+            "voided_cards": voided,
         }
 
     async def rotate_key(self, account_id: str, public_key: str | None, progress: Progress | None = None) -> Reply:
@@ -222,10 +228,16 @@ class OperatorApi:
     """The operator's routes, for who holds `key`."""
 
     def __init__(
-        self, operator: Operator, running: RunningRequests, key: str, answer: Callable[[Reply], JsonObject]
+        self,
+        operator: Operator,
+        running: RunningRequests,
+        bodies: Bodies,
+        key: str,
+        answer: Callable[[Reply], JsonObject],
     ) -> None:
         self._operator = operator
         self._running = running
+        self._bodies = bodies
         self._key = key
         self._answer = answer
 
@@ -250,19 +262,23 @@ class OperatorApi:
 
     async def _approve(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Approval, await http.read())
-        running = self._running.start(lambda progress: self._operator.approve(asked.request_id, progress))
+        asked = await self._asked(_Approval, http)
+        running = self._running.start(
+            lambda progress: self._operator.approve(asked.request_id, progress), by=KEY_ID, decision=True
+        )
         return _json(self._answer(await running.reply()))
 
     async def _cancel_tx(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Cancel, await http.read())
-        running = self._running.start(lambda progress: self._operator.cancel_tx(asked.what, progress))
+        asked = await self._asked(_Cancel, http)
+        running = self._running.start(
+            lambda progress: self._operator.cancel_tx(asked.what, progress), by=KEY_ID, decision=True
+        )
         return _json(self._answer(await running.reply()))
 
     async def _acknowledge_key(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Acknowledge, await http.read())
+        asked = await self._asked(_Acknowledge, http)
         try:
             return _json(await self._operator.acknowledge_key(asked.account_id, asked.public_key))
         except RpcError as error:
@@ -270,9 +286,11 @@ class OperatorApi:
 
     async def _rotate_key(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Rotate, await http.read())
+        asked = await self._asked(_Rotate, http)
         running = self._running.start(
-            lambda progress: self._operator.rotate_key(asked.account_id, asked.public_key, progress)
+            lambda progress: self._operator.rotate_key(asked.account_id, asked.public_key, progress),
+            by=KEY_ID,
+            decision=True,
         )
         return _json(self._answer(await running.reply()))
 
@@ -282,7 +300,7 @@ class OperatorApi:
 
     async def _create_key(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_NewKey, await http.read())
+        asked = await self._asked(_NewKey, http)
         return _json(await self._operator.create_key(asked.account_id, asked.may_confirm))
 
     async def _revoke_key(self, http: web.Request) -> web.StreamResponse:
@@ -295,12 +313,16 @@ class OperatorApi:
 
     async def _add_contract(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
-        asked = _parse(_Contract, await http.read())
+        asked = await self._asked(_Contract, http)
         return _json(await self._operator.contracts.add(asked.account_id))
 
     async def _remove_contract(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
         return _json(await self._operator.contracts.remove(http.match_info["account_id"]))
+
+    async def _asked(self, kind: type[_BodyT], http: web.Request) -> _BodyT:
+        async with self._bodies.read(http, KEY_ID) as body:
+            return _parse(kind, body)
 
     def _check(self, http: web.Request) -> None:
         given = http.headers.get("Authorization", "").encode(errors="replace")

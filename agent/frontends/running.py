@@ -1,13 +1,20 @@
-"""Requests at work: they outlive the connection that brought them, and shutting down waits for them."""
+"""Requests at work: they outlive the connection that brought them, and shutting down waits for them.
+
+Each identity has a number of slots for requests, and others for decisions (confirmations, approvals, the operator's commands):
+who fills the first can still confirm, and nobody else notices.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from agent.errors import DaemonError
-from agent.frontends.errors import draining, in_progress, not_ready, too_busy
+from agent.errors import DaemonError, RequestError
+from agent.frontends.errors import draining, in_progress, not_ready
+from agent.frontends.pace import Pace
 from agent.frontends.seams import Progress
+from agent.frontends.shares import Shares
+from agent.limits import Limits
 from agent.records import Reply
 
 Work: TypeAlias = Callable[[Progress], Awaitable[Reply]]
@@ -70,13 +77,19 @@ class RunningRequests:
         self,
         tasks: asyncio.TaskGroup,
         *,
+        limits: Limits,
+        pace: Pace | None = None,
         ready: Callable[[], bool] = lambda: True,
-        limit: int = 128,
         retry_after_s: float = 5.0,
     ) -> None:
         self.ready: Final = ready
+        self._pace = pace
         self._tasks = tasks
-        self._limit = limit
+        factor = limits.shared_key_factor
+        self._requests = Shares(
+            "requests are running", each=limits.requests, shared_key_factor=factor, in_all=limits.requests_in_all
+        )
+        self._decisions = Shares("decisions are running", each=limits.decisions, shared_key_factor=factor)
         self._retry_after_s = retry_after_s
         self._at_work: set[asyncio.Task[None]] = set()
         self._keys: set[tuple[str, str]] = set()
@@ -92,32 +105,42 @@ class RunningRequests:
         return len(self._at_work)
 
     def check(self) -> None:
-        """DaemonError `not_ready` or `draining`, or RequestError `too_many_requests` where the limit is reached."""
+        """DaemonError `not_ready` or `draining`."""
         if not self.ready():
             raise not_ready()
         if self._draining:
             raise draining(self._retry_after_s)
-        if len(self._at_work) >= self._limit:
-            raise too_busy(self._limit)
 
-    def start(self, work: Work, *, key: tuple[str, str] | None = None) -> RunningRequest:
-        """Begin. `key` is an identity and its Idempotency-Key, of which one runs at a time.
+    def start(
+        self, work: Work, *, by: str, decision: bool = False, idempotency_key: str | None = None
+    ) -> RunningRequest:
+        """Begin the work of an identity, in one of its slots for requests or for decisions.
 
-        Errors as `check`, and RequestError `request_in_progress`.
+        One request with the same Idempotency-Key runs at a time. DaemonError `not_ready`, `draining` or `busy`; RequestError
+        `too_many_requests` or `request_in_progress`.
         """
         self.check()
+        key = None if idempotency_key is None else (by, idempotency_key)
+        if key is not None and key in self._keys:
+            raise in_progress(key[1])
+        slots = self._decisions if decision else self._requests
+        try:
+            slots.take(by)
+        except (RequestError, DaemonError):
+            if self._pace is not None:
+                self._pace.refused(by)
+            raise
         if key is not None:
-            if key in self._keys:
-                raise in_progress(key[1])
             self._keys.add(key)
         running = RunningRequest()
-        task = self._tasks.create_task(_run(work, running))
+        task = self._tasks.create_task(self._run(work, running, by))
         self._at_work.add(task)
         self._idle.clear()
 
         def done(finished: asyncio.Task[None]) -> None:
             if key is not None:
                 self._keys.discard(key)
+            slots.give_back(by)
             self._at_work.discard(finished)
             if not self._at_work:
                 self._idle.set()
@@ -127,6 +150,10 @@ class RunningRequests:
 
         task.add_done_callback(done)
         return running
+
+    async def _run(self, work: Work, running: RunningRequest, by: str) -> None:
+        reply = work(running.note)
+        running.end(await (reply if self._pace is None else self._pace.measured(by, reply)))
 
     async def drain(self, grace_s: float) -> None:
         """Take nothing new, let what runs finish for `grace_s`, then cut it off."""
@@ -141,7 +168,3 @@ class RunningRequests:
         """Cancel what runs; each request still leaves its record."""
         for task in self._at_work:
             task.cancel()
-
-
-async def _run(work: Work, running: RunningRequest) -> None:
-    running.end(await work(running.note))

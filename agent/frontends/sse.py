@@ -1,10 +1,11 @@
 """A chat completion as a stream of server-sent events (facts of OpenAI's format: `data:` lines only, `[DONE]` last)."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Final
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from agent.frontends.replies import ChunkForm
 from agent.records import Reply
@@ -48,8 +49,32 @@ def pieces(text: str) -> Iterator[str]:
             yield line[start : start + _MAX_PIECE]
 
 
-async def open_stream(request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+class EventStream:
+    """A stream to one client, which has to take what it is sent within a time.
+
+    A client that stops reading would hold its connection and its answer for ever; it is cut off, and its request goes on.
+    """
+
+    def __init__(self, request: web.Request, response: web.StreamResponse, send_timeout_s: float) -> None:
+        self._request = request
+        self.response = response
+        self._send_timeout_s = send_timeout_s
+
+    async def write(self, events: bytes, *, last: bool = False) -> None:
+        """Send events; `last` ends the stream. ClientConnectionResetError if the client is gone or does not take them."""
+        try:
+            async with asyncio.timeout(self._send_timeout_s):
+                await self.response.write(events)
+                if last:
+                    await self.response.write_eof()
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            raise ClientConnectionResetError("the client does not read its answer") from None
+
+
+async def open_stream(request: web.Request, headers: dict[str, str], send_timeout_s: float) -> EventStream:
     """A prepared event stream."""
     response = web.StreamResponse(headers={**HEADERS, **headers})
     await response.prepare(request)
-    return response
+    return EventStream(request, response, send_timeout_s)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, JsonValue, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, ValidationError
 
 from agent.errors import RequestError
+from agent.limits import Limits
 from agent.records import ModelName, Turn
 
 MODEL_NAMES: Final[tuple[ModelName, ...]] = ("near-agent", "near-agent-standard", "near-agent-specialist")
@@ -50,7 +51,7 @@ def _content_kind(value: object) -> str | None:
 
 
 _Content: TypeAlias = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[_Part], Tag("<parts>")],
+    Annotated[str, Tag("<text>")] | Annotated[list[_Part], Field(fail_fast=True), Tag("<parts>")],
     Discriminator(
         _content_kind,
         custom_error_type="content_type",
@@ -73,13 +74,17 @@ class _Message(_Wire):
                 return "\n".join(part.text for part in self.content if part.type == "text" and part.text is not None)
 
 
+_Messages: TypeAlias = Annotated[list[_Message], Field(fail_fast=True)]
+"""One error ends it: of a list of thousands that are no messages, an error each would be built."""
+
+
 class _StreamOptions(_Wire):
     include_usage: bool | None = None
 
 
 class _ChatBody(_Wire):
     model: str
-    messages: list[_Message]
+    messages: _Messages
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: int | None = None
@@ -93,7 +98,7 @@ class _ChatBody(_Wire):
 
 
 class _PlanBody(_Wire):
-    messages: list[_Message]
+    messages: _Messages
     model: str = "near-agent"
 
 
@@ -112,15 +117,15 @@ class ChatRequest:
 _BodyT = TypeVar("_BodyT", bound=BaseModel)
 
 
-def parse_chat(body: bytes) -> ChatRequest:
-    """A chat completion's body. RequestError `invalid_json`, `invalid_value` (with `param`) or `model_not_found`."""
+def parse_chat(body: bytes, limits: Limits) -> ChatRequest:
+    """The request in a chat completion's body. RequestError `invalid_json`, `invalid_value` (with `param`) or `model_not_found`."""
     parsed = _parse(_ChatBody, body)
     if parsed.n not in {None, 1}:
         raise _invalid("n", "n: one answer is made per request, leave n out or send 1")
     conversation_id = (parsed.metadata or {}).get("conversation_id")
     if conversation_id is not None and not isinstance(conversation_id, str):
         raise _invalid("metadata.conversation_id", "metadata.conversation_id should be a string")
-    turns, text = _conversation(parsed.messages)
+    turns, text = _conversation(parsed.messages, limits)
     return ChatRequest(
         model=_model(parsed.model),
         turns=turns,
@@ -131,10 +136,10 @@ def parse_chat(body: bytes) -> ChatRequest:
     )
 
 
-def parse_plan(body: bytes) -> ChatRequest:
-    """A plan request's body; errors as `parse_chat`."""
+def parse_plan(body: bytes, limits: Limits) -> ChatRequest:
+    """The request in a plan request's body; errors as `parse_chat`."""
     parsed = _parse(_PlanBody, body)
-    turns, text = _conversation(parsed.messages)
+    turns, text = _conversation(parsed.messages, limits)
     return ChatRequest(
         model=_model(parsed.model), turns=turns, text=text, stream=False, include_usage=False, conversation_id=None
     )
@@ -178,10 +183,11 @@ def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:
         return kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        raise RequestError("invalid_json", f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
-    param = _param(first["loc"])
-    raise _invalid(param, f"{param}: {first['msg']}" if param else f"the body: {first['msg']}")
+        if first["type"] == "json_invalid":
+            problem = first["msg"].removeprefix("Invalid JSON: ")
+            raise RequestError("invalid_json", f"the body is not JSON: {problem}") from error
+        param = _param(first["loc"])
+        raise _invalid(param, f"{param}: {first['msg']}" if param else f"the body: {first['msg']}") from error
 
 
 def _param(location: tuple[int | str, ...]) -> str | None:
@@ -195,7 +201,10 @@ def _param(location: tuple[int | str, ...]) -> str | None:
     return path or None
 
 
-def _conversation(messages: list[_Message]) -> tuple[tuple[Turn, ...], str]:
+def _conversation(messages: list[_Message], limits: Limits) -> tuple[tuple[Turn, ...], str]:
+    if len(messages) > limits.max_messages:
+        held = f"messages has {len(messages):,} items, and {limits.max_messages:,} are allowed"
+        raise _invalid("messages", f"{held}; leave out the oldest")
     turns = tuple(Turn(role=_ROLES[message.role], content=message.text()) for message in messages)
     last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:

@@ -1,7 +1,6 @@
-"""Any OpenAI-compatible chat endpoint, through the openai package on its aiohttp transport.
+"""Any OpenAI-compatible chat endpoint, through the openai package on a guarded session.
 
-The cheap path is used: `client.post(..., cast_to=object)` skips the library's walk over messages and tools, and hands the
-body over as it came. It is checked here, because servers answer HTML, `{"error": ...}` or no choices with status 200.
+What a server answers is checked here before it is used: servers answer `{"error": ...}` or no choices with status 200.
 The package costs 0.8 s and 60 MB to import, so it is imported when the first request needs a model, in a thread.
 """
 
@@ -10,32 +9,38 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, cast
 
-import aiohttp
 import structlog
-from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
+from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 
-from agent.errors import ModelError
 from agent.models.provider import ModelAnswer, Target, ToolCall
+from agent.preamble import Preamble, Tools
 from agent.records import ModelExchange
-from contracts.knowledge.inert import inert
+from contracts.errors import ApiError
+from contracts.knowledge.inert import inert, inert_json
 from contracts.outgoing import Guard, open_session
 from contracts.strict_json import too_deep
 from contracts.types import JsonObject
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from contracts.openai_client import OpenAIClient
 
 log = structlog.get_logger()
 
 RETRIES: Final = 1
-"""Sends after the first one, for connection errors, 408, 409, 429 and 5xx; the library waits 0.5 to 8 s between them."""
+"""Sends after the first one, for connection errors, 408, 409, 429 and 5xx; the package waits 0.5 to 8 s between them."""
 CONNECT_TIMEOUT_S: Final = 5.0
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""Of an answer as it comes. The longest that models write, with their reasoning, is about half of it."""
 MAX_DEPTH: Final = 64
+MAX_CHOICES: Final = 8
+"""One is asked for."""
+MAX_TOOL_CALLS: Final = 128
 MAX_ANSWER_CHARACTERS: Final = 262_144
 """Of an answer as JSON. It becomes part of the record."""
+_OFFERS_KEPT: Final = 8
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -49,15 +54,21 @@ class _ToolCall(BaseModel):
     function: _Function
 
 
+_ToolCalls: TypeAlias = Annotated[list[_ToolCall], Field(max_length=MAX_TOOL_CALLS, fail_fast=True)]
+
+
 class _Message(BaseModel):
     content: str | None = None
     refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: _ToolCalls | None = None
 
 
 class _Choice(BaseModel):
     message: _Message
     finish_reason: str | None = None
+
+
+_Choices: TypeAlias = Annotated[list[_Choice], Field(max_length=MAX_CHOICES, fail_fast=True)]
 
 
 class _Usage(BaseModel):
@@ -66,7 +77,7 @@ class _Usage(BaseModel):
 
 
 class _Answer(BaseModel):
-    choices: list[_Choice] | None = None
+    choices: _Choices | None = None
     usage: _Usage | None = None
 
 
@@ -84,6 +95,7 @@ class OpenAIChat:
         timeout_s: float,
         monotonic: Callable[[], float],
         closing: AsyncExitStack,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self._guard = guard
         self._target: Target = target
@@ -93,8 +105,11 @@ class OpenAIChat:
         self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._closing = closing
+        self._max_body_bytes = max_body_bytes
         self._opening = asyncio.Lock()
-        self._client: AsyncOpenAI | None = None
+        self._client: OpenAIClient | None = None
+        self._offer = lru_cache(maxsize=_OFFERS_KEPT)(_offer)
+        """The tools are most of a body; they are serialised once and not for each request."""
 
     @property
     def target(self) -> Target:
@@ -108,31 +123,28 @@ class OpenAIChat:
     def base_url(self) -> str:
         return self._base_url
 
-    async def complete(self, messages: Sequence[JsonObject], tools: Sequence[JsonObject]) -> ModelAnswer:
+    async def complete(self, preamble: Preamble, messages: Sequence[JsonObject]) -> ModelAnswer:
         """One chat completion; the endpoint's failures are in the exchange's `error`."""
         client = await self._opened()
-        openai = importlib.import_module("openai")
-        body: JsonObject = {"model": self._model, "messages": list(messages)}
-        if tools:
-            body |= {"tools": list(tools), "tool_choice": "auto"}
+        prompt = [preamble.message, *messages]
         start = self._monotonic()
-        raw: object = None
+        raw: JsonValue = None
         failure: str | None = None
         try:
-            raw = await client.post("/chat/completions", body=body, cast_to=object)
-        except openai.APIConnectionError as error:
-            failure = _connection_failure(error, self._timeout_s)
-        except openai.APIStatusError as error:
-            failure = f"model_status_{error.status_code}: {_line(error.body or error.message)}"
-        except openai.OpenAIError as error:
-            failure = f"model_failed: {_line(error)}"
-        except ValueError as error:  # a body that says it is JSON and is not escapes the library as JSONDecodeError
-            failure = f"model_bad_answer: {_line(error)}"
+            raw = await client.post("/chat/completions", self._body(preamble, prompt), retries=RETRIES)
+        except ApiError as error:
+            failure = _failure(error)
+        except UnicodeEncodeError as error:  # the prompt holds what is not Unicode
+            failure = f"model_bad_prompt: {inert(str(error), 300)}"
         latency_ms = (self._monotonic() - start) * 1000
-        return self._read(list(messages), list(tools), raw, failure, latency_ms)
+        return self._read(prompt, preamble.tools, raw, failure, latency_ms)
+
+    def _body(self, preamble: Preamble, prompt: list[JsonObject]) -> bytes:
+        """The request's body, byte for byte as the library would write it."""
+        return f'{{"model":{_json(self._model)},"messages":{_json(prompt)}{self._offer(preamble)}}}'.encode()
 
     def _read(
-        self, messages: list[JsonObject], tools: list[JsonObject], raw: object, failure: str | None, latency_ms: float
+        self, messages: list[JsonObject], tools: Tools, raw: JsonValue, failure: str | None, latency_ms: float
     ) -> ModelAnswer:
         answer, message = _Answer(), None
         if failure is None:
@@ -157,57 +169,53 @@ class OpenAIChat:
         calls = tuple(_tool_call(number, call) for number, call in enumerate(said.tool_calls or []))
         return ModelAnswer(exchange, said.content or "", calls, said.refusal)
 
-    async def _opened(self) -> "AsyncOpenAI":
+    async def _opened(self) -> "OpenAIClient":
         async with self._opening:
             if self._client is None:
-                self._client = await asyncio.to_thread(self._connect)
-                self._closing.push_async_callback(self._client.close)
+                self._client = await self._connect()
                 log.info("model_client_opened", model=self._model, base_url=self._base_url)
             return self._client
 
-    def _connect(self) -> "AsyncOpenAI":
-        openai = importlib.import_module("openai")
-        timeout = openai.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
-        # A proxy of the environment would also catch addresses of this machine.
-        loopback = urlsplit(self._base_url).hostname in LOOPBACK
-        client: AsyncOpenAI = openai.AsyncOpenAI(
-            api_key=self._api_key.get_secret_value() if self._api_key else "none",
-            base_url=self._base_url,
-            timeout=timeout,
-            max_retries=RETRIES,
-            http_client=self._guarded(openai.DefaultAioHttpClient, timeout, trust_env=not loopback),
+    async def _connect(self) -> "OpenAIClient":
+        package = await asyncio.to_thread(importlib.import_module, "contracts.openai_client")
+        session = open_session(
+            self._guard,
+            timeout_s=self._timeout_s,
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            max_body_bytes=self._max_body_bytes,
         )
-        # The library fills these from the environment and would send them to any base_url.
-        client.organization = client.project = client.admin_api_key = None
+        self._closing.push_async_callback(session.close)
+        key = self._api_key.get_secret_value() if self._api_key else None
+        client: OpenAIClient = package.OpenAIClient(session, self._base_url, key, timeout_s=self._timeout_s)
         return client
 
-    def _guarded(self, make: Callable[..., Any], timeout: object, *, trust_env: bool) -> Any:
-        """The library's client over a session that asks the guard; a redirect is an answer, and is not followed."""
-        http_client = make(timeout=timeout, trust_env=trust_env, follow_redirects=False)
-        transport = http_client._transport  # noqa: SLF001 -- its session has no other place to be set
-        if not hasattr(transport, "client"):
-            raise ModelError(
-                "model_library", "this version of the openai package has another transport; install the pinned one"
-            )
-        limits = aiohttp.ClientTimeout(total=self._timeout_s)
-        transport.client = lambda: open_session(self._guard, timeout=limits, ssl_context=transport.ssl_context)
-        return http_client
+
+def _failure(error: ApiError) -> str:
+    match error.code:
+        case _ if error.status is not None:
+            return f"model_status_{error.status}: {error.message}"
+        case "timed_out":
+            return f"model_timeout: {error.message}"
+        case "bad_answer":
+            return f"model_bad_answer: {error.message}"
+        case _:
+            return f"model_unreachable: {error.message}"
 
 
-def _connection_failure(error: Exception, timeout_s: float) -> str:
-    """The aiohttp transport calls every broken connection a ConnectTimeout; its cause says what it was."""
-    openai, httpx = importlib.import_module("openai"), importlib.import_module("httpx2")
-    cause = error.__cause__
-    if isinstance(error, openai.APITimeoutError) and not isinstance(cause, httpx.ConnectTimeout):
-        return f"model_timeout: no answer within {timeout_s:g} s"
-    return f"model_unreachable: {_line(cause or error)}"
+def _offer(preamble: Preamble) -> str:
+    """The members of a body that offer the tools; empty if there are none."""
+    tools = preamble.tools.model_dump(mode="json")
+    return f',"tools":{_json(tools)},"tool_choice":"auto"' if tools else ""
 
 
-def _parse(raw: object) -> tuple[_Answer, str | None]:
-    """The answer, or why it is none: text instead of JSON, an error with status 200, no choices, wrong types, too much."""
-    if not isinstance(raw, dict):
-        return _Answer(), f"model_bad_answer: no JSON object but {_line(raw)}"
-    body = cast("dict[str, JsonValue]", raw)
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _parse(body: JsonValue) -> tuple[_Answer, str | None]:
+    """The answer, or why it is none: an error with status 200, no choices, wrong types, too much."""
+    if not isinstance(body, dict):
+        return _Answer(), f"model_bad_answer: no JSON object but {_line(body)}"
     try:
         answer = _Answer.model_validate(body)
     except ValidationError as error:
@@ -231,9 +239,8 @@ def _tool_call(number: int, call: _ToolCall) -> ToolCall:
     return ToolCall(call.id or f"call_{number}", call.function.name, text)
 
 
-def _line(value: object) -> str:
-    """What an endpoint said, on one line and harmless."""
-    if isinstance(value, dict):
-        body = cast("dict[str, object]", value)
-        value = body.get("message") or json.dumps(body, default=str)
-    return inert(str(value), 300)
+def _line(value: JsonValue) -> str:
+    """What an endpoint said, on one line and inert."""
+    if isinstance(value, dict) and isinstance(value.get("message"), str):
+        value = value["message"]
+    return inert_json(value, 300)

@@ -1,9 +1,10 @@
-"""The seam to a model: messages and tools in, one exchange out. A failure of the endpoint is a value in the exchange."""
+"""The seam to a model: a prompt in, one exchange out. A failure of the endpoint is a value in the exchange."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from agent.preamble import Preamble
 from agent.records import ModelExchange
 from contracts.types import JsonObject
 
@@ -43,8 +44,11 @@ class ModelProvider(Protocol):
     @property
     def model(self) -> str: ...
 
-    async def complete(self, messages: Sequence[JsonObject], tools: Sequence[JsonObject]) -> ModelAnswer:
-        """Ask once, the provider's own finite retries included. Never raises for what the endpoint does."""
+    async def complete(self, preamble: Preamble, messages: Sequence[JsonObject]) -> ModelAnswer:
+        """Ask once, the provider's own finite retries included. Never raises for what the endpoint does.
+
+        The prompt is the preamble's system message, then `messages`; its tools are offered.
+        """
         ...
 
 

@@ -36,7 +36,7 @@ class Fencing(Protocol):
 
     async def acknowledge_key(
         self, chain_id: str, account_id: AccountId, public_key: PublicKey
-    ) -> list[tuple[Lane, LaneRecord]]: ...
+    ) -> tuple[list[tuple[Lane, LaneRecord]], int]: ...
 
 
 class Canceller:
@@ -73,8 +73,13 @@ class Canceller:
         )
         return await self._recorded(request, lambda story: self._work(story, what), progress)
 
-    async def acknowledge_key(self, account_id: AccountId, public_key: PublicKey) -> list[tuple[Lane, LaneRecord]]:
-        """Go on with a key that something else has used; its lanes, none where the ledger does not know it. RpcError."""
+    async def acknowledge_key(
+        self, account_id: AccountId, public_key: PublicKey
+    ) -> tuple[list[tuple[Lane, LaneRecord]], int]:
+        """Go on with a key that something else has used: its lanes, none for an unknown key, and how many cards are void now.
+
+        RpcError.
+        """
         return await self._chain.acknowledge_key(self._chain_id, account_id, public_key)
 
     async def _work(self, story: Story, what: str) -> Reply:

@@ -14,7 +14,6 @@ from typing import Annotated, Final, Literal, overload
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from agent.data_folder import replace_file
 from agent.errors import ConfigError, DaemonError, RequestError
 from contracts.catalogue.entry import AnyEntry
 from contracts.catalogue.index import CATALOGUE
@@ -34,6 +33,7 @@ from contracts.knowledge.inert import inert
 from contracts.knowledge.lookalikes import lookalikes
 from contracts.knowledge.reading import read_facts
 from contracts.knowledge.registry import NEAR_SYMBOL, Network, Registry, TokenEntry
+from contracts.private_files import write_private
 from contracts.types import AccountId, JsonObject
 
 log = structlog.get_logger()
@@ -266,7 +266,7 @@ class Contracts:
         """On disk first, then offered."""
         kept = tuple(contracts.values())
         text = _Book(network=self._registry.network, contracts=kept).model_dump_json(indent=1)
-        await asyncio.to_thread(replace_file, self._data_dir / FILE_NAME, text + "\n", mode=0o600)
+        await asyncio.to_thread(write_private, self._data_dir / FILE_NAME, text + "\n")
         self._contracts = contracts
         self.catalogue.offer(kept)
         self._tokens.offer(kept)

@@ -10,14 +10,13 @@ anywhere, the same command goes on from there and sends nothing twice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.answers import status_of, step_text
-from agent.data_folder import replace_file
 from agent.executor import outcome_of
 from agent.frontends.request_id import new_request_id
 from agent.operations.operator_calls import operator_call
@@ -28,6 +27,7 @@ from contracts.chain.ledger import OPEN, Intent, Ledger
 from contracts.chain.outcome import Effect, Finalized, Outcome
 from contracts.errors import SigningError
 from contracts.knowledge.registry import Registry
+from contracts.private_files import write_private
 from contracts.types import AccountId, PublicKey, Yocto
 
 Stage: TypeAlias = Literal["begun", "added", "proven", "drained", "done"]
@@ -68,7 +68,12 @@ class Sending(Protocol):
     """The chain client as a rotation uses it."""
 
     async def execute(
-        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = (), *, key: PublicKey | None = None
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...] = (),
+        *,
+        keys: Collection[PublicKey] | None = None,
     ) -> Outcome: ...
 
     async def settle(self, intent: Intent) -> Outcome: ...
@@ -223,7 +228,7 @@ class Rotator:
         )
         story.calls, story.calls_hash = (*story.calls, call), intent.calls_hash
         await self._ledger.begin(grant, [intent], intent.created_at)
-        return rotation, await self._chain.execute(intent, grant, key=key)
+        return rotation, await self._chain.execute(intent, grant, keys=(key,))
 
     async def _earlier(self, intent_id: str) -> Outcome | None:
         """What became of an earlier attempt; None where it never went out and cannot any more."""
@@ -263,8 +268,7 @@ class Rotator:
             raise SigningError("bad_rotation", f"{path} cannot be read: {error}; look at it before going on") from error
 
     def _save(self, rotation: Rotation) -> Rotation:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(self._path(rotation.account_id), rotation.model_dump_json(), mode=0o600)
+        write_private(self._path(rotation.account_id), rotation.model_dump_json())
         return rotation
 
 

@@ -1,6 +1,10 @@
-"""In the background: what was sent and has no end yet is looked up again, so that later questions are told the end."""
+"""In the background: what was sent and has no end yet is looked up again, so that later questions are told the end.
+
+What was approved and never sent is given up once its approval has expired, so that it does not hold its budget.
+"""
 
 import asyncio
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -20,13 +24,20 @@ class Settling(Protocol):
         """Look up what nobody follows; what came to its end."""
         ...
 
+    async def give_up_expired(self) -> list[Intent]:
+        """Abandon what was never sent and can be signed no more; those."""
+        ...
+
 
 async def settle_forever(chain: Settling, *, interval_s: float) -> None:
     """One round every `interval_s`, until it is cancelled. A round that fails is told in the log, and the next one comes."""
     while True:
         await asyncio.sleep(interval_s)
-        try:
-            for intent in await chain.settle_idle(AT_ONCE):
-                log.info("intent_settled", intent_id=intent.intent_id, request_id=intent.request_id, state=intent.state)
-        except* (AgentError, ContractsError) as group:
-            log.warning("settling_failed", problems=[str(error) for error in group.exceptions])
+        for work in (partial(chain.settle_idle, AT_ONCE), chain.give_up_expired):
+            try:
+                for intent in await work():
+                    log.info(
+                        "intent_settled", intent_id=intent.intent_id, request_id=intent.request_id, state=intent.state
+                    )
+            except* (AgentError, ContractsError) as group:
+                log.warning("settling_failed", problems=[str(error) for error in group.exceptions])

@@ -7,11 +7,12 @@ sees them; of the turns only the user's own count as the requester's words, and 
 import hashlib
 import json
 import re
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection
 from typing import Final
 
 from agent.planning.authorship import spoken
 from agent.records import Turn, UserRequest
+from agent.redaction.codes import blank, known_codes, shaped_codes
 
 CARD_BEGIN: Final = "Approval needed for request "
 CARD_END: Final = "Nothing is sent before that."
@@ -24,44 +25,26 @@ TURN_CHARACTERS: Final = 2000
 
 KEPT_MESSAGE_CHARACTERS: Final = 70_000
 """Of each message; commands and prompts refuse before it (65,536 and 16,000)."""
+_MARK_ROOM: Final = 64
+"""Characters by which a message that was cut already may be longer, so that cutting again changes nothing."""
 KEPT_CHARACTERS: Final = 262_144
 """Of a conversation, its newest messages. A client may send 4 MiB; no more than this is searched for codes and secrets."""
 
-MASK: Final = "*" * 8
-"""As long as a code, so that places in a masked text are those of the original."""
-
-_CODE_AFTER_WORD = re.compile(
-    r"(?i)\b((?:confirm|cancel)[\s`'\"*:]++)([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z]|-[0-9a-f]{4}-)"
-)
-"""A request id begins with eight such characters too, and goes on."""
-_CODE_ALONE = re.compile(r"(?i)(\W*)([0-9A-HJKMNP-TV-Z]{8})(\W*)")
-_MAYBE_CODE = re.compile(r"(?i)(?<!\w)[0-9A-HJKMNP-TV-Z]{8}(?!\w)")
 _CARD = re.compile(re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + re.escape(CARD_END) + r"|\Z)", re.DOTALL)
 
 
 def mask_text(text: str) -> str:
-    """The text with every confirmation code blanked; its length does not change."""
-    masked = _CODE_AFTER_WORD.sub(lambda found: found[1] + MASK, text)
-    alone = _CODE_ALONE.fullmatch(masked)
-    if alone and any(c.isdigit() for c in alone[2]) and any(c.isalpha() for c in alone[2]):
-        return alone[1] + MASK + alone[3]
-    return masked
+    """The text with everything blanked that looks like a confirmation code; its length does not change."""
+    return blank(text, (place for span in shaped_codes(text) for place in range(*span)))
 
 
-def maybe_codes(request: UserRequest) -> frozenset[str]:
-    """Everything in a request's turns that could be a code, in capitals."""
-    texts = (request.text, *(turn.content for turn in request.turns))
-    return frozenset(found.upper() for text in texts for found in _MAYBE_CODE.findall(text))
-
-
-def mask_codes(request: UserRequest, codes: AbstractSet[str]) -> UserRequest:
-    """The request with these codes blanked, whatever stands around them."""
-
-    def blank(text: str) -> str:
-        return _MAYBE_CODE.sub(lambda found: MASK if found[0].upper() in codes else found[0], text)
-
-    turns = tuple(turn.model_copy(update={"content": blank(turn.content)}) for turn in request.turns)
-    return request.model_copy(update={"text": blank(request.text), "turns": turns})
+def mask_codes(request: UserRequest, codes: Collection[str]) -> UserRequest:
+    """The request with these codes blanked, however they are written."""
+    turns = tuple(
+        turn.model_copy(update={"content": blank(turn.content, known_codes(turn.content, codes))})
+        for turn in request.turns
+    )
+    return request.model_copy(update={"text": blank(request.text, known_codes(request.text, codes)), "turns": turns})
 
 
 def mask_cards(text: str) -> str:
@@ -75,8 +58,7 @@ def bounded(request: UserRequest) -> UserRequest:
     while first > 0 and size < KEPT_CHARACTERS:
         first -= 1
         size += min(len(request.turns[first].content), KEPT_MESSAGE_CHARACTERS) + 1
-    long = first > 0 or any(len(turn.content) > KEPT_MESSAGE_CHARACTERS for turn in request.turns)
-    if not long and len(text) <= KEPT_MESSAGE_CHARACTERS:
+    if first == 0 and not any(map(_is_long, (text, *(turn.content for turn in request.turns)))):
         return request
     turns = tuple(Turn(role=turn.role, content=_beginning(turn.content)) for turn in request.turns[first:])
     left_out = request.turns_left_out + first
@@ -84,9 +66,11 @@ def bounded(request: UserRequest) -> UserRequest:
 
 
 def _beginning(text: str) -> str:
-    if len(text) <= KEPT_MESSAGE_CHARACTERS:
-        return text
-    return f"{text[:KEPT_MESSAGE_CHARACTERS]}… ({len(text)} characters)"
+    return f"{text[:KEPT_MESSAGE_CHARACTERS]}… ({len(text)} characters)" if _is_long(text) else text
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > KEPT_MESSAGE_CHARACTERS + _MARK_ROOM
 
 
 def mask_request(request: UserRequest) -> UserRequest:

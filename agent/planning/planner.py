@@ -18,6 +18,7 @@ from agent.planning import prompts
 from agent.planning.conversations import mask_cards, own_words
 from agent.planning.provenance import Unsourced, ValueKind, trace
 from agent.planning.slash import SlashHelp, command_list, parse_slash
+from agent.preamble import Preamble, Tools
 from agent.records import (
     Answer,
     CallPlan,
@@ -84,6 +85,8 @@ class Planned:
     plan: Plan | None
     exchanges: tuple[ModelExchange, ...] = ()
     failure: str | None = None
+    preamble: Preamble | None = None
+    """With which the exchanges' prompts begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class Planner:
         self._catalogue = catalogue
         self._registry = registry
         self._book = address_book
+        self._offered: tuple[AnyEntry, ...] = ()
+        self._preamble = Preamble(prompts.SYSTEM, Tools(()))
 
     def commands(self) -> str:
         return command_list(self._catalogue)
@@ -131,24 +136,33 @@ class Planner:
     ) -> Planned:
         """The plan of free text by a model. `request` is masked."""
         messages = prompts.planning_messages(request)
-        tools = tuple(entry.tool_schema() for entry in self._catalogue.values())
-        answer = await provider.complete(messages, tools)
+        preamble = self._current_preamble()
+        answer = await provider.complete(preamble, messages)
         exchanges = (answer.exchange,)
         if answer.error:
-            return Planned(None, exchanges, answer.error)
+            return Planned(None, exchanges, answer.error, preamble)
         if not answer.tool_calls:
-            return Planned(_spoken(request, answer, ()), exchanges)
+            return Planned(_spoken(request, answer, ()), exchanges, preamble=preamble)
         reading = self._read(request, answer.tool_calls, text_only=text_only)
         if any(reading.problems) and repair:
             told = [prompts.problem_text(p) if p else prompts.ACCEPTED for p in reading.problems]
-            second = await provider.complete([*messages, *prompts.repair_messages(answer, told)], tools)
+            second = await provider.complete(preamble, [*messages, *prompts.repair_messages(answer, told)])
             exchanges = (*exchanges, second.exchange)
             if second.error:
-                return Planned(None, exchanges, second.error)
+                return Planned(None, exchanges, second.error, preamble)
             if not second.tool_calls:
-                return Planned(_spoken(request, second, reading.missing or ("intent",)), exchanges)
+                plan = _spoken(request, second, reading.missing or ("intent",))
+                return Planned(plan, exchanges, preamble=preamble)
             reading = self._read(request, second.tool_calls, text_only=text_only)
-        return Planned(self._conclude(request, reading), exchanges)
+        return Planned(self._conclude(request, reading), exchanges, preamble=preamble)
+
+    def _current_preamble(self) -> Preamble:
+        """The system message and the catalogue's tools; made again only when the catalogue has grown or shrunk."""
+        entries = tuple(self._catalogue.values())
+        if entries != self._offered:
+            tools = Tools(tuple(entry.tool_schema() for entry in entries))
+            self._offered, self._preamble = entries, Preamble(prompts.SYSTEM, tools)
+        return self._preamble
 
     def _help(self, topic: str | None) -> str:
         if topic is None or topic == "help":

@@ -46,12 +46,12 @@ SECRETS_STAY: Final = (
 
 
 def planning_messages(request: UserRequest) -> list[JsonObject]:
-    """The prompt for a masked request: the rules, the last turns, the request itself last.
+    """What follows `SYSTEM` for a masked request: the last turns, then the request itself.
 
     Secrets are masked. The person's earlier turns stand as they were; an assistant's are quoted as one JSON string, because contracts' and
     tokens' own texts are in them; system and tool turns of the front end are left out.
     """
-    messages: list[JsonObject] = [{"role": "system", "content": SYSTEM}]
+    messages: list[JsonObject] = []
     for _, turn in history(request):
         if turn.role == "user":
             words = spoken(turn.content)

@@ -34,8 +34,6 @@ class Shape:
     triggers: tuple[str, ...]
     pattern: re.Pattern[str]
     check: Callable[[str], bool] | None = None
-    code: bool = False
-    """A confirmation code, which its own requester may see."""
     guess: bool = False
     """Told by the words before it alone: whoever chooses those could have something else blanked, so cards keep it."""
 
@@ -111,12 +109,6 @@ SHAPES: Final[tuple[Shape, ...]] = (
     _token(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.", r"[A-Za-z0-9_-]{10,}", "eyj"),
     _token(r"\d{8,10}:AA", r"[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])", ":aa"),
     Shape(("://",), re.compile(r"://[^\s/@:\"']{0,80}:((?!\*)[^\s/@\"']{3,80})@"), guess=True),
-    Shape(
-        ("confirm",),
-        re.compile(r"(?i)\bconfirm[\s:`'\"*]++([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])"),
-        code=True,
-    ),
-    Shape(("cancel",), re.compile(r"(?i)\bcancel[\s:`'\"*]++([0-9A-HJKMNP-TV-Z]{8})(?![0-9A-Za-z])"), code=True),
     Shape(
         ("key",),
         re.compile(r"(?i)(?:private|secret|api)[_ -]?key[\s\"']{0,8}[:=][\s\"']{0,8}((?!\*)[^\s\"',;&}\]]{6,})"),

@@ -12,10 +12,10 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from agent.redaction.codes import MASK, may_say_code, said_codes
 from agent.redaction.seed_phrases import PHRASE_WORDS, SHORTEST, may_hold_phrase, phrases
 from agent.redaction.shapes import BARE, ED25519, LONG, NUMBERS, SHAPES, Shape, found_by, is_base58_pair
 
-MASK: Final = "*"
 WINDOW: Final = 65_536
 """Characters that are looked at in one go."""
 _OVERLAP: Final = 4_096
@@ -120,6 +120,7 @@ def may_hold_secret(value: JsonValue) -> bool:
         or _has_long_token(text)
         or text.count(",") >= _MANY_NUMBERS
         or may_hold_phrase(text)
+        or may_say_code(text)
     )
 
 
@@ -138,11 +139,13 @@ def _masked(text: str, *, shown: bool, codes: bool) -> tuple[str, int]:
 def _spans(text: str, *, keep_signatures: bool, guesses: bool, codes: bool) -> Iterator[tuple[int, int]]:
     text = _searchable(text)
     lower = text.lower()
-    shapes = [shape for shape in _triggered(lower) if (guesses or not shape.guess) and (codes or not shape.code)]
+    shapes = [shape for shape in _triggered(lower) if guesses or not shape.guess]
     if len(text) >= SHORTEST and _has_long_token(text):
         shapes += (BARE, *LONG)
     if text.count(",") >= _MANY_NUMBERS:
         shapes.append(NUMBERS)
+    if codes:
+        yield from said_codes(text)
     with_phrases = len(text) >= SHORTEST
     for begin in range(0, len(text), WINDOW):
         end = min(begin + WINDOW + _OVERLAP, len(text))

@@ -20,6 +20,8 @@ from agent.store.database import HEAD, migrate_file
 from agent.store.ledger import OUTCOME
 from contracts.chain.ledger import OPEN
 from contracts.chain.outcome import NotDone, Unconfirmed
+from contracts.folders import make_private_folder, sync_folder
+from contracts.private_files import open_private
 from contracts.types import CryptoHash
 
 RESTORED: Final = "restored"
@@ -27,7 +29,6 @@ RESTORED: Final = "restored"
 _TABLES: Final = frozenset({"meta", "intents", "grants", "records", "cards"})
 _PAGES: Final = 1024
 """Copied between two looks at whether somebody wants to write."""
-_MODE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def backup_database(database: Path, file: Path) -> int:
         raise StoreError("no_folder", f"there is no folder {file.parent} for the backup; make it, or name another file")
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with _removed(draft):
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        os.close(open_private(draft, os.O_EXCL))
         with _told(database), closing(_reader(database)) as source, closing(sqlite3.connect(draft)) as copy:
             source.backup(copy, pages=_PAGES)
             # One file, without a log of its own beside it.
@@ -68,7 +69,7 @@ def backup_database(database: Path, file: Path) -> int:
             os.link(draft, file)
         except FileExistsError:
             raise StoreError("backup_exists", f"{file} exists already and is never overwritten") from None
-    _sync(file.parent)
+    sync_folder(file.parent)
     return file.stat().st_size
 
 
@@ -81,9 +82,9 @@ def restore_database(file: Path, database: Path, *, clock: Callable[[], float]) 
         raise StoreError("no_database", f"there is no backup at {file}")
     now = clock()
     draft = database.with_name(f".{database.name}.{secrets.token_hex(4)}")
-    database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(database.parent)
     with _removed(draft):
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        os.close(open_private(draft, os.O_EXCL))
         _check(file)
         with _told(file), closing(_reader(file)) as source, closing(sqlite3.connect(draft)) as copy:
             source.backup(copy)
@@ -98,7 +99,7 @@ def restore_database(file: Path, database: Path, *, clock: Callable[[], float]) 
         _sync(draft)
         previous = _set_aside(database, now)
         draft.replace(database)
-    _sync(database.parent)
+    sync_folder(database.parent)
     return Restored(*voided, keys, previous)
 
 

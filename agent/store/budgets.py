@@ -90,7 +90,7 @@ def reserve(
     account = _Account(connection, chain_id, signer_id, reservation.identity)
     for budget in reservation.budgets:
         used = account.used(budget, reservation.at)
-        wanted = wanted_of(reservation.spends, budget.token)
+        wanted = wanted_of(reservation.spends, budget)
         if used + wanted > budget.units:
             more_at = account.more_at(budget, wanted, reservation.at)
             raise LedgerConflict(
@@ -176,22 +176,26 @@ class _Account:
 
     def used(self, budget: Budget, at: float) -> int:
         """What is reserved or was spent in the budget's window."""
-        return self._counted(budget, at).used
+        return sum(self._counted(budget, token, at).used for token in budget.counts)
 
     def more_at(self, budget: Budget, wanted: int, at: float) -> float | None:
         """When so much is free again by what leaves the window; None where no time is known at which it will be."""
-        counted = self._counted(budget, at)
+        if any(self._counted(budget, token, at).used for token in budget.counts[1:]):
+            return None  # two series leave the window each at its own times
+        counted = self._counted(budget, budget.token, at)
         leaving = counted.used + wanted - budget.units
         if wanted > budget.units or leaving > counted.total - counted.before:
             return None
         reached = counted.before + leaving
         return (
-            totals.reached_at(self.connection, self._series(budget), reached, counted.since, counted.spent_at)
+            totals.reached_at(
+                self.connection, self._series(budget, budget.token), reached, counted.since, counted.spent_at
+            )
             + budget.window_s
         )
 
-    def _counted(self, budget: Budget, at: float) -> "_Counted":
-        series = self._series(budget)
+    def _counted(self, budget: Budget, token: str, at: float) -> "_Counted":
+        series = self._series(budget, token)
         mine = {**series.values, "of_identity": self.identity}
         reserved_at, spent_at, total = self.connection.execute(_LATEST, mine).one()
         # A clock that jumped back frees nothing: the newest entry's time counts where it is later.
@@ -200,9 +204,9 @@ class _Account:
         rows = self.connection.execute(_OPEN[budget.scope == "identity", budget.free], mine).scalars()
         return _Counted(since, spent_at or 0.0, int(total or 0), before, sum(map(int, rows)))
 
-    def _series(self, budget: Budget) -> totals.Series:
+    def _series(self, budget: Budget, token: str) -> totals.Series:
         whose = self.identity if budget.scope == "identity" else totals.EVERYBODY
-        return totals.Series(self.chain_id, self.signer_id, budget.token, whose, budget.free)
+        return totals.Series(self.chain_id, self.signer_id, token, whose, budget.free)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from pydantic import Field
 from sqlalchemy import (
     Connection,
     Row,
@@ -31,6 +32,7 @@ from contracts.calls import ChangeCall, SetOff
 from contracts.chain.outcome import Effect
 from contracts.checks.report import PreflightReport
 from contracts.checks.verdict import Verdict
+from contracts.types import PublicKey
 
 CardStatus: TypeAlias = Literal["pending", "confirmed", "cancelled", "expired"]
 Resolution: TypeAlias = Literal["confirmed", "cancelled", "expired"]
@@ -80,6 +82,8 @@ class PendingCard(Frozen):
     calls_hash: str
     chain_id: str
     signer_id: str
+    lanes: dict[str, int] = Field(default_factory=dict[str, int])
+    """The signer's lanes by name, with their nonces on chain when the card was made. It is signed in one of these."""
     plan: CallPlan
     calls: tuple[ChangeCall, ...]
     """In order; one transaction each."""
@@ -100,6 +104,11 @@ class PendingCard(Frozen):
     """Unix seconds."""
     status: CardStatus = "pending"
     resolved_at: float | None = None
+
+    @property
+    def public_keys(self) -> frozenset[PublicKey]:
+        """The keys that may sign it."""
+        return frozenset(PublicKey(name.partition("#")[0]) for name in self.lanes)
 
 
 class CardStore:
@@ -151,6 +160,10 @@ class CardStore:
     async def pending_of(self, key_id: str, now: float) -> list[PendingCard]:
         """The identity's cards that can still be confirmed, oldest first."""
         return await self._many(_OPEN.where(CARDS.c.key_id == key_id), {"at": now})
+
+    async def waiting_of(self, key_id: str) -> list[str]:
+        """The request ids of the identity's cards that are not resolved, also of those that have expired since."""
+        return await self._database.look(lambda c: [*c.execute(_WAITING, {"of_key": key_id}).scalars()])
 
     async def pending(self, now: float) -> list[PendingCard]:
         """Everybody's cards that can still be confirmed, oldest first."""

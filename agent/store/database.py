@@ -1,7 +1,6 @@
 """The database file: made, migrated, written by one thread and read by a few."""
 
 import asyncio
-import os
 import secrets
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
@@ -16,10 +15,12 @@ from sqlalchemy.exc import DBAPIError
 from agent.errors import StoreError
 from agent.store.tables import META, METADATA
 from agent.store.writer import GroupWriter, store_error
+from contracts.folders import make_private_folder
+from contracts.private_files import make_private_file
 
 T = TypeVar("T")
 
-HEAD: Final = "0005"
+HEAD: Final = "0007"
 """The newest migration."""
 READERS: Final = 4
 _VERSION_TABLE: Final = (
@@ -114,9 +115,8 @@ async def open_database(path: Path, *, busy_timeout_s: float) -> AsyncGenerator[
 
 def _prepare(path: Path, busy_timeout_s: float) -> tuple[bytes, Connection, Engine]:
     """Blocking: the file, its migrations and the install salt; the connection that will write."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
+    make_private_folder(path.parent)
+    make_private_file(path)
     engine = _engine(
         path,
         busy_timeout_s,

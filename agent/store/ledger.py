@@ -21,6 +21,7 @@ from contracts.chain.ledger import (
     IntentState,
     Lane,
     LaneRecord,
+    SeenNonce,
     Signed,
     SignedMessage,
     check_transition,
@@ -32,7 +33,6 @@ from contracts.types import AccountId, CryptoHash, PublicKey
 CALL: Final[TypeAdapter[ChangeCall]] = TypeAdapter(ChangeCall)
 OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Outcome)
 EFFECTS: Final[TypeAdapter[tuple[Effect, ...]]] = TypeAdapter(tuple[Effect, ...])
-STATE: Final[TypeAdapter[IntentState]] = TypeAdapter(IntentState)
 _BY_GRANT: Final = ("approved", "signed")
 """States that only `approve` and `store_signed` give, with a grant (DESIGN law 3)."""
 _EXECUTED: Final = ("final", "failed")
@@ -145,8 +145,8 @@ class SqlLedger:
     async def lane(self, lane: Lane) -> LaneRecord:
         return await self._database.look(lambda c: lanes.read_lane(c, lane))
 
-    async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
-        return await self._database.read(lambda c: lanes.read_lanes(c, chain_id))
+    async def lanes(self, chain_id: str, signer_id: AccountId | None = None) -> list[tuple[Lane, LaneRecord]]:
+        return await self._database.look(lambda c: lanes.read_lanes(c, chain_id, signer_id))
 
     async def store_message(self, message: SignedMessage, grant: Grant, now: float) -> None:
         """Store the grant as used by this message, take a delegate's nonce, keep the signature; all or nothing.
@@ -163,12 +163,18 @@ class SqlLedger:
         """Lanes that something else has used and nobody acknowledged, oldest first."""
         return await self._database.read(lanes.read_blocked)
 
-    async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
-        """Store the nonce of a lane that was never seen; block one that something else has used."""
-        return await self._database.write(lambda c: lanes.observe(c, lane, chain_nonce, now))
+    async def observe(self, seen: Sequence[SeenNonce], now: float) -> list[LaneRecord]:
+        """Store baselines of lanes that were never seen; block those that something else has used."""
+        judged = await self._database.look(lambda c: lanes.judge(c, seen))
+        return judged if judged is not None else await self._database.write(lambda c: lanes.observe(c, seen, now))
 
-    async def acknowledge(self, lane: Lane, chain_nonce: int, now: float) -> None:
-        await self._database.write(lambda c: lanes.acknowledge(c, lane, chain_nonce, now))
+    async def acknowledge(self, seen: Sequence[SeenNonce], now: float) -> int:
+        """Set baselines, end the foreign uses, cancel the accounts' pending cards; how many those were."""
+        return await self._database.write(lambda c: lanes.acknowledge(c, seen, now))
+
+    async def acknowledged_since(self, chain_id: str, signer_id: AccountId, since: float) -> bool:
+        """Whether a person acknowledged a foreign use of the account at or after `since` (Unix seconds)."""
+        return await self._database.look(lambda c: lanes.acknowledged_since(c, chain_id, signer_id, since))
 
     async def executed_from(self, lane: Lane, nonce: int) -> list[Intent]:
         """Executed intents of the lane with this nonce or a higher one, lowest first."""
@@ -293,7 +299,7 @@ def _move(connection: Connection, intent_id: str, to: IntentState, now: float, o
     row = connection.execute(_STANDING, {"wanted": intent_id}).first()
     if row is None:
         raise _moved(intent_id, None, to)
-    state = STATE.validate_python(row.state)
+    state = lanes.STATE.validate_python(row.state)
     check_transition(intent_id, state, to)
     if state != to and to in _BY_GRANT:
         raise _moved(intent_id, state, to)
@@ -398,7 +404,7 @@ def _intent(row: Row[*tuple[object, ...]]) -> Intent:
         signer_id=AccountId(found["signer_id"]),
         call=CALL.validate_json(found["call"]),
         calls_hash=found["calls_hash"],
-        state=STATE.validate_python(found["state"]),
+        state=lanes.STATE.validate_python(found["state"]),
         created_at=found["created_at"],
         updated_at=found["updated_at"],
         grant_id=found["grant_id"],

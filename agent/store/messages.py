@@ -11,7 +11,11 @@ from contracts.types import AccountId, PublicKey
 
 
 def store_message(connection: Connection, message: SignedMessage, grant_id: str, now: float) -> None:
-    """Take a delegate's nonce and keep the signature; the grant's row is there already, and is used up by this."""
+    """Take a delegate's nonce and keep the signature; the grant's row is there already, and is used up by this.
+
+    LedgerConflict `key_blocked`, `nonce_taken`, `message_exists`.
+    """
+    lanes.check_account(connection, message.chain_id, message.signer_id)
     if message.kind == "delegate":
         lane = Lane(message.chain_id, message.signer_id, message.public_key)
         lanes.take_nonce(connection, lane, int(message.nonce))

@@ -40,6 +40,14 @@ RUNNING: Final = Table(
 )
 """Requests that have begun and have no record yet; `run_id` is one opening of the store."""
 
+PREAMBLES: Final = Table(
+    "preambles",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+)
+"""The agent's own part of prompts, redacted; written with the first record that names it and never deleted."""
+
 RECORDS: Final = Table(
     "records",
     METADATA,
@@ -58,11 +66,12 @@ RECORDS: Final = Table(
     Column("approval_of", Text),
     Column("repeats", Text),
     Column("record", Text, nullable=False),
+    Column("preamble", Text, ForeignKey("preambles.digest")),
     Index("records_by_idempotency", "key_id", "idempotency_hash", sqlite_where=text("idempotency_hash IS NOT NULL")),
     Index("records_by_message", "key_id", "message_hash", sqlite_where=text("message_hash IS NOT NULL")),
     Index("records_by_approval", "approval_of", sqlite_where=text("approval_of IS NOT NULL")),
 )
-"""One InteractionRecord each, redacted; `seq` rises in the order of finishing."""
+"""One InteractionRecord each, redacted; `seq` rises in the order of finishing. `preamble`: the one that its exchanges name."""
 
 GRANTS: Final = Table(
     "grants",
@@ -132,9 +141,12 @@ NONCES: Final = Table(
     Column("signer_id", Text, nullable=False),
     Column("public_key", Text, nullable=False),
     Column("nonce", Text, nullable=False),
+    Column("baseline", Text),
+    Column("baseline_height", Integer),
     PrimaryKeyConstraint("chain_id", "signer_id", "public_key"),
 )
-"""The highest nonce of each lane; `public_key` is the lane's name, with `#` and an index for a gas key's."""
+"""The highest nonce of each lane; `public_key` is the lane's name, with `#` and an index for a gas key's. `baseline`: the
+nonce on chain when the lane was first seen, or last acknowledged, with the block's height; later ones must be ours."""
 
 FOREIGN_USES: Final = Table(
     "foreign_uses",

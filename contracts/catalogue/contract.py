@@ -86,7 +86,8 @@ def _view_answer(args: ContractViewArgs, returned: ViewReturned, _facts: ChainFa
     asked = f"{args.contract_id} {inert(args.method_name, 80)}"
     if returned.value is None:
         return f"{asked} returned nothing."
-    return f"{asked} returned: {inert_json(returned.value)}"
+    cut = "" if returned.cut is None else f" ({returned.cut})"
+    return f"{asked} returned: {inert_json(returned.value)}{cut}"
 
 
 def _view_explain(args: ContractViewArgs, error: RpcError, context: BuildContext) -> str | None:

@@ -1,10 +1,11 @@
 """Votes in a DAO and proposals to pay out: what they do in exact amounts, and whether the DAO lets the signer."""
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 from pydantic import Field
 
-from contracts.calls import ChangeCall, FunctionCall
+from contracts.calls import ChangeCall, FunctionCall, SetOff
 from contracts.catalogue.arguments import AccountArg, AmountArg, Args, IntArg, Kind, TextArg, TokenArg, compact_json
 from contracts.catalogue.dao import MAX_DESCRIPTION, answered, registered_money, utc
 from contracts.catalogue.dao_effects import set_off
@@ -115,7 +116,7 @@ def _vote_build(args: DaoVoteArgs, facts: ChainFacts, context: BuildContext) -> 
         calls=(ChangeCall(args.dao_id, (call,)),),
         summary=f"vote to {args.vote} proposal {proposal.id} of {args.dao_id}: {deed.does}",
         expected=_vote_effects(args, proposal, policy, payout) if decisive == "yes" and payout else (),
-        sets_off=(set_off(proposal.kind, args.dao_id, proposal.id),) if args.vote == "approve" else (),
+        sets_off=_sets_off(args, proposal, policy),
         notes=(
             *deed.lines,
             *_standing(args.vote, proposal, policy, decisive),
@@ -129,6 +130,12 @@ def _vote_build(args: DaoVoteArgs, facts: ChainFacts, context: BuildContext) -> 
             f"described by its proposer {proposal.proposer} as “{inert(proposal.description, MAX_DESCRIPTION)}”",
         ),
     )
+
+
+def _sets_off(args: DaoVoteArgs, proposal: Proposal, policy: Policy) -> tuple[SetOff, ...]:
+    if args.vote != "approve":
+        return ()
+    return (replace(set_off(proposal.kind, args.dao_id, proposal.id), bond=policy.proposal_bond),)
 
 
 def _check_vote(

@@ -8,11 +8,10 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from contracts.catalogue.arguments import read_json
+from contracts.call_arguments import Ambiguous, NotJson, lenient_json
 from contracts.errors import InvalidInput
 from contracts.knowledge.inert import inert, inert_json
 from contracts.knowledge.sputnik import KIND_LABELS, kind_body, kind_name
-from contracts.strict_json import parse_json
 from contracts.types import TGAS, U64_MAX, U128_MAX, AccountId, JsonObject, base_units, format_near, format_units
 
 MAX_SHOWN_CALLS: Final = 20
@@ -168,17 +167,15 @@ def _arguments(encoded: str) -> tuple[JsonObject | None, str]:
         raw = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return None, f"with arguments that are no base64: {inert(encoded, 80)}"
+    text = raw.decode("utf-8", "replace") or "{}"
     try:
-        text = raw.decode() or "{}"
-        parse_json(text)
-    except ValueError:
+        value = lenient_json(text)
+    except NotJson:
         return None, f"with {len(raw)} bytes of arguments that are no JSON: 0x{raw[:32].hex()}"
-    try:
-        value = read_json("args", text)
-    except InvalidInput:  # a key twice, a number that is not exact, nested too deep
+    except Ambiguous:
         return None, f"with arguments that contracts can read in several ways: “{inert(text, _SHOWN)}”"
     if not isinstance(value, dict):
-        return None, f"with the arguments {inert(text, 80)}"
+        return None, f"with the arguments {inert(text, _SHOWN)}"
     return value, text
 
 

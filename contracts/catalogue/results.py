@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from contracts.call_arguments import read_arguments
 from contracts.calls import ChangeCall, FunctionCall
 from contracts.catalogue.nfts import shown_nft
 from contracts.catalogue.tokens import token_label
 from contracts.chain.outcome import Effect, Execution
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry, TokenEntry
-from contracts.strict_json import parse_json
 from contracts.types import AccountId, base_units, format_units
 
 TRANSFER_CALL: Final = "ft_transfer_call"
@@ -32,11 +32,7 @@ def told_result(call: ChangeCall, execution: Execution, registry: Registry) -> s
         return f"It is proposal {execution.value} of {call.receiver_id}."
     if last.method_name != TRANSFER_CALL:
         return None
-    try:
-        arguments = parse_json(last.args)
-    except ValueError:
-        return None
-    match arguments:
+    match read_arguments(last.args):
         case {"receiver_id": str(receiver_id), "amount": amount} if (sent := base_units(amount)) is not None:
             used = base_units(execution.value)
             told = _used(inert(receiver_id, 64), used, sent, registry.of_contract(call.receiver_id), call.receiver_id)

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from contracts.chain.outcome import Units
+from contracts.knowledge.registry import NEAR_SYMBOL
 
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86_400.0
 WEEK_S: Final = 604_800.0
+STAKED: Final = "stake:NEAR"
+"""In place of a token: NEAR that moves within a staking pool. It is no spending and uses up what goes without asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,7 @@ class Spend:
     """The most that one transaction takes of NEAR (gas and storage counted) or of a token, in base units."""
 
     token: str
-    """`NEAR`, a token contract's id, or `nft:` and the id of the contract, counted in pieces."""
+    """`NEAR`, a token contract's id, `nft:` and the id of the contract, counted in pieces, or STAKED."""
     units: Units
     call: int
     """Place of the transaction in the plan."""
@@ -40,6 +43,11 @@ class Budget:
     """Counts only what went out under the free allowance, and binds only that."""
     symbol: str | None = None
     """The registry's, for messages."""
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """The tokens whose spends count against it."""
+        return (self.token, STAKED) if self.free and self.token == NEAR_SYMBOL else (self.token,)
 
     @property
     def unit(self) -> str:

@@ -2,26 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
-from contracts.calls import ChangeCall, Grant, ViewCall
+from contracts.calls import Grant, ViewCall
 from contracts.chain.agreed_reads import AgreedReads
-from contracts.chain.agreement import lane_nonce
+from contracts.chain.comparing import AccountStanding, LaneWatch
 from contracts.chain.delivery import ENDED, Delivery, SendSettings
-from contracts.chain.lanes import LaneChoice, Lanes
-from contracts.chain.ledger import OPEN, UNSETTLED, Intent, Lane, LaneRecord, Ledger, Signed
-from contracts.chain.nonce import blocked
+from contracts.chain.lanes import LaneChoice, Lanes, Turn
+from contracts.chain.ledger import OPEN, UNSENT, UNSETTLED, Intent, Lane, LaneRecord, Ledger, Signed
 from contracts.chain.outcome import Effect, Failed, Outcome, Unconfirmed, ViewReturned
-from contracts.chain.prechecks import check_key
 from contracts.chain.preparing import Preparer
 from contracts.chain.rpc import RpcClient
-from contracts.chain.rpc_types import BlockRef, GasKeyAccess
+from contracts.chain.rpc_types import BlockRef
 from contracts.chain.turns import Turns
 from contracts.chain.views import run_view
-from contracts.errors import ContractsError, InvalidInput, LedgerConflict, RpcError, SigningError
+from contracts.errors import ContractsError, LedgerConflict, RpcError, SigningError
 from contracts.knowledge.facts import At
 from contracts.signing.signer import Signer
 from contracts.types import AccountId, PublicKey
@@ -56,27 +54,34 @@ class ChainClient:
         kill_point: Callable[[str], None] = no_kill,
     ) -> None:
         self._rpc = rpc
-        self._agreed = AgreedReads(rpc, needed=settings.operators)
         self._ledger = ledger
-        self._signer = signer
         self._clock = clock
         self._kill_point = kill_point
         self._preparer = Preparer(rpc, ledger, signer, operators=settings.operators, clock=clock, kill_point=kill_point)
         self._delivery = Delivery(rpc, ledger, clock=clock, settings=settings, kill_point=kill_point)
         self._choice = LaneChoice(rpc, signer, monotonic=time.monotonic, limit=settings.lanes)
+        agreed = AgreedReads(rpc, needed=settings.operators)
+        self._watch = LaneWatch(agreed, ledger, signer, clock=clock, monotonic=time.monotonic)
         self._intents = Turns[str]()
         self._looked: dict[str, int] = {}
         """In which round an intent of unknown end was last looked up."""
         self._lanes = Lanes()
+        self._final: dict[Lane, int] = {}
+        """The last nonce of each lane that was told to be final and ours, from before its end is stored."""
 
     async def view(self, call: ViewCall, at: BlockRef = "final") -> ViewReturned:
         """The answer to a view call, JSON where it is JSON. RpcError."""
         return await run_view(self._rpc, call, at)
 
     async def execute(
-        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = (), *, key: PublicKey | None = None
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...] = (),
+        *,
+        keys: Collection[PublicKey] | None = None,
     ) -> Outcome:
-        """Carry out an approved intent, to the end or to `Unconfirmed`; with `key`, signed by that key and no other.
+        """Carry out an approved intent, to the end or to `Unconfirmed`; with `keys`, signed by one of them and no other.
 
         What fails before the bytes are in the ledger is `Failed` and the intent `abandoned`: nothing was signed that
         anybody else could see. An intent that went further in an earlier call is settled instead. LedgerConflict for an
@@ -85,7 +90,7 @@ class ChainClient:
         async with self._intents.hold(intent.intent_id):
             stored = await self._stored(intent.intent_id)
             if stored.state == "approved":
-                return await self._execute(stored, grant, expected or stored.expected, key)
+                return await self._execute(stored, grant, expected or stored.expected, keys)
             return await self._settle(stored)
 
     async def settle(self, intent: Intent) -> Outcome:
@@ -115,6 +120,27 @@ class ChainClient:
         self._looked = looked | {one.intent_id: latest for one in chosen}
         settled = await self._settle_all(chosen)
         return [intent for intent in settled if intent.state in ENDED]
+
+    async def give_up_expired(self) -> list[Intent]:
+        """Abandon what was approved and never sent, once its grant has expired; returns those, as they are afterwards.
+
+        A write that failed, on a full disk for one, leaves such intents behind, and their budgets reserved. An expired grant
+        signs nothing (`store_signed`), and `sending` is stored before the first byte leaves, so none of them can ever be on
+        chain. What is being followed is left to whoever does.
+        """
+        ended: list[Intent] = []
+        for intent in await self._ledger.in_states(UNSENT):
+            if self._intents.held(intent.intent_id):
+                continue
+            async with self._intents.hold(intent.intent_id):
+                stored = await self._stored(intent.intent_id)
+                grant = None if stored.grant_id is None else await self._ledger.grant(stored.grant_id)
+                if stored.state in UNSENT and grant is not None and self._clock() >= grant.expires_at:
+                    await self._abandon(
+                        stored, SigningError("grant_expired", "it was never sent, and its approval has expired")
+                    )
+                    ended.append(await self._stored(intent.intent_id))
+        return ended
 
     async def fence(self, target: Intent, fence: Intent, grant: Grant) -> tuple[Outcome, Outcome]:
         """Take the nonce of an intent whose end is not known by an approved transaction of no consequence.
@@ -146,67 +172,27 @@ class ChainClient:
                     return self._ended(now), outcome
                 return await self._take_up(now, stored.signed), outcome
 
-    async def blocked(
-        self, chain_id: str, signer_id: AccountId, call: ChangeCall, at: At = "final"
-    ) -> LedgerConflict | None:
-        """Why nothing can be signed now: something else used every key that may carry the call. What to do is in it.
+    async def standing(self, chain_id: str, signer_id: AccountId, at: At = "final") -> AccountStanding:
+        """All lanes of an account compared with the ledger, and why nothing can be signed where one is not explained.
 
-        None where one key is free, and where that cannot be told here; a signature is preceded by the same look.
+        A signature is preceded by the same look. RpcError, SigningError.
         """
-        conflict: LedgerConflict | None = None
-        try:
-            keys = await self._signer.public_keys(signer_id)
-        except SigningError:
-            return None
-        for key in keys:
-            lane = Lane(chain_id, signer_id, key)
-            try:
-                view = await self._agreed.access_key(signer_id, key, at)
-                check_key(call, view.permission)
-            except (InvalidInput, RpcError):
-                continue
-            known = await self._ledger.lane(lane)
-            if known.nonce and view.nonce > known.nonce:
-                known = await self._ledger.observe(lane, view.nonce, self._clock())
-            conflict = blocked(lane, known)
-            if conflict is None or isinstance(view.permission, GasKeyAccess):
-                return None
-        return conflict
+        return await self._watch.account(chain_id, signer_id, at)
 
-    async def check_lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
-        """Compare every known lane's nonce on chain with the ledger's; returns those that something else has used.
-
-        A lane that cannot be read now is compared before its next signature.
-        """
-        lanes = await self._ledger.lanes(chain_id)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._compared(lane, known)) for lane, known in lanes]
-        compared = [(lane, task.result()) for (lane, _), task in zip(lanes, tasks, strict=True)]
-        return [(lane, record) for lane, record in compared if record.foreign is not None]
-
-    async def _compared(self, lane: Lane, known: LaneRecord) -> LaneRecord:
-        try:
-            on_chain = await lane_nonce(self._agreed, lane, "final")
-        except RpcError as error:
-            log.warning("lane_not_compared", account_id=lane.signer_id, lane=lane.name, code=error.code)
-            return known
-        if on_chain is None or on_chain <= known.nonce:
-            return known
-        return await self._ledger.observe(lane, on_chain, self._clock())
+    async def check_lanes(
+        self, chain_id: str, held: Mapping[AccountId, Sequence[PublicKey]]
+    ) -> list[tuple[Lane, LaneRecord]]:
+        """At the start: baselines for the unseen lanes of these keys, and a comparison of all; those something else used."""
+        return await self._watch.start(chain_id, held)
 
     async def acknowledge_key(
         self, chain_id: str, account_id: AccountId, public_key: PublicKey
-    ) -> list[tuple[Lane, LaneRecord]]:
-        """Go on with the lanes of a key that something else has used, above their nonces at this moment. RpcError."""
-        same = [
-            lane
-            for lane, _ in await self._ledger.lanes(chain_id)
-            if (lane.signer_id, lane.public_key) == (account_id, public_key)
-        ]
-        for lane in same:
-            on_chain = await lane_nonce(self._agreed, lane, "final")
-            await self._ledger.acknowledge(lane, on_chain or 0, self._clock())
-        return [(lane, await self._ledger.lane(lane)) for lane in same]
+    ) -> tuple[list[tuple[Lane, LaneRecord]], int]:
+        """Go on with the lanes of a key that something else has used, above their nonces at this moment. RpcError.
+
+        Voids the cards that wait for the account; the lanes, and how many cards those were.
+        """
+        return await self._watch.acknowledge(chain_id, account_id, public_key)
 
     async def _settle_all(self, intents: list[Intent]) -> list[Intent]:
         async with asyncio.TaskGroup() as group:
@@ -215,30 +201,43 @@ class ChainClient:
         return [await self._stored(intent.intent_id) for intent in intents]
 
     async def _execute(
-        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...], key: PublicKey | None
+        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...], keys: Collection[PublicKey] | None
     ) -> Outcome:
         try:
-            lanes = await self._choice.lanes(intent.chain_id, intent.signer_id, intent.call, key)
+            lanes = await self._choice.lanes(intent.chain_id, intent.signer_id, intent.call, keys)
+            await self._watch.check(intent.chain_id, intent.signer_id)
         except ContractsError as error:
             return await self._abandon(intent, error)
+        doubted: str | None = None
         while True:
             async with self._lanes.turn(*lanes) as turn:
                 lane = turn.lane
                 try:
-                    signed = await self._preparer.sign(intent, grant, lane)
+                    signed = await self._preparer.sign(intent, grant, lane, final=self._final.get(lane))
                 except ContractsError as error:
                     self._choice.forget(lane)
-                    lanes = tuple(other for other in lanes if other != lane)
-                    if error.code == "key_blocked" and lanes:
-                        continue
-                    return await self._abandon(intent, error)
-                self._kill_point("after_signed_stored")
-                new = replace(intent, state="signed", signed=signed)
-                # The lane is free as soon as the transaction is final; what it did is read outside of it.
-                outcome = await self._delivery.send_new(new, signed, expected, on_final=turn.end)
-                if isinstance(outcome, Unconfirmed) or not turn.ended:
-                    self._lanes.mark(lane, clogged=isinstance(outcome, Unconfirmed))
-                return outcome
+                    doubt = str(error.details["intent_id"]) if error.code == "nonce_in_doubt" else None
+                    if doubt in (None, doubted):
+                        return await self._abandon(intent, error)
+                    doubted = doubt
+                else:
+                    self._kill_point("after_signed_stored")
+                    return await self._send(intent, signed, expected, turn)
+            # Not within the turn: who settles it holds the intent first, then the lane.
+            await self.settle(await self._stored(doubted or ""))
+
+    async def _send(self, intent: Intent, signed: Signed, expected: tuple[Effect, ...], turn: Turn) -> Outcome:
+        """The lane is free as soon as the transaction is final; what it did is read outside of it."""
+
+        def final() -> None:
+            self._final[turn.lane] = signed.nonce
+            turn.end()
+
+        new = replace(intent, state="signed", signed=signed)
+        outcome = await self._delivery.send_new(new, signed, expected, on_final=final)
+        if isinstance(outcome, Unconfirmed) or not turn.ended:
+            self._lanes.mark(turn.lane, clogged=isinstance(outcome, Unconfirmed))
+        return outcome
 
     async def _settle(self, intent: Intent) -> Outcome:
         if intent.state in ENDED and intent.outcome is not None:

@@ -18,7 +18,7 @@ from typing import Final, assert_never
 
 import structlog
 
-from contracts.chain.ledger import TRANSITIONS, Intent, IntentState, Lane, Ledger, Signed
+from contracts.chain.ledger import TRANSITIONS, Intent, IntentState, Lane, Ledger, SeenNonce, Signed
 from contracts.chain.outcome import DeathProof, Effect, ExecutionFailed, Failed, Outcome, Unconfirmed
 from contracts.chain.proofs import prove_dead
 from contracts.chain.quorum import Operators
@@ -279,6 +279,9 @@ class Delivery:
             return await self._give_up(pursuit, witnesses) if _nothing_to_wait_for(pursuit) else None
         outcome = _dead(pursuit, proof)
         await self._end(pursuit, _BURIAL[proof.reason], outcome)
+        if proof.key_nonce is not None:
+            # Where none of ours took its nonce, something else did: the account is blocked from here on.
+            await self._ledger.observe([SeenNonce(lane, proof.key_nonce, proof.block_height)], self._clock())
         log.info("tx_proven_dead", tx_hash=pursuit.signed.tx_hash, reason=proof.reason, block_height=proof.block_height)
         return outcome
 

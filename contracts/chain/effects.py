@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from contracts.call_arguments import read_arguments
 from contracts.chain.outcome import Effect, Place
 from contracts.chain.token_logs import Move, logged_moves
 from contracts.chain.tx_answer import ActionView, Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
@@ -47,7 +48,7 @@ def read_effects(answer: TxAnswer, transaction: TransactionView) -> Effects:
     moves = [*_near_moves(carried, outcomes), *_token_moves(answer, transaction, carried)]
     totals: dict[tuple[AccountId, str, str], int] = {}
     items: dict[str, str | None] = {}
-    for move in moves:
+    for move in _without_repeats(moves):
         item = "" if move.token_id is None else f"#{move.token_id}"
         items[item] = move.token_id
         for account_id, change in ((move.loser, -move.amount), (move.gainer, move.amount)):
@@ -60,6 +61,20 @@ def read_effects(answer: TxAnswer, transaction: TransactionView) -> Effects:
         if change
     )
     return Effects(effects, answer.receipts is not None or set(outcomes) <= set(carried))
+
+
+def _without_repeats(moves: Iterable[Move]) -> Iterator[Move]:
+    """Moves without those of an NFT that are logged again: there is one of each, so it cannot go the same way twice in a row.
+
+    Contracts log a transfer by their own event and by their library's. Units of a token may well move twice.
+    """
+    last: dict[tuple[str, str], Move] = {}
+    for move in moves:
+        if move.token_id is not None:
+            if last.get((move.token, move.token_id)) == move:
+                continue
+            last[move.token, move.token_id] = move
+        yield move
 
 
 def missing_effects(expected: Iterable[Effect], effects: Effects) -> tuple[Effect, ...]:
@@ -181,5 +196,4 @@ def _json(data: bytes) -> JsonValue:
 
 
 def _object(data: bytes) -> dict[str, JsonValue]:
-    value = _json(data)
-    return value if isinstance(value, dict) else {}
+    return read_arguments(data) or {}

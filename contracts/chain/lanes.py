@@ -5,7 +5,7 @@ coming.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -112,9 +112,9 @@ class LaneChoice:
         self._known: dict[tuple[AccountId, PublicKey], tuple[float, AccessView]] = {}
 
     async def lanes(
-        self, chain_id: str, signer_id: AccountId, call: ChangeCall, only: PublicKey | None = None
+        self, chain_id: str, signer_id: AccountId, call: ChangeCall, only: Collection[PublicKey] | None = None
     ) -> tuple[Lane, ...]:
-        """At most `limit` lanes, plain keys first; `only`: those of one key.
+        """At most `limit` lanes, plain keys first; `only`: those of these keys.
 
         SigningError `no_key`; else the last key's refusal: InvalidInput with nearcore's name, or RpcError.
         """
@@ -124,7 +124,7 @@ class LaneChoice:
         plain: list[Lane] = []
         purses: list[Lane] = []
         for key in await self._signer.public_keys(signer_id):
-            if only not in (None, key):
+            if only is not None and key not in only:
                 continue
             try:
                 permission = await self._permission(signer_id, key)

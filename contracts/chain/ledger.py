@@ -48,6 +48,8 @@ TRANSITIONS: Final[dict[IntentState, frozenset[IntentState]]] = {
 
 OPEN: Final[frozenset[IntentState]] = frozenset({"signed", "sending", "sent", "included", "unconfirmed"})
 """Signed bytes exist and the end is not known."""
+UNSENT: Final[frozenset[IntentState]] = frozenset({"planned", "approved", "signed"})
+"""Not a byte has left: `sending` is stored before the first one does."""
 UNSETTLED: Final[frozenset[IntentState]] = frozenset({"sending", "sent", "included", "unconfirmed"})
 """May be on chain or get there."""
 
@@ -93,11 +95,26 @@ class ForeignUse:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenNonce:
+    """A lane's nonce on chain, read at the block of this height."""
+
+    lane: Lane
+    nonce: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class LaneRecord:
     nonce: int
     """The highest that was ever stored or seen; 0 for a lane that is not known."""
     foreign: ForeignUse | None = None
-    """Not acknowledged yet: nothing is signed in this lane."""
+    """Not acknowledged yet: nothing is signed for the account."""
+    baseline: int = 0
+    """The nonce on chain when the lane was first seen or last acknowledged. Every later one must be one of ours."""
+    baseline_height: int = 0
+    """The block at which the baseline was read; 0 where an earlier version stored it."""
+    in_doubt: str | None = None
+    """From `observe`: the intent that has the nonce on chain, and whose own end is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +199,8 @@ class Ledger(Protocol):
         """One transaction: consume the grant for this step, raise the key's nonce, keep the bytes, `approved` -> `signed`.
 
         A fence takes the nonce of the intent that it fences, as long as that one is open.
-        LedgerConflict `grant_used`, `grant_expired`, `grant_void`, `nonce_taken`, `key_blocked`, `fence_void` or
-        `state_moved`; the caller throws the bytes away.
+        LedgerConflict `grant_used`, `grant_expired`, `grant_void`, `nonce_taken`, `key_blocked` (also where another lane
+        of the account is blocked), `fence_void` or `state_moved`; the caller throws the bytes away.
         """
         ...
 
@@ -216,20 +233,22 @@ class Ledger(Protocol):
         """What is known of a lane."""
         ...
 
-    async def lanes(self, chain_id: str) -> list[tuple[Lane, LaneRecord]]:
-        """Every lane that was ever used or seen on a chain."""
+    async def lanes(self, chain_id: str, signer_id: AccountId | None = None) -> list[tuple[Lane, LaneRecord]]:
+        """Every lane that was ever used or seen on a chain, or those of one account."""
         ...
 
-    async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord:
-        """Compare a lane's nonce on chain with what is known.
+    async def observe(self, seen: Sequence[SeenNonce], now: float) -> list[LaneRecord]:
+        """Compare nonces on chain with what is known of their lanes, by the rule in `contracts.chain.nonce`; in their order.
 
-        A lane that was never seen is taken as it is. One whose nonce on chain is higher was used by something else, and is
-        blocked until `acknowledge`.
+        Lanes with a foreign use are blocked until `acknowledge`. Baselines are stored for unseen lanes only, never raised.
         """
         ...
 
-    async def acknowledge(self, lane: Lane, chain_nonce: int, now: float) -> None:
-        """A person has seen the foreign use: go on above `chain_nonce`."""
+    async def acknowledge(self, seen: Sequence[SeenNonce], now: float) -> int:
+        """Make what a person has looked at the lanes' baselines, and void the cards that wait for their accounts.
+
+        Returns the number of voided cards: one of them may have been carried out already, by what the person has seen.
+        """
         ...
 
     async def executed_from(self, lane: Lane, nonce: int) -> list[Intent]:

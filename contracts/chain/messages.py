@@ -4,14 +4,14 @@ So each takes a grant of its own and is in the ledger before anybody gets it: si
 the grant and stores the signature (on a conflict it is thrown away), then it is handed out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from contracts.calls import Delegate, DelegateAction, FullAccess, Grant
 from contracts.chain.agreed_reads import AgreedReads
 from contracts.chain.agreement import read_signer
-from contracts.chain.ledger import Lane, LaneRecord, SignedMessage
-from contracts.chain.nonce import next_nonce
+from contracts.chain.ledger import Lane, LaneRecord, SeenNonce, SignedMessage
+from contracts.chain.nonce import check_ours, next_nonce
 from contracts.chain.rpc import RpcClient
 from contracts.errors import InvalidInput, LedgerConflict, SigningError
 from contracts.signing.messages import (
@@ -51,9 +51,7 @@ class MessageLedger(Protocol):
 
     async def messages_of(self, request_id: str) -> list[SignedMessage]: ...
 
-    async def lane(self, lane: Lane) -> LaneRecord: ...
-
-    async def observe(self, lane: Lane, chain_nonce: int, now: float) -> LaneRecord: ...
+    async def observe(self, seen: Sequence[SeenNonce], now: float) -> list[LaneRecord]: ...
 
 
 class SignedMessages:
@@ -148,9 +146,9 @@ class SignedMessages:
             if not isinstance(state.permission, FullAccess):
                 refusal = f"{key} is a key for function calls"
                 continue
-            known = await self._ledger.lane(lane)
-            if state.nonce > known.nonce:
-                known = await self._ledger.observe(lane, state.nonce, self._clock())
+            seen = SeenNonce(lane, state.nonce, state.block_height)
+            (known,) = await self._ledger.observe([seen], self._clock())
+            check_ours(lane, known)
             return lane, (known, state.nonce, state.block_height)
         raise SigningError("no_key", f"no full-access key of {grant.signer_id} can sign this: {refusal}")
 

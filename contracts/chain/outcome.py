@@ -51,6 +51,8 @@ class ViewReturned:
     block_height: int
     block_hash: CryptoHash
     logs: tuple[str, ...] = ()
+    cut: str | None = None
+    """How much of the answer is kept in `value`, if it is not all of it."""
     kind: Literal["view_returned"] = "view_returned"
 
 

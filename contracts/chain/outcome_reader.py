@@ -1,6 +1,7 @@
 """From a node's final answer about a transaction to its Outcome. Pure."""
 
 import base64
+import codecs
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -19,11 +20,15 @@ from contracts.chain.rpc_parse import invalid_tx_kind, vm_error_kind
 from contracts.chain.rpc_types import BlockView
 from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
 from contracts.errors import RpcError
-from contracts.strict_json import parse_json, too_deep
+from contracts.strict_json import count_values, parse_json, too_deep
 from contracts.types import JsonObject, format_near, format_units
 
 MAX_DEPTH: Final = 64
 """Of a returned value that is kept as JSON; records and ledger rows are read by a parser that stops at 200."""
+MAX_VALUE_BYTES: Final = 256 * 1024
+"""Of what a transaction returns; the chain allows 4 MiB."""
+MAX_VALUES: Final = 20_000
+"""Of a returned value that is kept as JSON: each is looked at, copied and written several times."""
 _SHOWN_ID: Final = 80
 _SHOWN: Final = 2000
 _MAX_LOGS: Final = 100
@@ -92,20 +97,44 @@ def failure_text(error: JsonValue) -> tuple[str, str]:
             return str(kind)[:80], str(kind)[:_SHOWN]
 
 
-def decode_value(data: bytes) -> JsonValue:
-    """JSON where the bytes are JSON nested at most MAX_DEPTH deep, else text, else base64; None for no bytes."""
+def decode_value(data: bytes, *, answer_bytes: int | None = None) -> JsonValue:
+    """JSON if the bytes are JSON of at most MAX_VALUES values and MAX_DEPTH levels, else text, else base64; None for no bytes.
+
+    Of more than MAX_VALUE_BYTES, or if `answer_bytes` says that these are the beginning of more, the beginning as a text that
+    ends with `cut_note`.
+    """
     if not data:
         return None
+    whole = answer_bytes or len(data)
+    kept = data[:MAX_VALUE_BYTES] if answer_bytes is None else data
+    if whole > len(kept):
+        return f"{_text(kept, cut=True)}\u2026 ({cut_note(len(kept), whole)})"
+    if count_values(data, MAX_VALUES) <= MAX_VALUES:
+        try:
+            value = parse_json(data)
+            if not too_deep(value, MAX_DEPTH):
+                return value
+        except ValueError:
+            pass
+    return _text(data, cut=False)
+
+
+def cut_note(kept: int, whole: int) -> str:
+    """What is said where only the beginning of a contract's answer is kept."""
+    return f"cut: {kept:,} of {whole:,} bytes shown"
+
+
+def _text(data: bytes, *, cut: bool) -> str:
+    """The bytes as text, base64 if they are none; `cut`: a character at the end may be half."""
     try:
-        value = parse_json(data)
-        if not too_deep(value, MAX_DEPTH):
-            return value
-    except ValueError:
-        pass
-    try:
-        return data.decode()
+        return codecs.utf_8_decode(data, "strict", not cut)[0]
     except UnicodeDecodeError:
         return base64.b64encode(data).decode()
+
+
+def kept_logs(logs: tuple[str, ...]) -> tuple[str, ...]:
+    """Logs as far as the chain allows them; a node that sends more is not believed."""
+    return tuple(log[:_MAX_LOG] for log in logs[:_MAX_LOGS])
 
 
 def _receipt(outcome: OutcomeView) -> ReceiptOutcome:
@@ -115,7 +144,7 @@ def _receipt(outcome: OutcomeView) -> ReceiptOutcome:
         receipt_id=outcome.id,
         executor_id=execution.executor_id,
         success=not isinstance(execution.status, Failure),
-        logs=tuple(log[:_MAX_LOG] for log in execution.logs[:_MAX_LOGS]),
+        logs=kept_logs(execution.logs),
         gas_burnt=execution.gas_burnt,
         tokens_burnt=execution.tokens_burnt,
         failure=failure,
@@ -130,6 +159,8 @@ def _contract_failure(name: str) -> str:
     known = {
         "MethodNotFound": "the contract has no such method",
         "CodeDoesNotExist": "there is no contract on the account",
+        "GasExceeded": "the attached gas was not enough",
+        "GasLimitExceeded": "it needs more gas than a call may burn",
     }
     return known.get(name, name)
 

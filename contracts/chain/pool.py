@@ -1,6 +1,7 @@
 """Which node is asked next: health, latency, pauses that nodes ask for, limits, height. No sockets here."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +33,10 @@ class Health:
     """In a row."""
     not_before: float = 0.0
     """Until then others are preferred: it failed, or asked for a pause."""
+    failed_at: float = -math.inf
+    """When it failed last."""
+    paused_until: float = 0.0
+    """The pause that it asked for."""
     next_slot: float = 0.0
     """When its rate limit allows the next request."""
     left_out: str | None = None
@@ -102,12 +107,14 @@ class Pool:
     def archival(self) -> tuple[Health, ...]:
         return tuple(one for one in self._health if one.endpoint.archival and one.left_out is None)
 
-    def choose(self, *, apart_from: Health | None = None) -> Health:
+    def choose(self, *, apart_from: Health | None = None, without: Container[str] = ()) -> Health:
         """The node to ask now: the one that answered last, unless it is at fault, at its limit, or much slower than another.
 
-        RpcError `NO_NODES` where all are left out.
+        Where none can be asked without a wait, the one whose last failure is the longest ago: several that fail take turns,
+        however long the others are preferred to each. A pause that a node asked for is kept as long as there is another one.
+        `without`: operators that are not asked. RpcError `NO_NODES` where nobody is left.
         """
-        usable = [one for one in self._usable() if one is not apart_from]
+        usable = [one for one in self._usable() if one is not apart_from and one.endpoint.operator not in without]
         if not usable:
             why = "; ".join(f"{one.endpoint.operator}: {one.left_out}" for one in self._health if one.left_out)
             raise RpcError(
@@ -116,21 +123,36 @@ class Pool:
         now = self._monotonic()
         ready = [one for one in usable if max(one.not_before, one.next_slot, one.stale_until) <= now]
         if not ready:
-            return min(usable, key=lambda one: max(one.not_before, one.next_slot))
+            return min(usable, key=lambda one: _turn(one, now))
         chosen = ready[0]
         best = min((one for one in ready if one.samples >= _SAMPLES), key=lambda one: one.latency_s, default=chosen)
         much_slower = chosen.samples >= _SAMPLES and chosen.latency_s > best.latency_s * _SLOWER
         return best if much_slower and chosen.latency_s - best.latency_s > _SLOWER_S else chosen
 
-    def other_ready(self, than: Health) -> bool:
+    def other_ready(self, than: Health, *, without: Container[str] = ()) -> bool:
         """Whether another node can be asked without a wait."""
         now = self._monotonic()
-        return any(one is not than and max(one.not_before, one.next_slot) <= now for one in self._usable())
+        return any(
+            one is not than and one.endpoint.operator not in without and max(one.not_before, one.next_slot) <= now
+            for one in self._usable()
+        )
+
+    def serves_without(self, operators: Container[str]) -> bool:
+        """Whether there is a node of another operator."""
+        return any(one.endpoint.operator not in operators for one in self._usable())
+
+    def rest_s(self, one: Health) -> float:
+        """How long the node is still at fault, or keeps a pause that it asked for; 0 for most."""
+        return max(0.0, max(one.not_before, one.stale_until) - self._monotonic())
 
     def any_ready(self) -> bool:
         """Whether some node has not failed just now."""
         now = self._monotonic()
         return any(one.not_before <= now for one in self._usable())
+
+    def pausing(self, one: Health) -> bool:
+        """Whether it asked for a pause that is not over."""
+        return one.paused_until > self._monotonic()
 
     def wait_s(self, one: Health) -> float:
         """How long this node asks to be left alone from now; 0 for most."""
@@ -143,7 +165,7 @@ class Pool:
 
     def answered(self, one: Health, took_s: float | None) -> None:
         """`took_s` None: the node was asked to wait, so the time says nothing."""
-        one.failures, one.not_before = 0, 0.0
+        one.failures, one.not_before, one.paused_until, one.failed_at = 0, 0.0, 0.0, -math.inf
         self._current = self._health.index(one)
         if took_s is not None:
             self._note(one, took_s)
@@ -156,7 +178,9 @@ class Pool:
         """Others are preferred for a while: as long as the node asks, else longer after each failure in a row."""
         one.failures += 1
         pause_s = min(_FIRST_PAUSE_S * 2 ** min(one.failures - 1, 10), _LONGEST_PAUSE_S)
-        one.not_before = self._monotonic() + (pause_s if retry_after_s is None else retry_after_s)
+        one.failed_at = self._monotonic()
+        one.not_before = one.failed_at + (pause_s if retry_after_s is None else retry_after_s)
+        one.paused_until = one.not_before if retry_after_s is not None else 0.0
 
     def leave_out(self, one: Health, why: str | None) -> None:
         """Never ask it, or ask it again (None)."""
@@ -192,3 +216,10 @@ class Pool:
             one.deviation_s += _SMOOTHING * (abs(took_s - one.latency_s) - one.deviation_s)
             one.latency_s += _SMOOTHING * (took_s - one.latency_s)
         one.samples += 1
+
+
+def _turn(one: Health, now: float) -> tuple[bool, float, float]:
+    """Smallest first: whose turn it is where nobody can be asked without a wait."""
+    if one.paused_until > now:
+        return True, one.paused_until, 0.0
+    return False, one.failed_at, max(one.not_before, one.next_slot)

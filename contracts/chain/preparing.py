@@ -7,8 +7,8 @@ from typing import Final, Literal
 from contracts.calls import Grant
 from contracts.chain.agreed_reads import AgreedReads
 from contracts.chain.agreement import SignerState, read_signer
-from contracts.chain.ledger import Intent, Lane, Ledger, Signed
-from contracts.chain.nonce import check_ours, next_nonce
+from contracts.chain.ledger import Intent, Lane, Ledger, SeenNonce, Signed
+from contracts.chain.nonce import check_ours, in_doubt, next_nonce
 from contracts.chain.prechecks import check_funds, check_gas, check_key
 from contracts.chain.rpc import RpcClient
 from contracts.chain.rpc_types import ProtocolConfig
@@ -60,12 +60,16 @@ class Preparer:
         self._clock = clock
         self._kill_point = kill_point
 
-    async def sign(self, intent: Intent, grant: Grant, lane: Lane, *, nonce: int | None = None) -> Signed:
+    async def sign(
+        self, intent: Intent, grant: Grant, lane: Lane, *, nonce: int | None = None, final: int | None = None
+    ) -> Signed:
         """The bytes, stored. `nonce` is a fence's: that of the transaction it fences.
+
+        `final`: the lane's nonce that is known to be final and ours although its end is not stored yet.
 
         InvalidInput, SigningError, RpcError or LedgerConflict (`nonce_taken` ...) where nothing was stored.
         """
-        ready = await self._ready(intent, lane, nonce)
+        ready = await self._ready(intent, lane, nonce, final)
         self._kill_point("before_sign")
         transaction = await self._signature(intent, grant, ready)
         self._kill_point("after_sign")
@@ -81,7 +85,7 @@ class Preparer:
         await self._ledger.store_signed(intent.intent_id, grant.grant_id, signed, self._clock())
         return signed
 
-    async def _ready(self, intent: Intent, lane: Lane, fenced_nonce: int | None) -> _Ready:
+    async def _ready(self, intent: Intent, lane: Lane, fenced_nonce: int | None, final: int | None) -> _Ready:
         """The signer at a final block, after the checks that a node would make too, and the nonce to use."""
         known = await self._ledger.lane(lane)
         if fenced_nonce is None:
@@ -100,8 +104,11 @@ class Preparer:
         if fenced_nonce is not None:
             _check_not_passed(lane, fenced_nonce, state)
             return _Ready(lane, state, fenced_nonce, 0 if lane.nonce_index is None else 1, "monotonic")
-        if state.nonce > known.nonce:
-            known = await self._ledger.observe(lane, state.nonce, self._clock())
+        (known,) = await self._ledger.observe([SeenNonce(lane, state.nonce, state.block_height)], self._clock())
+        doubt = None if state.nonce == final else in_doubt(lane, known)
+        if doubt is not None:
+            check_ours(lane, known)
+            raise doubt
         nonce = next_nonce(lane, known, on_chain=state.nonce, height=state.block_height)
         strict = _strict(intent, config) and nonce == state.nonce + 1
         version = 1 if strict or lane.nonce_index is not None else 0

@@ -12,22 +12,13 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from contracts.chain.rpc import RpcClient
 from contracts.errors import RpcError
 from contracts.groups import one_error
+from contracts.rpc_meanings import about
 
 Operators: TypeAlias = Sequence[tuple[str, RpcClient]]
 """Each operator's name and nodes."""
 
 AnswerT = TypeVar("AnswerT")
 
-_SILENT: Final = frozenset(
-    {
-        "UNKNOWN_BLOCK",
-        "GARBAGE_COLLECTED_BLOCK",
-        "HTTP_STATUS",
-        "METHOD_NOT_FOUND",
-        "PARSE_ERROR",
-        "ADDRESS_REFUSED",
-    }
-)
 _PATIENCE_S: Final = 1.0
 """After this another operator is asked as well, where there is one."""
 
@@ -85,8 +76,10 @@ async def agreed(operators: Operators, needed: int, question: Question[AnswerT])
 
 
 def is_silent(error: RpcError) -> bool:
-    """The operator said nothing about the chain: it was not reached, is behind, or has thrown the block away."""
-    return error.retryable or error.code in _SILENT
+    """The operator said nothing about the chain: it was not reached, is behind, has thrown the block away, or does not serve
+    the question.
+    """
+    return about(error) != "chain"
 
 
 async def _answer(rpc: RpcClient, ask: Callable[[RpcClient], Awaitable[AnswerT]]) -> AnswerT | RpcError:

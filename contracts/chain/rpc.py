@@ -10,9 +10,9 @@ import base64
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
-import aiohttp
 from pydantic import JsonValue
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
@@ -43,13 +43,14 @@ from contracts.chain.transport import RpcConfig, Transport
 from contracts.chain.tx_answer import TxAnswer
 from contracts.errors import RpcError
 from contracts.outgoing import Guard, open_session
+from contracts.rpc_meanings import OLD_BLOCK, about
 from contracts.types import AccountId, CryptoHash, JsonObject, PublicKey, Yocto
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 AtBlockT = TypeVar("AtBlockT", bound=AtBlock)
 
-_OLD_BLOCK: Final = frozenset({"GARBAGE_COLLECTED_BLOCK", "UNKNOWN_BLOCK"})
-
+_REFUSES_EVERYTHING: Final = frozenset({"HTTP_STATUS", "ADDRESS_REFUSED"})
+"""Errors of a provider that are not about the question."""
 _FINALITIES: Final = frozenset({"final", "near-final", "optimistic"})
 _KEY_PAGE: Final = 100
 _KEPT: Final = 512
@@ -72,18 +73,16 @@ async def open_rpc(
     endpoints = tuple(node if isinstance(node, Endpoint) else Endpoint.of(node) for node in nodes)
     if not endpoints:
         raise RpcError("NO_NODES", "no RPC address is configured; set [networks.NAME] rpc", sent=False)
-    timeout = aiohttp.ClientTimeout(
-        total=chosen.request_timeout_s, connect=chosen.connect_timeout_s, sock_connect=chosen.connect_timeout_s
-    )
     pool = Pool.of(endpoints, monotonic=time.monotonic, max_lag_blocks=chosen.max_lag_blocks)
     async with open_session(
         guard or Guard(endpoint.url for endpoint in endpoints),
-        timeout=timeout,
+        timeout_s=chosen.request_timeout_s,
+        connect_timeout_s=chosen.connect_timeout_s,
+        max_body_bytes=chosen.max_body_bytes,
         connections=chosen.connections,
-        # No compression: a small answer must not unpack into a large one.
-        headers={"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "near-agent"},
+        headers={"Content-Type": "application/json", "User-Agent": "near-agent"},
     ) as session:
-        yield RpcClient(Transport(session, chosen), pool, chosen)
+        yield RpcClient(Transport(session, chosen.contract_answer_bytes), pool, chosen)
 
 
 class RpcClient:
@@ -153,11 +152,17 @@ class RpcClient:
         raise RpcError("TOO_LARGE", f"{account_id} has more than {_KEY_PAGE * _MAX_KEY_PAGES} access keys")
 
     async def call_function(
-        self, contract_id: AccountId, method_name: str, args: bytes = b"{}", at: BlockRef = "final"
+        self,
+        contract_id: AccountId,
+        method_name: str,
+        args: bytes = b"{}",
+        at: BlockRef = "final",
+        *,
+        may_cut: bool = False,
     ) -> FunctionResult:
-        """A view method's bytes and logs.
+        """A view method's bytes and logs; with `may_cut` the beginning of a long answer, `answer_bytes` says how long.
 
-        RpcError `CONTRACT_EXECUTION_ERROR` (details `kind`, e.g. `MethodNotFound`, and `panic`, the contract's own
+        RpcError `TOO_LARGE` for a longer answer without `may_cut`, `CONTRACT_EXECUTION_ERROR` (details `kind`, e.g. `MethodNotFound`, and `panic`, the contract's own
         text), `NO_CONTRACT_CODE`, `UNKNOWN_ACCOUNT`.
         """
         params: JsonObject = {
@@ -165,7 +170,15 @@ class RpcClient:
             "method_name": method_name,
             "args_base64": base64.b64encode(args).decode(),
         }
-        return await self._query(FunctionResult, "call_function", params, at)
+        found = await self._query(FunctionResult, "call_function", params, at)
+        if found.answer_bytes is not None and not may_cut:
+            raise RpcError(
+                "TOO_LARGE",
+                f"{method_name[:80]} of {contract_id} answered {found.answer_bytes:,} bytes, "
+                f"and at most {len(found.result):,} are read",
+                details={"limit_bytes": len(found.result)},
+            )
+        return found
 
     async def code(self, account_id: AccountId, at: BlockRef = "final") -> CodeView:
         """The contract's WebAssembly; RpcError `NO_CONTRACT_CODE`."""
@@ -258,7 +271,7 @@ class RpcClient:
         try:
             answer = await self._transport.request(node.endpoint, TxAnswer, "send_tx", params, on_written)
         except RpcError as error:
-            if error.retryable:
+            if about(error) != "chain":
                 self._pool.failed(node, _asked_pause(error))
             raise
         self._pool.answered(node, None)
@@ -287,89 +300,98 @@ class RpcClient:
     async def _read(
         self, answer: type[AnswerT], method: str, params: JsonObject | list[JsonValue], *, once: bool = False
     ) -> AnswerT:
+        read = _Read(answer, method, params, once=once)
         asked_at = asyncio.get_running_loop().time()
         try:
-            return await self._ask(answer, method, params, once=once)
+            return await self._ask_servers(read)
         except RpcError as error:
-            if once or not self._worth_asking_again(error):
-                raise
             failed = error
-        spent_s = asyncio.get_running_loop().time() - asked_at
+        if once or about(failed) == "chain":
+            raise failed
+        try:
+            return await self._ask_again(read, failed, asyncio.get_running_loop().time() - asked_at)
+        except RpcError as error:
+            if error.code not in OLD_BLOCK or not _names_block(params):
+                raise
+            return await self._from_archive(read, error)
+
+    async def _ask_again(self, read: "_Read[AnswerT]", failed: RpcError, spent_s: float) -> AnswerT:
+        """Further attempts while the failure may pass. The first one was made: most reads need no other, and no retrying."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception(self._worth_asking_again),
+            retry=retry_if_exception(_may_pass),
             stop=stop_after_attempt(self._config.attempts) | stop_after_delay(self._config.read_timeout_s - spent_s),
-            wait=self._pause_s,
+            wait=lambda state: self._pause_s(read, state),
             reraise=True,
         )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    # The first attempt is the one above: most reads need no other, and so no retrying.
-                    if attempt.retry_state.attempt_number == 1:
-                        raise failed
-                    return await self._ask(answer, method, params)
-        except RpcError as error:
-            if error.code not in _OLD_BLOCK or not _names_block(params):
-                raise
-            return await self._from_archive(answer, method, params, error)
+        async for attempt in retrying:
+            with attempt:
+                if attempt.retry_state.attempt_number == 1:
+                    raise failed
+                return await self._ask_servers(read)
         raise AssertionError("tenacity either returns an answer or raises")
 
-    async def _from_archive(
-        self, answer: type[AnswerT], method: str, params: JsonObject | list[JsonValue], missing: RpcError
-    ) -> AnswerT:
+    async def _from_archive(self, read: "_Read[AnswerT]", missing: RpcError) -> AnswerT:
         """What others have thrown away, from the nodes that keep every block, each asked once."""
         for node in self._pool.archival():
             try:
-                return await self._ask_node(node, answer, method, params, timed=False)
+                return await self._ask_node(node, read, timed=False)
             except RpcError as error:
-                if not error.retryable and error.code not in _OLD_BLOCK:
+                if about(error) == "chain":
                     raise
         raise missing
 
-    async def _ask(
-        self, answer: type[AnswerT], method: str, params: JsonObject | list[JsonValue], *, once: bool = False
-    ) -> AnswerT:
+    async def _ask_servers(self, read: "_Read[AnswerT]") -> AnswerT:
+        """One attempt: of each operator whose provider does not serve the question the next one is asked, without a pause."""
+        pruned: RpcError | None = None
+        while True:
+            try:
+                return await self._ask(read)
+            except RpcError as error:
+                subject = about(error)
+                pruned = error if subject == "pruned" else pruned
+                if subject in {"provider", "pruned"} and self._pool.serves_without(read.refused):
+                    continue
+                # That the block is gone says more than that somebody else does not serve the method.
+                raise (pruned or error) if subject == "provider" else error from None
+
+    async def _ask(self, read: "_Read[AnswerT]") -> AnswerT:
         """One request, or two: where the first node takes longer than it usually does, another one is asked as well."""
-        node = self._pool.choose()
-        if once or not self._pool.other_ready(node):
-            return await self._ask_node(node, answer, method, params, timed=not once)
+        node = self._pool.choose(without=read.refused)
+        if read.once or not self._pool.other_ready(node, without=read.refused):
+            return await self._ask_node(node, read, timed=not read.once)
         begun = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
-            first = group.create_task(_settled(self._ask_node(node, answer, method, params)))
+            first = group.create_task(_settled(self._ask_node(node, read)))
             await asyncio.wait({first}, timeout=max(self._config.hedge_floor_s, node.hedge_after_s))
-            if first.done() or not self._pool.other_ready(node):
+            if first.done() or not self._pool.other_ready(node, without=read.refused):
                 found = await first
             else:
-                other = self._pool.choose(apart_from=node)
-                second = group.create_task(_settled(self._ask_node(other, answer, method, params)))
+                other = self._pool.choose(apart_from=node, without=read.refused)
+                second = group.create_task(_settled(self._ask_node(other, read)))
                 await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
                 quick, late = (first, second) if first.done() else (second, first)
                 found = await quick
-                if isinstance(found, RpcError) and self._worth_asking_again(found):
+                if isinstance(found, RpcError) and about(found) != "chain":
                     found = await late
                 elif late is first:
                     self._pool.slow(node, asyncio.get_running_loop().time() - begun)
                 late.cancel()
         return _told(found)
 
-    async def _ask_node(
-        self,
-        node: Health,
-        answer: type[AnswerT],
-        method: str,
-        params: JsonObject | list[JsonValue],
-        *,
-        timed: bool = True,
-    ) -> AnswerT:
+    async def _ask_node(self, node: Health, read: "_Read[AnswerT]", *, timed: bool = True) -> AnswerT:
         """One request to one node, which others are preferred to from then on where it failed."""
         await self._take_turn(node)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            found = await self._transport.request(node.endpoint, answer, method, params)
-            _check_fresh(self._pool, node, found, params)
+            found = await self._transport.request(node.endpoint, read.answer, read.method, read.params)
+            _check_fresh(self._pool, node, found, read.params)
         except RpcError as error:
-            if self._worth_asking_again(error):
+            subject = about(error)
+            if subject in {"provider", "pruned"}:
+                read.refused.add(node.endpoint.operator)
+            # A node that does not serve this method, or has not got this block, serves others.
+            if subject == "passing" or error.code in _REFUSES_EVERYTHING:
                 self._pool.failed(node, _asked_pause(error))
             raise
         self._pool.answered(node, loop.time() - begun if timed else None)
@@ -382,24 +404,31 @@ class RpcClient:
         if wait_s > 0:
             await asyncio.sleep(min(wait_s, self._config.read_timeout_s))
 
-    def _worth_asking_again(self, error: BaseException) -> bool:
-        """The one place that says which failed reads are repeated."""
-        if not isinstance(error, RpcError):
-            return False
-        elsewhere = (
-            error.code in {"GARBAGE_COLLECTED_BLOCK", "HTTP_STATUS", "ADDRESS_REFUSED"} and len(self._pool.health) > 1
-        )
-        return error.retryable or elsewhere
-
-    def _pause_s(self, state: RetryCallState) -> float:
-        """No pause before another node's turn; then as long as the node asks, or backing off with jitter."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        if self._pool.any_ready():
+    def _pause_s(self, read: "_Read[AnswerT]", state: RetryCallState) -> float:
+        """No pause before the turn of a node that is not at fault; else as long as it asks, or backing off with jitter."""
+        node = self._pool.choose(without=read.refused)
+        rest_s = self._pool.rest_s(node)
+        if rest_s == 0.0:
             return 0.0
-        asked = _asked_pause(error) if isinstance(error, RpcError) else None
-        if asked is not None:
-            return min(asked, self._config.retry_after_cap_s)
+        if self._pool.pausing(node):
+            return min(rest_s, self._config.retry_after_cap_s)
         return wait_random_exponential(multiplier=self._config.backoff_s, max=self._config.max_backoff_s)(state)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[AnswerT]):
+    """One question, over all its attempts."""
+
+    answer: type[AnswerT]
+    method: str
+    params: JsonObject | list[JsonValue]
+    once: bool
+    refused: set[str] = field(default_factory=set[str])
+    """Operators whose provider does not serve it, or has thrown the block away."""
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, RpcError) and about(error) == "passing"
 
 
 async def _settled(asking: Awaitable[AnswerT]) -> AnswerT | RpcError:

@@ -1,8 +1,8 @@
 """From an HTTP body to a typed value or a typed RpcError. Pure; every error of every node form gets one type here.
 
 Nodes tell errors in three ways: `error.cause` (nearcore's own form), `error.data` (legacy text, and the details of
-INVALID_TRANSACTION), and a text in `result.error` under HTTP 200, which public nodes answer for failed queries. What is
-worth asking again is decided here, in `_RETRYABLE`.
+INVALID_TRANSACTION), and a text in `result.error` under HTTP 200, which public nodes answer for failed queries. What an
+error is about, and so whether it is worth asking again, is in `contracts.rpc_meanings`.
 """
 
 import re
@@ -10,34 +10,16 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pydantic import JsonValue, ValidationError
+from pydantic_core import from_json
 
-from contracts.chain.rpc_types import Answer
+from contracts.chain.rpc_types import Answer, FunctionResult
 from contracts.errors import RpcError
+from contracts.rpc_meanings import rpc_error
 from contracts.strict_json import parse_json
 from contracts.types import CryptoHash, JsonObject
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
-_RETRYABLE: Final = frozenset(
-    {
-        "TIMEOUT_ERROR",
-        "INTERNAL_ERROR",
-        "UNKNOWN_BLOCK",
-        "UNAVAILABLE_SHARD",
-        "NO_SYNCED_BLOCKS",
-        "NOT_SYNCED_YET",
-        "DOES_NOT_TRACK_SHARD",
-        "REQUEST_ROUTED",
-        "BAD_ANSWER",
-        "TOO_LARGE",
-        "TRANSPORT",
-        "UNKNOWN_ERROR",
-    }
-)
-_RETRYABLE_STATUS: Final = frozenset({401, 403, 408, 422, 425, 429})
-"""With 5xx. 401 and 403 are one provider's refusal: another node may answer."""
-_NOT_TAKEN: Final = frozenset({"ShardCongested", "ShardStuck"})
-"""Refusals of a transaction that pass with time: the same bytes again."""
 _LEGACY_CODES: Final = {-32700: "PARSE_ERROR", -32600: "PARSE_ERROR", -32601: "METHOD_NOT_FOUND", -32602: "PARSE_ERROR"}
 _GROUPS: Final = frozenset({"InvalidAccessKeyError", "ActionsValidation"})
 _NESTING: Final = frozenset({"FunctionCallError", "HostError", "CompilationError", "MethodResolveError", "WasmTrap"})
@@ -48,9 +30,20 @@ _SHOWN: Final = 2000
 _CODE: Final = re.compile(r"[A-Za-z0-9_]{1,80}")
 """What a node may name an error: it becomes the error's code."""
 _GUEST_PANIC: Final = re.compile(r'GuestPanic \{ panic_msg: "((?:[^"\\]|\\.)*)" \}', re.DOTALL)
-_VM_KIND: Final = re.compile(r"wasm execution failed with error: (\w+)(?:\((\w+))?")
+_NEST: Final = rf"(?:{'|'.join(sorted(_NESTING))})\("
+_MARK: Final = (
+    rf"wasm execution failed with error: |Function call returned an error: (?!wasm )|kind: (?={_NEST})|\A(?={_NEST}|LinkError\b"
+    r"|ExecutionError\()"
+)
+_VM_KIND: Final = re.compile(rf"(?:{_MARK})(?:{_NEST})*+(\w{{1,80}})")
+"""The innermost name in Rust's debug text; nodes put the enum's own name around it or not."""
+_EXECUTION_ERROR: Final = re.compile(r'ExecutionError\("((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _NO_KEY: Final = re.compile(r"access key (\S+) does not exist")
 _NO_ACCOUNT: Final = re.compile(r"account (\S+) does not exist")
+_OCTETS: Final = re.compile(rb'"result"\s*+:\s*+\[')
+"""Where a contract's answer begins inside a node's, as a list of numbers. Inside a text the quotes would be escaped."""
+_LONG_ANSWER: Final = 16_384
+_FEW: Final = 64
 _RUST_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
@@ -58,6 +51,42 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 def parse_answer(answer: type[AnswerT], http_status: int, body: bytes, request_id: str) -> AnswerT:
     """The answer's typed value. Raises RpcError, also for whatever a node should not have sent (`BAD_ANSWER`)."""
     return _validated(answer, parse_result(http_status, body, request_id))
+
+
+def parse_function_result(http_status: int, body: bytes, request_id: str, most: int) -> FunctionResult:
+    """The answer to a view call, with at most `most` bytes of the contract's; errors as `parse_answer`.
+
+    A contract may answer megabytes, and in the node's answer each byte is a number of its own: they are cut before they are
+    parsed, and by themselves.
+    """
+    found = _OCTETS.search(body) if len(body) > _LONG_ANSWER else None
+    end = body.find(b"]", found.end()) if found else -1
+    if found is None or end == -1:
+        return parse_answer(FunctionResult, http_status, body, request_id)
+    begin = found.end()
+    count = body.count(b",", begin, end) + 1
+    kept = body[begin:end] if count <= most else _first(body, begin, end, most)
+    try:
+        result = bytes(from_json(b"[" + kept + b"]"))
+    except (ValueError, TypeError):
+        raise _bad_answer("FunctionResult field result: not a list of bytes") from None
+    parsed = parse_answer(FunctionResult, http_status, body[:begin] + body[end:], request_id)
+    return parsed.model_copy(update={"result": result, "answer_bytes": count if count > most else None})
+
+
+def _first(body: bytes, begin: int, end: int, most: int) -> bytes:
+    """The first `most` numbers of a longer list, up to the comma after them, which is found by halving."""
+    low, high, seen = begin, end, 0
+    while high - low > _FEW:
+        middle = (low + high) // 2
+        before = body.count(b",", low, middle)
+        if seen + before >= most:
+            high = middle
+        else:
+            low, seen = middle, seen + before
+    for _ in range(most - seen):
+        low = body.index(b",", low) + 1
+    return body[begin : low - 1]
 
 
 def parse_hash(http_status: int, body: bytes, request_id: str) -> CryptoHash:
@@ -88,11 +117,10 @@ def parse_result(http_status: int, body: bytes, request_id: str) -> JsonValue:
 
 def http_error(http_status: int, retry_after_s: float | None = None) -> RpcError:
     """The error of an HTTP answer that is not JSON-RPC: a proxy's page, a rate limit, an outage."""
-    retryable = http_status in _RETRYABLE_STATUS or http_status >= 500
     details: JsonObject = {"status": http_status}
     if retry_after_s is not None:
         details["retry_after_s"] = retry_after_s
-    return RpcError("HTTP_STATUS", f"the RPC node answered HTTP {http_status}", retryable=retryable, details=details)
+    return rpc_error("HTTP_STATUS", f"the RPC node answered HTTP {http_status}", details=details)
 
 
 def _envelope(http_status: int, body: bytes) -> JsonObject:
@@ -119,7 +147,7 @@ def _validated(answer: type[AnswerT], result: JsonValue) -> AnswerT:
 
 
 def _bad_answer(what: str) -> RpcError:
-    return RpcError("BAD_ANSWER", f"the RPC node's answer cannot be used: {what}", retryable=True)
+    return rpc_error("BAD_ANSWER", f"the RPC node's answer cannot be used: {what}")
 
 
 def _error(error: JsonValue, http_status: int) -> RpcError:
@@ -152,7 +180,7 @@ def _code_of(error: JsonObject, http_status: int) -> str:
 
 
 def _node_error(code: str, text: str, details: JsonObject) -> RpcError:
-    return RpcError(code, f"the RPC node answered {code}: {text}", retryable=code in _RETRYABLE, details=details)
+    return rpc_error(code, f"the RPC node answered {code}: {text}", details=details)
 
 
 def _invalid_transaction(data: JsonValue) -> RpcError | None:
@@ -168,7 +196,7 @@ def _invalid_transaction(data: JsonValue) -> RpcError | None:
         details["group"] = group
     told = ", ".join(f"{name} {_shown(value)[:120]}" for name, value in fields.items())
     message = f"the RPC node refused the transaction: {kind}" + (f" ({told})" if told else "")
-    return RpcError("INVALID_TRANSACTION", message, retryable=kind in _NOT_TAKEN, details=details)
+    return rpc_error("INVALID_TRANSACTION", message, details=details)
 
 
 def invalid_tx_kind(error: JsonValue) -> tuple[str, str | None, JsonObject]:
@@ -221,7 +249,7 @@ def _contract_error(vm_error: JsonValue, details: JsonObject) -> RpcError:
     facts: JsonObject = {**known, "kind": kind, "vm_error": _shown(vm_error)}
     if panic is not None:
         facts["panic"] = panic
-    return RpcError("CONTRACT_EXECUTION_ERROR", told, details=facts)
+    return rpc_error("CONTRACT_EXECUTION_ERROR", told, details=facts)
 
 
 def vm_error_kind(error: JsonValue) -> tuple[str, str | None]:
@@ -246,11 +274,12 @@ def vm_error_kind(error: JsonValue) -> tuple[str, str | None]:
 def _vm_text_kind(text: str) -> tuple[str, str | None]:
     if found := _GUEST_PANIC.search(text):
         return "GuestPanic", _RUST_ESCAPE.sub(_unescape, found[1])[:_SHOWN]
-    if "CodeDoesNotExist" in text:
-        return "CodeDoesNotExist", None
-    if found := _VM_KIND.search(text):
-        return found[2] or found[1], None
-    return "Unknown", text[:_SHOWN]
+    kind = _VM_KIND.search(text)
+    if kind and kind[1] == "ExecutionError" and (found := _EXECUTION_ERROR.search(text)):
+        return vm_error_kind({"ExecutionError": _RUST_ESCAPE.sub(_unescape, found[1])})
+    if kind:
+        return kind[1], None
+    return ("CodeDoesNotExist", None) if "CodeDoesNotExist" in text else ("Unknown", text[:_SHOWN])
 
 
 def _unescape(found: re.Match[str]) -> str:

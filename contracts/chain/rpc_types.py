@@ -184,6 +184,8 @@ class AccessKeyList(AtBlock):
 class FunctionResult(AtBlock):
     result: Octets
     logs: tuple[str, ...]
+    answer_bytes: int | None = None
+    """How long the contract's answer is, if `result` is only its beginning."""
 
 
 class CodeView(AtBlock):

@@ -4,16 +4,17 @@ import itertools
 import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import aiohttp
 from pydantic import JsonValue
 
 from contracts.chain.endpoints import Endpoint
-from contracts.chain.rpc_parse import parse_answer
-from contracts.chain.rpc_types import Answer
+from contracts.chain.rpc_parse import parse_answer, parse_function_result
+from contracts.chain.rpc_types import Answer, FunctionResult
 from contracts.errors import RpcError
-from contracts.outgoing import AddressRefused
+from contracts.outgoing import AddressRefused, AnswerRefused, AnswerTooLarge, GuardedSession
+from contracts.rpc_meanings import rpc_error
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -24,6 +25,8 @@ class RpcConfig:
     request_timeout_s: float = 20.0
     """One request, connection and answer together; nodes themselves wait up to 10 s for a transaction."""
     max_body_bytes: int = 8 * 1024 * 1024
+    contract_answer_bytes: int = 256 * 1024
+    """What is read of a contract's answer to a view call."""
     attempts: int = 4
     """Requests that one read may make, over all nodes."""
     read_timeout_s: float = 30.0
@@ -46,9 +49,9 @@ class RpcConfig:
 class Transport:
     """Requests over one session. Safe for concurrent use."""
 
-    def __init__(self, session: aiohttp.ClientSession, config: RpcConfig) -> None:
+    def __init__(self, session: GuardedSession, contract_answer_bytes: int) -> None:
         self._session = session
-        self._config = config
+        self._contract_answer_bytes = contract_answer_bytes
         self._ids = itertools.count(1)
 
     async def request(
@@ -64,6 +67,9 @@ class Transport:
         payload = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}).encode()
         status, body, retry_after_s = await self._post(endpoint, payload, on_written)
         try:
+            if answer is FunctionResult:
+                found = parse_function_result(status, body, request_id, self._contract_answer_bytes)
+                return cast("AnswerT", found)
             return parse_answer(answer, status, body, request_id)
         except RpcError as error:
             error.details["node"] = endpoint.operator
@@ -79,15 +85,10 @@ class Transport:
         if endpoint.authorization is not None:
             headers["Authorization"] = endpoint.authorization
         try:
-            async with self._session.post(
-                endpoint.url,
-                # A read's few bytes go as they are; a send may have megabytes, and is watched.
-                data=payload if watched is None else watched.chunks(),
-                headers=headers,
-                allow_redirects=False,
-            ) as response:
-                body = await self._body(endpoint, response)
-                return response.status, body, _retry_after(response.headers.get("Retry-After"))
+            # A read's few bytes go as they are; a send may have megabytes, and is watched.
+            answer = await self._session.request(
+                "POST", endpoint.url, data=payload if watched is None else watched.chunks(), headers=headers
+            )
         except AddressRefused as error:
             raise _refused(endpoint, error) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -95,26 +96,17 @@ class Transport:
             if isinstance(reason, AddressRefused):
                 raise _refused(endpoint, reason) from None
             raise _transport(endpoint, error, sent=False) from None
+        except AnswerTooLarge as error:
+            raise rpc_error(
+                "TOO_LARGE",
+                f"the answer of {endpoint.operator} is larger than {error.limit_bytes} bytes",
+                details={"node": endpoint.operator, "limit_bytes": error.limit_bytes},
+            ) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if watched is not None and watched.failure is not None:
                 raise watched.failure from None
             raise _transport(endpoint, error, sent=True) from None
-
-    async def _body(self, endpoint: Endpoint, response: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > self._config.max_body_bytes:
-                response.close()
-                raise RpcError(
-                    "TOO_LARGE",
-                    f"the answer of {endpoint.operator} is larger than {self._config.max_body_bytes} bytes",
-                    retryable=True,
-                    details={"node": endpoint.operator, "limit_bytes": self._config.max_body_bytes},
-                )
-            parts.append(part)
-        return b"".join(parts)
+        return answer.status, answer.body, _retry_after(answer.headers.get("Retry-After"))
 
 
 class _WatchedBody:
@@ -138,15 +130,20 @@ class _WatchedBody:
 
 
 def _refused(endpoint: Endpoint, error: AddressRefused) -> RpcError:
-    return RpcError("ADDRESS_REFUSED", f"the RPC node of {endpoint.operator} was not asked: {error}", sent=False)
+    return rpc_error(
+        "ADDRESS_REFUSED",
+        f"the RPC node of {endpoint.operator} was not asked: {error}",
+        sent=False,
+        details={"node": endpoint.operator},
+    )
 
 
 def _transport(endpoint: Endpoint, error: Exception, *, sent: bool) -> RpcError:
-    reason = str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
-    return RpcError(
+    says_why = isinstance(error, aiohttp.ClientConnectorError | AnswerRefused)
+    reason = str(error) if says_why else type(error).__name__
+    return rpc_error(
         "TRANSPORT",
         f"no answer from the RPC node of {endpoint.operator}: {reason}",
-        retryable=True,
         sent=sent,
         details={"node": endpoint.operator},
     )

@@ -60,7 +60,7 @@ class Verifier:
             try:
                 return await self._look()
             except RpcError as error:
-                if not error.retryable:
+                if error.code == "WRONG_NODES":
                     raise
             await asyncio.sleep(pause_s)
         return await self._look()

@@ -16,9 +16,9 @@ from contracts.calls import (
 )
 from contracts.chain.effects import read_effects
 from contracts.chain.outcome import Effect, ViewReturned
-from contracts.chain.outcome_reader import decode_value, failure_text
+from contracts.chain.outcome_reader import cut_note, decode_value, failure_text, kept_logs
 from contracts.chain.rpc import RpcClient
-from contracts.chain.rpc_types import AccessView, BlockRef, GasKeyAccess, OtherAccess
+from contracts.chain.rpc_types import AccessView, BlockRef, FunctionResult, GasKeyAccess, OtherAccess
 from contracts.chain.tx_answer import Failure, Pending, SuccessReceipt, SuccessValue, TxAnswer
 from contracts.errors import RpcError
 from contracts.knowledge.abi import exported_methods
@@ -31,8 +31,7 @@ async def run_view(rpc: RpcClient, call: ViewCall, at: BlockRef = "final") -> Vi
     """The answer to a view call. RpcError as the node gives it; InvalidInput `bad_wasm` for code that is no module."""
     match call:
         case ViewFunction(contract_id, method_name, args):
-            result = await rpc.call_function(contract_id, method_name, args, at)
-            return ViewReturned(decode_value(result.result), result.block_height, result.block_hash, result.logs)
+            return _function(await rpc.call_function(contract_id, method_name, args, at, may_cut=True))
         case ViewAccount(account_id):
             return await _account(rpc, account_id, at)
         case ViewAccessKeys(account_id):
@@ -51,6 +50,12 @@ async def run_view(rpc: RpcClient, call: ViewCall, at: BlockRef = "final") -> Vi
             return await _transaction(rpc, await rpc.tx(tx_hash, sender_id))
         case _:
             assert_never(call)
+
+
+def _function(found: FunctionResult) -> ViewReturned:
+    value = decode_value(found.result, answer_bytes=found.answer_bytes)
+    cut = None if found.answer_bytes is None else cut_note(len(found.result), found.answer_bytes)
+    return ViewReturned(value, found.block_height, found.block_hash, kept_logs(found.logs), cut)
 
 
 async def _account(rpc: RpcClient, account_id: AccountId, at: BlockRef) -> ViewReturned:

@@ -23,6 +23,7 @@ from contracts.chain.rpc_types import BlockView
 from contracts.chain.tx_answer import TxAnswer
 from contracts.errors import RpcError
 from contracts.groups import one_error
+from contracts.rpc_meanings import about
 from contracts.types import AccountId, CryptoHash
 
 End: TypeAlias = Finalized | PartiallyExecuted | ExecutionFailed
@@ -190,7 +191,7 @@ class Witnesses:
             in_vain = _is_unknown(error) and earlier is not None and name in self._missed
             if _is_unknown(error):
                 self._missed.add(name)
-            if not (in_vain or _no_receipts_here(error)):
+            if not (in_vain or no_receipts_here(error)):
                 raise
             full = told if told is not None else await rpc.tx(tx_hash, signer_id)
         if not full.final or full.transaction_outcome is None:
@@ -303,8 +304,6 @@ def _is_unknown(word: TxAnswer | RpcError | None) -> bool:
     return isinstance(word, RpcError) and word.code == _UNKNOWN
 
 
-def _no_receipts_here(error: RpcError) -> bool:
+def no_receipts_here(error: RpcError) -> bool:
     """The node, or the provider before it, does not serve EXPERIMENTAL_tx_status."""
-    if error.code == "HTTP_STATUS":
-        return error.details.get("status") in {401, 403, 404, 405}
-    return error.code in {"METHOD_NOT_FOUND", "PARSE_ERROR", "UNKNOWN_ERROR"}
+    return about(error) == "provider" or error.code == "UNKNOWN_ERROR"

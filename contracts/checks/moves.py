@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from contracts.call_arguments import read_arguments
 from contracts.calls import ChangeCall, CreateAccount, DeleteAccount, FunctionCall, Transfer
-from contracts.strict_json import parse_json
 from contracts.types import AccountId, account_of, base_units
 
 
@@ -39,7 +39,10 @@ class Question:
 
 
 def moves_of(call: ChangeCall) -> tuple[Move, ...]:
-    """What the call hands over, as far as NEAR itself and NEP-141, 171 and 245 tell."""
+    """What the call hands over, as far as NEAR itself and NEP-141, 171 and 245 tell.
+
+    Arguments that stay unread hand over nothing here; the policy counts them as everything.
+    """
     return tuple(_moves(call))
 
 
@@ -52,7 +55,7 @@ def _moves(call: ChangeCall) -> Iterator[Move]:
             case DeleteAccount(beneficiary_id):
                 yield Move("NEAR", beneficiary_id, None, "near")
             case FunctionCall(method_name, args):
-                yield from _token_moves(call.receiver_id, method_name, arguments_of(args))
+                yield from _token_moves(call.receiver_id, method_name, read_arguments(args) or {})
             case _:
                 pass
 
@@ -96,17 +99,7 @@ def registered_here(signer_id: AccountId, call: ChangeCall) -> set[str]:
     found: set[str] = set()
     for action in call.actions:
         if isinstance(action, FunctionCall) and action.method_name == "storage_deposit":
-            found.add(account_of(arguments_of(action.args).get("account_id")) or signer_id)
+            arguments = read_arguments(action.args)
+            if arguments is not None:
+                found.add(account_of(arguments.get("account_id")) or signer_id)
     return found
-
-
-def arguments_of(args: bytes) -> Mapping[str, JsonValue]:
-    value = json_of(args)
-    return value if isinstance(value, dict) else {}
-
-
-def json_of(data: bytes) -> JsonValue:
-    try:
-        return parse_json(data)
-    except ValueError:
-        return "not JSON"

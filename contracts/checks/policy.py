@@ -1,20 +1,28 @@
 """May these calls go, and who has to say so: judged on the built calls in exact units, never on words about them. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from contracts.calls import ChangeCall, SetOff
-from contracts.chain.budget import Budget, Spend
-from contracts.checks.judging import MAX_RECIPIENTS, Judged, read_call, recipients_of, votes_of
-from contracts.checks.methods import Category
+from contracts.chain.budget import STAKED, Budget, Spend
+from contracts.checks.judging import (
+    MAX_RECIPIENTS,
+    Judged,
+    mentioned_in,
+    read_call,
+    recipients_of,
+    units_of,
+    votes_of,
+)
+from contracts.checks.methods import EVERY, Category
 from contracts.checks.policy_file import Methods, Names, Policy, Rules, TokenRules
 from contracts.checks.verdict import Decision, Reason, Recipient, Verdict
 from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import NEAR_SYMBOL, Network
-from contracts.types import TGAS, AccountId, format_near, format_units
+from contracts.types import TGAS, U128_MAX, AccountId, format_near, format_units
 
 _WHY: Final[Mapping[Category, str]] = {
     "keys": "it changes the account's access keys",
@@ -29,6 +37,7 @@ _WHY: Final[Mapping[Category, str]] = {
     "no_minimum_out": "it swaps without a minimum of what must come out",
     "first_recipient": "nothing has been sent there before",
     "unread_amount": "what it moves does not stand in its arguments as in those of other tokens, so no limit counts it",
+    "unread_arguments": "its arguments cannot be read as that method's, so it counts as all that it could move",
 }
 
 
@@ -55,6 +64,8 @@ class Subject:
     """Further reasons to ask a person, from the pre-flight."""
     sets_off: tuple[SetOff, ...] = ()
     """What votes among the calls make others do, as far as it could be read."""
+    outflows: Mapping[tuple[AccountId, str], int] = field(default_factory=dict[tuple[AccountId, str], int])
+    """What leaves an account of a token (`NEAR` without gas) by the simulation, in base units; nothing if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,9 @@ class _Read:
     place: int
     """Of the transaction in the plan."""
     sets_off: SetOff | None = None
+
+    def payer_id(self, signer_id: AccountId) -> AccountId:
+        return signer_id if self.sets_off is None else self.sets_off.payer_id
 
     def where(self, where: str) -> str:
         if self.sets_off is None:
@@ -82,20 +96,23 @@ def judge(policy: Policy, subject: Subject) -> Verdict:
     read += _set_off(rules, subject, reasons)
     recipients: dict[str, Recipient] = {}
     for one in read:
-        for account_id, place in recipients_of(one.judged, subject.signer_id):
+        # A payout to whoever votes for it is a payout: the signer is a recipient of what others send.
+        skipped = subject.signer_id if one.sets_off is None else None
+        for account_id, place in recipients_of(one.judged, skipped):
             where = one.where(place)
-            if account_id in subject.contracts and where.endswith(_TOKEN_KEYS):
-                reasons += _listed(rules.contracts, account_id, "contract", where)
-                continue
-            reasons += _check_recipient(rules, account_id, where)
-            if account_id and account_id not in recipients:
+            reasons += _check_recipient(rules, subject, account_id, where)
+            if account_id and account_id not in recipients and not _is_traded(subject, account_id, where):
                 name = policy.address_book.name_of(account_id)
                 recipients[account_id] = Recipient(account_id, where, name)
+        for account_id, place in mentioned_in(one.judged, skipped):
+            reasons += _check_recipient(rules, subject, account_id, one.where(place))
         for action in one.judged:
             reasons += _check_lists(rules, action, others=one.sets_off is not None)
             reasons += _check_paid(rules, action, subject.contracts)
             reasons += _check_caps(rules, action)
         reasons += _asked(rules, one.judged)
+    if subject.outflows:
+        reasons += _beyond_read(rules, subject, read)
     if len(recipients) > MAX_RECIPIENTS:
         reasons += _unread(rules, f"{len(recipients)} accounts are named, more than anybody would read")
     reasons += _misread(policy, recipients)
@@ -130,7 +147,7 @@ def within(
     reasons = [*verdict.reasons]
     decision, free = verdict.decision, True
     for budget in verdict.budgets:
-        wanted = wanted_of(verdict.spends, budget.token)
+        wanted = wanted_of(verdict.spends, budget)
         if used.get(budget.rule, 0) + wanted <= budget.units:
             continue
         text = f"it is {over_budget(budget, used.get(budget.rule, 0), wanted, more_at.get(budget.rule))}"
@@ -146,9 +163,9 @@ def within(
     return replace(verdict, decision=decision, reasons=tuple(reasons), budgets=budgets)
 
 
-def wanted_of(spends: Iterable[Spend], token: str) -> int:
-    """What a plan takes of a token in all."""
-    return sum(spend.units for spend in spends if spend.token == token)
+def wanted_of(spends: Iterable[Spend], budget: Budget) -> int:
+    """What a plan draws on a budget in all."""
+    return sum(spend.units for spend in spends if spend.token in budget.counts)
 
 
 def over_budget(budget: Budget, used: int, wanted: int, more_at: float | None = None) -> str:
@@ -161,7 +178,8 @@ def over_budget(budget: Budget, used: int, wanted: int, more_at: float | None = 
     limit = f"{shown(budget.units)} in {budget.window_s / 3600:g} h"
     passed = f"the {limit} that go without asking" if budget.free else f"the limit of {limit}"
     gas = ", gas counted" if budget.token == NEAR_SYMBOL else ""
-    left = f"{shown(wanted)} asked for{gas}, {shown(max(0, budget.units - used))} left"
+    asked = "an amount that cannot be read is" if wanted >= U128_MAX else shown(wanted)
+    left = f"{asked} asked for{gas}, {shown(max(0, budget.units - used))} left"
     parts = [f"over {passed} for {whose}: {shown(used)} used or reserved, {left}", _when_more(budget, wanted, more_at)]
     if budget.symbol not in {None, budget.token}:
         parts.append(f"{budget.symbol} is {budget.token}")
@@ -180,8 +198,8 @@ def _weighed(
     rules: Rules, subject: Subject, read: list[_Read], to: tuple[Recipient, ...], reasons: list[Reason]
 ) -> Verdict:
     """Amounts against the limits of each token, and everything put together."""
-    spends = _spends(subject, read)
-    sent = _sent(read)
+    sent = _sent(rules, read)
+    spends = _spends(rules, subject, read)
     everything = any(one.everything for part in read for one in part.judged)
     elsewhere = two = False
     for token, units in sent.items():
@@ -199,13 +217,13 @@ def _weighed(
         text = "it sends all NEAR that the account has, which no limit allows; raise the limits to do this"
         reasons.append(Reason(rules.tokens[NEAR_SYMBOL].rule, "deny", text))
     if not reasons:
-        reasons += _free(rules, sent)
+        reasons += _free(rules, sent, sum(one.staked for part in read for one in part.judged))
     decision: Decision = "allow"
     for reason in reasons:
         if reason.decision == "deny" or (reason.decision == "ask" and decision == "allow"):
             decision = reason.decision
     budgets: list[Budget] = []
-    for token in dict.fromkeys(spend.token for spend in spends):
+    for token in dict.fromkeys(NEAR_SYMBOL if spend.token == STAKED else spend.token for spend in spends):
         limits = rules.tokens.get(token)
         if limits is not None:
             budgets += [budget for budget in limits.budgets if decision == "allow" or not budget.free]
@@ -230,10 +248,19 @@ def _denied_network(rules: Rules, network: Network) -> Reason:
     return Reason(f"{rules.section}.networks", "deny", text)
 
 
-def _check_recipient(rules: Rules, account_id: str, where: str) -> Iterable[Reason]:
+def _check_recipient(rules: Rules, subject: Subject, account_id: str, where: str) -> Iterable[Reason]:
+    if _is_traded(subject, account_id, where):
+        return _listed(rules.contracts, account_id, "contract", where)
     if account_id:
         return _listed(rules.recipients, account_id, "recipient", where)
-    return _unread(rules, f"{inert(where, 60)} is too long or too deep to find the accounts in it")
+    return _unread(
+        rules, f"nobody can tell which accounts {inert(where, 60)} names: it cannot be read, or not all of it"
+    )
+
+
+def _is_traded(subject: Subject, account_id: str, where: str) -> bool:
+    """Whether an argument names a token to trade: nothing goes to its contract."""
+    return account_id in subject.contracts and where.endswith(_TOKEN_KEYS)
 
 
 def _unread(rules: Rules, text: str) -> Iterable[Reason]:
@@ -247,6 +274,9 @@ def _check_lists(rules: Rules, one: Judged, *, others: bool) -> Iterator[Reason]
     """`others`: somebody else does it, so what this identity itself may do is no list for it."""
     actions = (None, rules.actions[1]) if others else rules.actions
     yield from _listed(actions, one.action, "action")
+    for name in one.actions:
+        if rules.actions[1].has(name):
+            yield _refused(rules.actions[1], "action", name, "as which its arguments cannot be read")
     if one.method is None:
         return
     yield from _listed(rules.contracts, one.contract_id, "contract")
@@ -315,7 +345,7 @@ def _first(
         return account_id not in subject.known and not named
 
     for account_id in recipients:
-        if new(account_id, rules.recipients[0]):
+        if account_id != subject.signer_id and new(account_id, rules.recipients[0]):
             yield Reason("always_ask.first_recipient", "ask", f"{account_id}: {_WHY['first_recipient']}")
     called = {
         one.contract_id for part in read if part.sets_off is None for one in part.judged if one.method is not None
@@ -334,25 +364,50 @@ def _misread(policy: Policy, recipients: Iterable[str]) -> Iterator[Reason]:
             yield Reason("always_ask.address_book", "ask", text)
 
 
-def _spends(subject: Subject, read: list[_Read]) -> tuple[Spend, ...]:
-    """What the budgets count: deposits with gas, and tokens."""
+def _beyond_read(rules: Rules, subject: Subject, read: list[_Read]) -> Iterator[Reason]:
+    """More that leaves an account by the simulation than its calls say: a contract took them for something else."""
+    for payer_id in dict.fromkeys(part.payer_id(subject.signer_id) for part in read):
+        parts = [part for part in read if part.payer_id(subject.signer_id) == payer_id]
+        sent = _sent(rules, parts)
+        if any(one.everything for part in parts for one in part.judged):
+            sent[NEAR_SYMBOL] = U128_MAX
+        bonds = {part.sets_off.proposal_id: part.sets_off.bond for part in parts if part.sets_off is not None}
+        for token in dict.fromkeys((NEAR_SYMBOL, *rules.tokens)):
+            seen = sent.get(token, 0) + (sum(bonds.values()) if token == NEAR_SYMBOL else 0)
+            left = subject.outflows.get((payer_id, token), 0)
+            if left > seen:
+                limits = rules.tokens.get(token)
+                shown = format_near(left) + " NEAR" if limits is None else limits.shown(left)
+                told = format_near(seen) if limits is None else format_units(seen, limits.decimals)
+                text = f"simulated, {shown} leaves {payer_id}, and the calls say {told}"
+                yield Reason("preflight.outflow", "ask", text)
+
+
+def _spends(rules: Rules, subject: Subject, read: list[_Read]) -> tuple[Spend, ...]:
+    """What the budgets count: deposits with gas, and tokens; for the free ones also what is staked and unstaked."""
     spends: list[Spend] = []
     for part in read:
         payer_id = None if part.sets_off is None else part.sets_off.payer_id
-        sent = _sent([part])
+        sent = _sent(rules, [part])
         if payer_id is None:
-            sent[NEAR_SYMBOL] = subject.calls[part.place].deposit + subject.gas_yocto[part.place]
+            paid = subject.calls[part.place].deposit + subject.gas_yocto[part.place]
+            sent[NEAR_SYMBOL] = U128_MAX if sent[NEAR_SYMBOL] >= U128_MAX else paid
         spends += [Spend(token, units, part.place, payer_id) for token, units in sent.items() if units or not payer_id]
+        staked = sum(one.staked for one in part.judged)
+        if 0 < staked < U128_MAX:  # all of it never goes without asking
+            spends.append(Spend(STAKED, staked, part.place, payer_id))
     return tuple(spends)
 
 
-def _sent(read: list[_Read]) -> dict[str, int]:
-    """What leaves in all, without gas."""
-    sent: dict[str, int] = {}
+def _sent(rules: Rules, read: list[_Read]) -> dict[str, int]:
+    """What leaves in all, without gas; what may be any token counts for each that is limited, and for NEAR."""
+    sent = {NEAR_SYMBOL: 0}
     for part in read:
         for one in part.judged:
-            for token, units in ((NEAR_SYMBOL, one.near), *one.tokens):
-                sent[token] = sent.get(token, 0) + units
+            sent[NEAR_SYMBOL] += one.near
+            for token, units in one.tokens:
+                for name in {NEAR_SYMBOL, *rules.tokens} if token == EVERY else (token,):
+                    sent[name] = sent.get(name, 0) + units
     return sent
 
 
@@ -361,10 +416,11 @@ def _over_action(limits: TokenRules, token: str, read: list[_Read]) -> Iterator[
         return
     for part in read:
         for one in part.judged:
-            units = one.near if token == NEAR_SYMBOL else sum(amount for name, amount in one.tokens if name == token)
+            units = units_of(one, token)
             if units > limits.per_action:
                 who = "" if part.sets_off is None else f" of {part.sets_off.payer_id}"
-                text = f"{one.action}{who} sends {limits.shown(units)}, at most {limits.shown(limits.per_action)} in one action are allowed"
+                amount = limits.shown(units) if units < U128_MAX else f"an amount of {limits.name} that cannot be read"
+                text = f"{one.action}{who} sends {amount}, at most {limits.shown(limits.per_action)} in one action are allowed"
                 yield Reason(f"{limits.rule}.per_action", "deny", text)
 
 
@@ -376,13 +432,14 @@ def _limits_near(limits: TokenRules) -> bool:
     return limits.per_action is not None or any(not budget.free for budget in limits.budgets)
 
 
-def _free(rules: Rules, sent: Mapping[str, int]) -> Iterator[Reason]:
-    """Whether every token that is sent is within its free allowance; gas needs NEAR's."""
+def _free(rules: Rules, sent: Mapping[str, int], staked: int) -> Iterator[Reason]:
+    """Whether every token that is sent is within its free allowance; gas and what a staking pool moves need NEAR's."""
     for token, units in sent.items():
         limits = rules.tokens.get(token)
         free = 0 if limits is None else limits.free_per_action or 0
-        if limits is not None and free and units <= free:
+        moved = units + staked if token == NEAR_SYMBOL else units
+        if limits is not None and free and moved <= free:
             yield Reason(f"{limits.rule}.free_per_action", "allow", f"{limits.name} is within the free allowance")
-        elif units or token == NEAR_SYMBOL:
+        elif moved or token == NEAR_SYMBOL:
             name = token if limits is None else limits.name
             yield Reason("free_allowance", "ask", f"{name} is above what goes without asking")

@@ -25,7 +25,7 @@ from contracts.types import NEAR_DECIMALS, TGAS, AccountId, format_units, parse_
 T = TypeVar("T")
 
 ALWAYS: Final[frozenset[Category]] = frozenset(
-    {"keys", "deletion", "deploy", "owner_change", "unusual_action", "unread_amount"}
+    {"keys", "deletion", "deploy", "owner_change", "unusual_action", "unread_amount", "unread_arguments"}
 )
 """Asked about whatever `always_ask` says."""
 MAX_GAS_TGAS: Final = 300

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
+from pydantic import JsonValue
+
 from contracts.calls import ChangeCall, CreateAccount, DeleteAccount, FunctionCall, FunctionCallAccess
 from contracts.chain.prechecks import ZERO_BALANCE_BYTES, check_key
 from contracts.chain.rpc_types import AccessKeyView
@@ -15,7 +17,6 @@ from contracts.checks.moves import (
     Move,
     Question,
     contracts_of,
-    json_of,
     moves_of,
     questions_of,
     registered_here,
@@ -23,6 +24,7 @@ from contracts.checks.moves import (
 from contracts.checks.report import Check, CheckResult
 from contracts.errors import InvalidInput
 from contracts.knowledge.exchange import PriceImpact, percent
+from contracts.strict_json import parse_json
 from contracts.types import TGAS, AccountId, CryptoHash, PublicKey, base_units, format_near, format_units
 
 GAS_MARGIN: Final = (13, 10)
@@ -310,11 +312,19 @@ def _token_checks(facts: PlanFacts, place: int, call: ChangeCall) -> Iterator[Ch
 _NAMES: Final = {"registered": "storage", "balance": "token_balance"}
 
 
+def _answer(data: bytes) -> JsonValue:
+    """A view's answer; False for what is not JSON."""
+    try:
+        return parse_json(data)
+    except ValueError:
+        return False
+
+
 def _registration_check(place: int, question: Question, answer: bytes | None) -> Iterator[Check]:
     who, token_id = question.account_id, question.contract_id
     if answer is None:
         yield Check("storage", "unknown", f"{token_id} does not tell whether {who} is registered", place)
-    elif json_of(answer) is None:
+    elif _answer(answer) is None:
         yield Check(
             "storage", "fail", f"{who} is not registered with {token_id}: add a storage_deposit for it first", place
         )
@@ -326,7 +336,7 @@ def _balance_check(
     known: KnownThings, place: int, question: Question, answer: bytes | None, call: ChangeCall
 ) -> Iterator[Check]:
     who, token_id = question.account_id, question.contract_id
-    has = base_units(json_of(answer)) if answer is not None else None
+    has = base_units(_answer(answer)) if answer is not None else None
     sent = sum(move.amount or 0 for move in moves_of(call) if move.kind == "token")
     brings = any(isinstance(action, FunctionCall) and action.method_name == "near_deposit" for action in call.actions)
     if has is None:

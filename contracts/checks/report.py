@@ -1,6 +1,6 @@
 """What pre-flight found out about a plan before anyone signs (DESIGN section 4, `PreflightReport`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -85,6 +85,8 @@ class PreflightReport:
     """Our own time, without waiting for nodes and without compiling."""
     compile_ms: float
     contracts: tuple[ContractSeen, ...] = ()
+    unchecked: str | None = None
+    """Why something could not be found out this time: a node or the simulating process gave no answer. Nothing about the plan."""
 
     @property
     def failure(self) -> Check | None:
@@ -104,8 +106,40 @@ class PreflightReport:
         return frozenset(effect for effect in effects if effect.token_id is not None)
 
     @property
+    def outflows(self) -> Mapping[tuple[AccountId, str], int]:
+        """What leaves each account of each token, `NEAR` without gas, NFTs in pieces as `nft:` and their contract.
+
+        The larger of what contracts say, added up by transaction, and of what their balances lose.
+        """
+        left: dict[tuple[AccountId, str], int] = {}
+        for simulated in self.simulated:
+            moved: dict[tuple[AccountId, str], int] = {}
+            for effect in simulated.effects:
+                token = effect.token if effect.token_id is None else f"nft:{effect.token}"
+                # One NFT that comes does not make up for another one that goes.
+                change = effect.change if effect.token_id is None else min(0, effect.change)
+                moved[effect.account_id, token] = moved.get((effect.account_id, token), 0) + change
+            for place, change in moved.items():
+                left[place] = left.get(place, 0) - min(0, change)
+        for balance in self.balances:
+            place = balance.account_id, balance.token
+            left[place] = max(left.get(place, 0), -balance.change)
+        return left
+
+    @property
     def unknowns(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.result == "unknown")
+
+
+def unchecked_now(old: PreflightReport, new: PreflightReport) -> str | None:
+    """Why a new report of the same calls does not say whether a card made with the old one stands; None where it says it.
+
+    What was found out for the card and could not be found out again is no difference: it is to be asked again.
+    """
+    if new.unchecked is None or new.failure is not None:
+        return None
+    facts_lost = new.block_hash is None and old.block_hash is not None
+    return new.unchecked if old.unchecked is None or facts_lost else None
 
 
 def moved(old: PreflightReport, new: PreflightReport, amount: Callable[[int, str], str]) -> str | None:
@@ -172,4 +206,5 @@ def unknown_report(reason: str, *, rpc_calls: int = 0, own_ms: float = 0.0) -> P
         rpc_calls=rpc_calls,
         own_ms=own_ms,
         compile_ms=0.0,
+        unchecked=reason,
     )

@@ -8,9 +8,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydantic import JsonValue
+if TYPE_CHECKING:  # the command line prints with this module, and is to start without pydantic's 80 ms
+    from pydantic import JsonValue
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Unicode categories that show nothing or steer what is shown: controls, bidi, zero-width, tags, surrogates."""
@@ -42,7 +43,7 @@ def inert_lines(text: str, limit: int) -> str:
     return shown if len(text) <= limit and len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 
-def inert_json(value: JsonValue, limit: int = 1000) -> str:
+def inert_json(value: "JsonValue", limit: int = 1000) -> str:
     """A JSON value as `inert` text: strings bare, everything else as compact JSON, whose own brackets stay.
 
     Those cannot make a link: what follows one in JSON is never a parenthesis, and those inside texts are replaced.
@@ -57,7 +58,7 @@ def inert_json(value: JsonValue, limit: int = 1000) -> str:
     return shown
 
 
-def _pieces(value: JsonValue, limit: int, depth: int) -> Iterator[str]:
+def _pieces(value: "JsonValue", limit: int, depth: int) -> Iterator[str]:
     match value:
         case dict() | list() if depth == _MAX_DEPTH:
             yield "\u2026"
@@ -75,14 +76,24 @@ def _pieces(value: JsonValue, limit: int, depth: int) -> Iterator[str]:
             yield _leaf(value, limit)
 
 
-def _leaf(value: JsonValue, limit: int) -> str:
+def _leaf(value: "JsonValue", limit: int) -> str:
     cut = value[: limit + 1] if isinstance(value, str) else value
     return inert(json.dumps(cut, ensure_ascii=False), limit)
 
 
+def printable(text: str) -> str:
+    """Text for a terminal, as it is except for what would steer it or hide: such characters are written out.
+
+    Lines, tabs and markup stay, since a terminal does nothing with markup.
+    """
+    return "".join(character if character in "\n\t" else _written_out(character) for character in text)
+
+
 def _character(character: str) -> str:
-    if character in "\n\r\t":
-        return " "
+    return " " if character in "\n\r\t" else _written_out(character)
+
+
+def _written_out(character: str) -> str:
     if unicodedata.category(character) in _HIDDEN or character in _BLANK_LETTERS or _VARIATIONS.match(character):
         return f"\\u{ord(character):04x}" if ord(character) <= 0xFFFF else f"\\U{ord(character):08x}"
     return character

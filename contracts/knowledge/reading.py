@@ -37,6 +37,7 @@ from contracts.knowledge.facts import (
 )
 from contracts.knowledge.interface import InterfaceCache, carries_abi, interface_of
 from contracts.knowledge.pools import PoolIndex, read_pools
+from contracts.rpc_meanings import about
 from contracts.types import U128_MAX, AccountId, CryptoHash
 
 _U128: TypeAlias = Annotated[int, Field(ge=0, le=U128_MAX)]
@@ -176,7 +177,7 @@ async def _abi(reader: ChainReader, contract_id: AccountId, at: CryptoHash) -> b
     try:
         return (await reader.call_function(contract_id, ABI_METHOD, b"{}", at)).result
     except RpcError as error:
-        if error.retryable:
+        if about(error) != "chain":
             raise
         return None  # a contract that panics there has no ABI
 

@@ -139,9 +139,18 @@ def kind_name(kind: JsonValue) -> str:
 
 
 def kind_body(kind: JsonValue) -> JsonObject:
-    """What stands under the kind's name; empty for one that is a bare name."""
+    """Return the fields under the kind's name, empty for one that is a bare name.
+
+    InvalidInput `unreadable_proposal` for a list: serde reads one as the fields in their order, which no name tells here.
+    """
     body = next(iter(kind.values())) if isinstance(kind, dict) and kind else None
-    return body if isinstance(body, dict) else {}
+    if body is None:
+        return {}
+    if not isinstance(body, dict):
+        raise InvalidInput(
+            "unreadable_proposal", "the body of the proposal's kind is not an object, so it cannot be read"
+        )
+    return body
 
 
 def decides(policy: Policy, proposal: Proposal, account_id: AccountId, vote: Vote) -> Answer:

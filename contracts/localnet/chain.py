@@ -33,6 +33,8 @@ from contracts.vm.validation import invalid_tx
 
 HEAVY_GAS: Final = 30 * TGAS
 """Receipts with more gas than this run in the writer's thread: 1 Tgas can be 2 ms of endless loop."""
+LOOP_WORK_US: Final = 20_000
+"""Host functions of a receipt that runs on the event loop; one that needs more is begun again in the writer's thread."""
 TURN_S: Final = 0.002
 """How long executions may keep the event loop before others get their turn."""
 _log = structlog.get_logger(__name__)
@@ -299,11 +301,9 @@ class Chain:
         for item in list(self._queue):
             if draft.gas_used >= self.config.gas_limit:
                 break
-            if draft.attached_gas(item) > HEAVY_GAS:
+            if draft.attached_gas(item) > HEAVY_GAS or not draft.try_run(item, LOOP_WORK_US):
                 await asyncio.get_running_loop().run_in_executor(self._writer, draft.run, item)
-            else:
-                draft.run(item)
-                await turn.give()
+            await turn.give()
             taken += 1
         block = draft.seal()
         try:

@@ -21,6 +21,7 @@ from nacl.signing import SigningKey
 
 from contracts.errors import ChainError
 from contracts.folders import make_private_folder
+from contracts.private_files import DRAFT, open_private, write_private
 
 USERS: Final = ("alice.localnet", "bob.localnet", "carol.localnet")
 USER_BALANCE_YOCTO: Final = 10_000 * 10**24
@@ -71,9 +72,8 @@ def init_localnet(data_dir: Path, epoch_length: int = EPOCH_LENGTH) -> None:
                 f"{chain_path(data_dir)} exists without {genesis_path(data_dir)}; restore that file, or move the whole"
                 " folder away to begin a new chain",
             )
-        for leftover in credentials.glob(".*.new"):
+        for leftover in (*credentials.glob(f".*{DRAFT}"), *folder.glob(f".genesis.json*{DRAFT}")):
             leftover.unlink()
-        genesis_path(data_dir).with_name(".genesis.json.new").unlink(missing_ok=True)
         accounts = [
             {
                 "account_id": account_id,
@@ -88,7 +88,7 @@ def init_localnet(data_dir: Path, epoch_length: int = EPOCH_LENGTH) -> None:
             "accounts": accounts,
             "epoch_length": epoch_length,
         }
-        _write(genesis_path(data_dir), genesis)
+        write_private(genesis_path(data_dir), json.dumps(genesis, indent=2) + "\n")
 
 
 def _public_key(path: Path, account_id: str) -> str:
@@ -98,7 +98,8 @@ def _public_key(path: Path, account_id: str) -> str:
         public = bytes(key.verify_key)
         secret = base58.b58encode(bytes(key) + public).decode()
         public_key = "ed25519:" + base58.b58encode(public).decode()
-        _write(path, {"account_id": account_id, "public_key": public_key, "private_key": f"ed25519:{secret}"})
+        key_file = {"account_id": account_id, "public_key": public_key, "private_key": f"ed25519:{secret}"}
+        write_private(path, json.dumps(key_file, indent=2) + "\n")
         return public_key
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
@@ -112,26 +113,9 @@ def _public_key(path: Path, account_id: str) -> str:
     return public_key
 
 
-def _write(path: Path, value: object) -> None:
-    """A whole file or none: a crash leaves at most a temporary one, which the next run removes."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 @contextmanager
 def _alone(path: Path) -> Generator[None]:
-    with path.open("a") as lock:
+    with os.fdopen(open_private(path), "r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

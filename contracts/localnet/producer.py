@@ -16,8 +16,9 @@ from contracts.signing.transaction import SignedTransaction
 from contracts.types import CryptoHash
 from contracts.vm.execution import BlockContext
 from contracts.vm.fees import prepaid_gas
+from contracts.vm.host_work import HostWork
 from contracts.vm.receipts import ActionReceipt, DataReceipt, ReceiptExecution
-from contracts.vm.runtime import Runtime
+from contracts.vm.runtime import ReceiptResult, Runtime
 from contracts.vm.state import Overlay, StateReader
 
 
@@ -52,10 +53,22 @@ class BlockDraft:
         self._count(execution)
         self._queue(signed.tx_hash, (receipt,))
 
+    def try_run(self, item: QueuedReceipt, work_us: int) -> bool:
+        """As `run`, where its host functions take no longer than that; False, and no change, where they would."""
+        work = HostWork(work_us)
+        layer = self._overlay.child()
+        result = self.runtime.apply_receipt(layer, item.receipt, self.context, work)
+        if work.refused:
+            return False
+        self._take(item, layer, result)
+        return True
+
     def run(self, item: QueuedReceipt) -> None:
         """Execute a receipt of an earlier block, or store it where it waits for data."""
         layer = self._overlay.child()
-        result = self.runtime.apply_receipt(layer, item.receipt, self.context)
+        self._take(item, layer, self.runtime.apply_receipt(layer, item.receipt, self.context, HostWork()))
+
+    def _take(self, item: QueuedReceipt, layer: Overlay, result: ReceiptResult) -> None:
         self._overlay.merge(layer)
         self._consumed.append(item)
         if result.execution is not None:

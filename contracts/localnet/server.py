@@ -36,6 +36,7 @@ from contracts.localnet.rpc_sends import ChainSends
 from contracts.localnet.rpc_server import RpcServer
 from contracts.localnet.store import ChainStore, Loaded
 from contracts.localnet.views import ViewRunner
+from contracts.private_files import open_private
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.engine import Engine
 from contracts.vm.runtime import Runtime
@@ -140,7 +141,7 @@ async def _producing(chain: Chain) -> AsyncGenerator[None]:
 
 @contextmanager
 def _lock(path: Path) -> Generator[None]:
-    with path.open("a+") as file:
+    with os.fdopen(open_private(path), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -163,7 +164,7 @@ def _opened_store(path: Path) -> Generator[ChainStore]:
     """The database; what SQLite says while a chain is opened becomes ChainError `chain_unreadable`."""
     try:
         store = ChainStore(path)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise _unreadable(path, error) from error
     try:
         yield store
@@ -171,7 +172,7 @@ def _opened_store(path: Path) -> Generator[ChainStore]:
         store.close()
 
 
-def _unreadable(path: Path, error: sqlite3.Error) -> ChainError:
+def _unreadable(path: Path, error: OSError | sqlite3.Error) -> ChainError:
     return ChainError(
         "chain_unreadable",
         f"the chain in {path} cannot be opened: {error}; free some disk space, or move {path.parent} away to begin a new"

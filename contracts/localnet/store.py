@@ -17,6 +17,7 @@ from contracts.calls import GlobalContract, Permission
 from contracts.errors import ChainError
 from contracts.localnet.blocks import GENESIS_HEIGHT, ZERO_HASH, Block, Header, QueuedReceipt, trusted_hash
 from contracts.localnet.state import ChainState
+from contracts.private_files import make_private_file
 from contracts.types import CryptoHash, JsonObject
 from contracts.vm.receipts import ActionReceipt, Receipt, ReceiptExecution, ReceivedData
 from contracts.vm.state import AccessKey, Account, Changes
@@ -121,9 +122,10 @@ class Loaded:
 
 
 class ChainStore:
-    """The database of one chain. sqlite3.Error where the disk refuses; nothing is half written then."""
+    """The database of one chain. sqlite3.Error (or OSError when it is opened) if the disk refuses; nothing is half written then."""
 
     def __init__(self, path: Path) -> None:
+        make_private_file(path)
         self._writer = _connect(path)
         with ExitStack() as unfinished:
             unfinished.callback(self._writer.close)

@@ -1,8 +1,11 @@
 """View calls without holding the event loop: short ones run at once, the few long ones again in a thread.
 
-A view may burn as much gas as a transaction, which takes seconds of one core. Nearly all end within a few Tgas, so a view
-gets that much on the loop; where it is not enough, its second run gets the whole limit in a thread. Views change nothing,
-so running one twice is only time.
+A view may burn as much gas as a transaction, which takes seconds of one core. Nearly all end within a few Tgas and a few
+milliseconds of host functions, so a view gets that much on the loop; where it is not enough, its second run gets the whole
+limit in a thread. Views change nothing, so running one twice is only time.
+
+Instructions leave the interpreter to the loop while they run, host functions do not, in whichever thread they are. Nobody
+pays for a view and nobody has to say who asks, so their host functions get `VIEW_WORK_US` at most, one view at a time.
 """
 
 import asyncio
@@ -17,11 +20,16 @@ from contracts.types import TGAS, AccountId
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.engine import Engine
 from contracts.vm.execution import BlockContext
+from contracts.vm.host_work import HostWork
 from contracts.vm.runtime import Runtime, ViewResult
 from contracts.vm.state import StateReader
 
 QUICK_VIEW_GAS: Final = 20 * TGAS
 """About 40 ms of endless loop."""
+QUICK_WORK_US: Final = 20_000
+"""Host functions of a view on the loop: 10,000 charges. Views of real contracts make a few hundred."""
+VIEW_WORK_US: Final = 500_000
+"""Host functions of a view in the thread: a hundred pairings, or sums of 2,000 multiples. Above it, it is refused."""
 MAX_WAITING: Final = 8
 """Long views under way or waiting; one runs at a time."""
 _OUT_OF_GAS: Final = frozenset(("GasLimitExceeded", "GasExceeded"))
@@ -48,12 +56,14 @@ class ViewRunner:
     ) -> ViewResult:
         """What the method returns. `state` must keep still and bear reads from another thread.
 
-        VmError as `Runtime.view`; INTERNAL_ERROR where too many long views wait.
+        VmError as `Runtime.view`, also where its host functions take too long; INTERNAL_ERROR where too many long
+        views wait.
         """
+        work = HostWork(QUICK_WORK_US)
         try:
-            return self._quick.view(state, contract_id, method_name, args, context)
+            return self._quick.view(state, contract_id, method_name, args, context, work)
         except VmError as error:
-            if error.code not in _OUT_OF_GAS:
+            if error.code not in _OUT_OF_GAS and not work.refused:
                 raise
         if self._waiting >= MAX_WAITING:
             raise internal_error("The node reached its limits. Try again later.")
@@ -70,4 +80,4 @@ class ViewRunner:
     ) -> ViewResult:
         if self._long is None:
             self._long = Runtime(self._config, self._open_engine())
-        return self._long.view(state, contract_id, method_name, args, context)
+        return self._long.view(state, contract_id, method_name, args, context, HostWork(VIEW_WORK_US))

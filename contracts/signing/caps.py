@@ -5,14 +5,14 @@ was taken over can have signed. What they cannot weigh (keys, code, deletion, si
 approvers wherever any cap is set.
 """
 
-import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from contracts.call_arguments import read_arguments
 from contracts.calls import (
     Action,
     AddKey,
@@ -31,7 +31,6 @@ from contracts.calls import (
 )
 from contracts.errors import InvalidInput
 from contracts.signing.journal import NATIVE
-from contracts.strict_json import unique_keys
 from contracts.types import AccountId, PublicKey, base_units, format_near, format_units, parse_units
 
 Network: TypeAlias = Literal["localnet", "testnet", "mainnet"]
@@ -40,7 +39,6 @@ _Shown: TypeAlias = Callable[[int], str]
 
 _TOKEN_SENDS: Final = frozenset({"ft_transfer", "ft_transfer_call"})
 _SPENDS_DEPOSIT_ONLY: Final = frozenset({"storage_deposit", "storage_withdraw", "near_deposit", "near_withdraw"})
-_MAX_ARGUMENT_BYTES: Final = 65_536
 _GAS_PRICE_YOCTO: Final = 100_000_000
 """The lowest price of a unit of gas (nearcore's parameters); what is not burnt comes back and is counted all the same."""
 
@@ -212,19 +210,17 @@ def _weigh_call(
             unweighed.append(f"{action.method_name} of {receiver_id}")
         else:
             _add(amounts, receiver_id, amount)
-    elif action.method_name not in _SPENDS_DEPOSIT_ONLY and (capped or caps.other_calls == "approvers"):
+    elif action.method_name in _SPENDS_DEPOSIT_ONLY:
+        if read_arguments(action.args) is None:
+            unweighed.append(f"{action.method_name} of {receiver_id}")
+    elif capped or caps.other_calls == "approvers":
         unweighed.append(f"{action.method_name[:80]!r} of {receiver_id}")
 
 
 def _token_amount(args: bytes) -> int | None:
-    """The amount of an `ft_transfer`, None where contracts could read the arguments in more than one way."""
-    if len(args) > _MAX_ARGUMENT_BYTES:
-        return None
-    try:
-        value: JsonValue = json.loads(args, object_pairs_hook=unique_keys)
-    except (ValueError, RecursionError):
-        return None
-    return base_units(value.get("amount")) if isinstance(value, dict) else None
+    """The amount of an `ft_transfer`; None if the arguments stay unread or hold none."""
+    arguments = read_arguments(args)
+    return None if arguments is None else base_units(arguments.get("amount"))
 
 
 def _limits(token: str, caps: Caps) -> tuple[int | None, int | None, _Shown, str]:

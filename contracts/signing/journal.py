@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from contracts.calls import ApproverSignature
 from contracts.errors import SigningError
+from contracts.private_files import make_private_file
 from contracts.types import PublicKey
 
 DAY_S: Final = 86_400.0
@@ -66,10 +67,11 @@ class Journal:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Generator[Self]:
-        """The journal of a file, made where it is missing (0600 by the folder's mode and umask)."""
+        """The journal of a file, which is made if it is missing (0600)."""
         try:
+            make_private_file(path)
             connection = sqlite3.connect(path, isolation_level=None)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise _failed(error) from error
         with closing(connection):
             journal = cls(connection)
@@ -80,7 +82,6 @@ class Journal:
                 journal._load()
             except sqlite3.Error as error:
                 raise _failed(error) from error
-            path.chmod(0o600)
             yield journal
 
     def _load(self) -> None:
@@ -187,7 +188,7 @@ class Journal:
         self._sums[one[1]] = self._sums.get(one[1], 0) + one[2]
 
 
-def _failed(error: sqlite3.Error) -> SigningError:
+def _failed(error: OSError | sqlite3.Error) -> SigningError:
     return SigningError(
         "journal_failed",
         f"the signer cannot write its journal ({error}); nothing was signed; make room on the disk and ask again",

@@ -5,8 +5,6 @@ A file holds `account_id`, `public_key` and `private_key` and is `DIR/NETWORK/AC
 """
 
 import json
-import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ from typing import Final, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.errors import SigningError
-from contracts.folders import make_private_folder
+from contracts.folders import sync_folder
+from contracts.private_files import create_private
 from contracts.signing.keypair import SecretKey
 from contracts.types import AccountId, PublicKey
 
@@ -137,7 +136,7 @@ def retire_key_files(credentials_dir: Path, network: str, account_id: AccountId,
         if found[0] == account_id and found[1].public_key == public_key:
             there = path.with_name(f"{account_id}.{public_key.replace(':', '_')}{RETIRED}")
             path.replace(there)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             retired.append(there)
     return retired
 
@@ -145,33 +144,8 @@ def retire_key_files(credentials_dir: Path, network: str, account_id: AccountId,
 def write_key_file(path: Path, account_id: AccountId, key: SecretKey) -> PublicKey:
     """Write a key's file (0600), on disk when this returns. FileExistsError where it is there already."""
     content = {"account_id": account_id, "public_key": key.public_key, "private_key": key.unsafe_text()}
-    write_private(path, json.dumps(content))
+    create_private(path, json.dumps(content))
     return key.public_key
-
-
-def write_private(path: Path, text: str) -> None:
-    """A new file for its owner alone, whole or not at all. FileExistsError where it is there already."""
-    make_private_folder(path.parent)
-    # Written aside and linked into place, so that a crash leaves either no key file or a whole one.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    finally:
-        draft.unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path, named: str) -> tuple[AccountId, SecretKey]:

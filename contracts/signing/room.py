@@ -7,7 +7,6 @@ the folder's open descriptor (`/proc/self/fd/N/signer.sock`), which is short whe
 import fcntl
 import os
 import socket
-import stat
 import struct
 import sys
 from collections.abc import Generator
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from contracts.errors import SigningError
-from contracts.folders import make_private_folder
+from contracts.folders import close_folder, make_private_folder
+from contracts.private_files import open_private
 from contracts.signing.wire import SOCKET_NAME
 
 _LOCK: Final = "lock"
@@ -44,14 +44,13 @@ def make_private(folder: Path, platform: str = sys.platform) -> None:
         raise SigningError(
             "signer_folder", f"{folder} belongs to user {found.st_uid}; give the signer a folder of its own"
         )
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        folder.chmod(0o700)
+    close_folder(folder)
 
 
 @contextmanager
 def alone(folder: Path) -> Generator[None]:
     """The only signer on this folder. SigningError `signer_running`."""
-    with (folder / _LOCK).open("a+") as file:
+    with os.fdopen(open_private(folder / _LOCK), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

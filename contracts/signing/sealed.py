@@ -18,8 +18,9 @@ from nacl.secret import SecretBox
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.errors import SigningError
+from contracts.private_files import create_private
 from contracts.signing.keypair import SecretKey
-from contracts.signing.keystore import MAX_KEY_FILE_BYTES, write_private
+from contracts.signing.keystore import MAX_KEY_FILE_BYTES
 from contracts.types import AccountId, PublicKey
 
 SUFFIX: Final = ".sealed"
@@ -111,7 +112,7 @@ def seal(
         "salt": base64.b64encode(under.salt).decode(),
         "box": base64.b64encode(box).decode(),
     }
-    write_private(path, json.dumps(content))
+    create_private(path, json.dumps(content))
     return key.public_key
 
 

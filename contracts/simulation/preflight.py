@@ -7,8 +7,9 @@ Facts are read in parallel, the calls run in the sandbox on state read as they n
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -25,10 +26,12 @@ from contracts.knowledge.exchange import PriceImpact
 from contracts.knowledge.inert import inert
 from contracts.simulation.messages import Done, Given, Ground, Job, JobStep, Measure, Need, NotGiven, Probe, TokenOf
 from contracts.simulation.native import NativeRuns, runs_no_code
+from contracts.simulation.pool import SandboxPool, Simulating
 from contracts.simulation.prices import bought_gas, config_of, highest_gas_price, prices_of
 from contracts.simulation.reading import Reading, read_step, unknown_step
 from contracts.simulation.remote_state import Codes, FullKeys, Pinned, RemoteState, StateRpc, Unread
-from contracts.simulation.sandbox import Sandbox, SimulationRun, Unsimulated
+from contracts.simulation.sandbox import SimulationRun, Unsimulated
+from contracts.simulation.turns import NOBODY, Asker, NoCapacity
 from contracts.types import AccountId, PublicKey
 from contracts.vm.fees import execution_gas
 
@@ -56,6 +59,9 @@ class PreflightRequest:
     """Of swaps, by place."""
     used_codes: Mapping[AccountId, UsedCode] = field(default_factory=dict[AccountId, UsedCode])
     """The code of contracts at the signer's last use of them."""
+    watched: tuple[TokenOf, ...] = ()
+    """Balances to measure if the token's contract runs, whatever it says that it moved."""
+    asker: Asker = NOBODY
     block: Pinned | None = None
     """The final block that the plan was built at; None: the latest is asked for."""
 
@@ -67,9 +73,11 @@ class Keys(Protocol):
 @dataclass(frozen=True, slots=True)
 class PreflightSettings:
     total_s: float = 20.0
-    """All of it, waiting for nodes and for other plans included; what is not known by then is unknown."""
+    """All of it, waiting for nodes included, and for a turn at the sandbox not; what is not known by then is unknown."""
     max_rpc_calls: int = 40
     """Requests that one plan may take; contracts with large state are read record by record."""
+    reads_per_key: int = 8
+    """Requests to nodes that the plans of one API key have under way at a time."""
 
 
 class PreflightService:
@@ -78,7 +86,7 @@ class PreflightService:
     def __init__(
         self,
         rpc: StateRpc,
-        sandbox: Sandbox,
+        pool: SandboxPool,
         keys: Keys,
         *,
         known: Callable[[], KnownThings],
@@ -87,21 +95,25 @@ class PreflightService:
         settings: PreflightSettings | None = None,
     ) -> None:
         self._rpc = rpc
-        self._sandbox = sandbox
+        self._pool = pool
         self._keys = keys
         self._known = known
         self._clock = clock
         self._settings = settings or PreflightSettings()
         self._codes = codes or Codes()
         self._native = NativeRuns()
+        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def preflight(self, request: PreflightRequest) -> PreflightReport:
-        """The report of a plan; it says `unknown` where it could not be made, and raises nothing but a cancellation."""
+    async def preflight(self, request: PreflightRequest) -> PreflightReport | NoCapacity:
+        """The report of a plan; it says `unknown` where it could not be made, and raises nothing but a cancellation.
+
+        NoCapacity where it did not get its turn at the sandbox: then nothing is said about the plan.
+        """
         began = time.perf_counter()
         limit_s = self._settings.total_s
         try:
-            async with asyncio.timeout(limit_s):
-                return await self._report(request, began)
+            async with asyncio.timeout(limit_s) as deadline:
+                return await self._report(request, began, deadline)
         except TimeoutError:
             reason = f"it took longer than {limit_s:g} s"
         except ContractsError as error:
@@ -118,40 +130,59 @@ class PreflightService:
     async def _pinned(self, request: PreflightRequest) -> Pinned:
         return request.block or Pinned.of(await self._rpc.block("final"))
 
-    async def _report(self, request: PreflightRequest, began: float) -> PreflightReport:
+    async def _report(
+        self, request: PreflightRequest, began: float, deadline: asyncio.Timeout
+    ) -> PreflightReport | NoCapacity:
         async with asyncio.TaskGroup() as group:
             pinned = group.create_task(self._pinned(request))
             stated = group.create_task(self._rpc.protocol_config())
             held = group.create_task(self._keys.public_keys(request.signer_id))
             if not runs_no_code(request.calls):
-                group.create_task(self._sandbox.warm())
+                group.create_task(self._pool.warm())
         waited_ms = (time.perf_counter() - began) * 1000
         async with asyncio.TaskGroup() as group:
-            state = RemoteState(self._rpc, pinned.result(), self._codes, group, self._settings.max_rpc_calls)
+            slots = self._slots_of(request.asker.key_id)
+            state = RemoteState(self._rpc, pinned.result(), self._codes, group, self._settings.max_rpc_calls, slots)
             flight = _Flight(request, state, stated.result(), held.result(), self._known(), self._clock())
             reading = time.perf_counter()
             given = await flight.read_ahead()
             waited_ms += (time.perf_counter() - reading) * 1000
-            await flight.simulate(self._native if runs_no_code(request.calls) else self._sandbox, given)
+            missed = await self._simulate(flight, request, given, deadline)
+            if missed is not None:
+                return missed
             waited_ms += flight.waited_ms
             report = await flight.report()
         spent_ms = (time.perf_counter() - began) * 1000 - waited_ms - report.compile_ms
         return _timed(report, state.calls + (request.block is None), spent_ms)
 
+    async def _simulate(
+        self, flight: "_Flight", request: PreflightRequest, given: list[Given], deadline: asyncio.Timeout
+    ) -> NoCapacity | None:
+        """Run the plan; where it runs contracts, in a process of the pool. The deadline stands still while it queues."""
+        if runs_no_code(request.calls):
+            await flight.simulate(self._native, given)
+            return None
+        clock, began = asyncio.get_running_loop(), time.perf_counter()
+        left_s = (deadline.when() or 0.0) - clock.time()
+        deadline.reschedule(None)
+        async with self._pool.turn(request.asker) as sandbox:
+            flight.waited_ms += (time.perf_counter() - began) * 1000
+            if isinstance(sandbox, NoCapacity):
+                return sandbox
+            deadline.reschedule(clock.time() + left_s)
+            await flight.simulate(sandbox, given)
+        return None
+
+    def _slots_of(self, key_id: str) -> asyncio.Semaphore:
+        """Requests to nodes that plans of this key may have under way together."""
+        slots = self._slots.get(key_id)
+        if slots is None:
+            slots = self._slots[key_id] = asyncio.Semaphore(self._settings.reads_per_key)
+        return slots
+
 
 def _timed(report: PreflightReport, rpc_calls: int, own_ms: float) -> PreflightReport:
-    return PreflightReport(
-        block_height=report.block_height,
-        block_hash=report.block_hash,
-        checks=report.checks,
-        simulated=report.simulated,
-        balances=report.balances,
-        asks=report.asks,
-        rpc_calls=rpc_calls,
-        own_ms=round(max(0.0, own_ms), 3),
-        compile_ms=report.compile_ms,
-        contracts=report.contracts,
-    )
+    return replace(report, rpc_calls=rpc_calls, own_ms=round(max(0.0, own_ms), 3))
 
 
 class _Flight:
@@ -187,6 +218,7 @@ class _Flight:
         self._called = tuple(dict.fromkeys(called))
         self._contracts = tuple(dict.fromkeys(one for call in request.calls for one in contracts_of(call)))
         """Those that are called, and those that get something with a message: their code decides what becomes of it."""
+        self._unsimulated: str | None = None
         self.waited_ms = 0.0
         self._compile_ms = 0.0
 
@@ -207,7 +239,7 @@ class _Flight:
         given = [given for contract in contracts for given in contract.result()]
         return given + [await state.answer(Need("account", account_id)) for account_id in others - set(run)]
 
-    async def simulate(self, sandbox: Sandbox | NativeRuns, given: list[Given]) -> None:
+    async def simulate(self, sandbox: Simulating | NativeRuns, given: list[Given]) -> None:
         """Run the plan, unless facts say already that nobody can sign it."""
         request = self._request
         signer = await self._state.account(request.signer_id)
@@ -235,6 +267,7 @@ class _Flight:
         result = await sandbox.run(job, self._answer, lambda done: self._read(job, done))
         match result:
             case Unsimulated(reason):
+                self._unsimulated = reason
                 self._readings = [unknown_step(0, reason)]
             case SimulationRun(done, measured, queued_ms):
                 self.waited_ms += queued_ms
@@ -278,6 +311,7 @@ class _Flight:
             contracts=tuple(
                 self._contract(contract_id, facts.accounts.get(contract_id)) for contract_id in self._contracts
             ),
+            unchecked=self._unsimulated or self._state.silent,
         )
 
     # ---- on the way
@@ -307,6 +341,8 @@ class _Flight:
         effects = [effect for effect in self._effects() if effect.token_id is None]
         near = [request.signer_id, *(effect.account_id for effect in effects if effect.token == NEAR)]
         tokens = [TokenOf(effect.account_id, AccountId(effect.token)) for effect in effects if effect.token != NEAR]
+        ran = {ran.receipt.receiver_id for step in done.steps for ran in step.ran}
+        tokens = [*(one for one in request.watched if one.contract_id in ran), *tokens]
         asked = (question for questions in self._questions for question in questions)
         tokens += [TokenOf(question.account_id, question.contract_id) for question in asked]
         self._near = tuple(dict.fromkeys(near))[:_MAX_BALANCES]

@@ -43,11 +43,12 @@ _LIMITS: Final = RuntimeConfig().limits
 class Process:
     """One job after the other over two streams."""
 
-    def __init__(self, reading: BinaryIO, writing: BinaryIO, engine: Engine, cpu_s: float) -> None:
+    def __init__(self, reading: BinaryIO, writing: BinaryIO, engine: Engine, cpu_s: float, work_us: int) -> None:
         self._reading = reading
         self._writing = writing
         self._engine = engine
         self._cpu_s = cpu_s
+        self._work_us = work_us
         self._codes: dict[str, bytes] = {}
         self._times = Times()
 
@@ -66,7 +67,7 @@ class Process:
                     self._times = Times()
                     for given in message.given:
                         self._compile(given)
-                    run = PlanRun(message, KnownState(self._ask, self._codes), self._engine, self._times)
+                    run = PlanRun(message, KnownState(self._ask, self._codes), self._engine, self._times, self._work_us)
                     self._write(run.run())
                 case Measure() if run is not None:
                     self._write(run.measure(message))
@@ -130,12 +131,12 @@ def limit_process(memory_bytes: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """`MEMORY_BYTES CPU_SECONDS [CACHE_DIR]`."""
-    memory_bytes, cpu_s, *folder = arguments
+    """`MEMORY_BYTES CPU_SECONDS HOST_WORK_US [CACHE_DIR]`."""
+    memory_bytes, cpu_s, work_us, *folder = arguments
     limit_process(int(memory_bytes))
     engine = Engine(Path(folder[0]) if folder else None)
     try:
-        Process(sys.stdin.buffer, sys.stdout.buffer, engine, float(cpu_s)).serve()
+        Process(sys.stdin.buffer, sys.stdout.buffer, engine, float(cpu_s), int(work_us)).serve()
     except (ValidationError, ValueError, BrokenPipeError) as error:
         raise SystemExit(f"ended: {error}") from None
 

@@ -135,14 +135,28 @@ AnswerT = TypeVar("AnswerT", AccountView, AccessKeyView, AccessKeyList, CodeView
 
 
 class RemoteState:
-    """Reads at one block. `group` runs what is read in advance and is the caller's to end."""
+    """Reads at one block. `group` runs what is read in advance and is the caller's to end.
 
-    def __init__(self, rpc: StateRpc, block: Pinned, codes: Codes, group: asyncio.TaskGroup, max_calls: int) -> None:
+    `slots` bounds the requests that are under way, together with other plans that have the same.
+    """
+
+    def __init__(
+        self,
+        rpc: StateRpc,
+        block: Pinned,
+        codes: Codes,
+        group: asyncio.TaskGroup,
+        max_calls: int,
+        slots: asyncio.Semaphore | None = None,
+    ) -> None:
         self._rpc = rpc
         self.block = block
         self._codes = codes
         self._group = group
         self._max_calls = max_calls
+        self._slots = slots or asyncio.Semaphore(max_calls)
+        self.silent: str | None = None
+        """Why a node gave no answer to something, where asking again can help."""
         self.calls = 0
         """Requests so far."""
         self._accounts: dict[AccountId, asyncio.Task[AccountView | Unread | None]] = {}
@@ -365,8 +379,11 @@ class RemoteState:
             return Unread(f"it takes more than {self._max_calls} requests to nodes")
         self.calls += 1
         try:
-            answer = await ask()
+            async with self._slots:
+                answer = await ask()
         except RpcError as error:
+            if error.retryable:
+                self.silent = self.silent or inert(f"{error.code}: {error.message}", 160)
             if error.code == "TOO_LARGE_CONTRACT_STATE":
                 return Unread("state too large to read: the node gives at most 50 kB of it", error.code)
             return Unread(inert(f"{error.code}: {error.message}", 160), error.code)

@@ -16,6 +16,7 @@ from contracts.simulation.prices import config_of
 from contracts.types import AccountId
 from contracts.vm.engine import Engine
 from contracts.vm.execution import BlockContext
+from contracts.vm.host_work import HOST_WORK_US, HostWork
 from contracts.vm.receipts import ActionReceipt, DataReceipt, Failure, ReceiptExecution, SuccessReceiptId
 from contracts.vm.runtime import Runtime
 from contracts.vm.state import Overlay, StateReader
@@ -25,12 +26,11 @@ MAX_RECEIPTS: Final = 1_000
 _BLOCK_NS: Final = 600_000_000
 _OURS: Final = (
     "Link Error:",
-    "Exceeded the maximum amount of gas allowed to burn per contract.",
     "WebAssembly trap: Stack overflow.",
 )
-"""Failures that say something about this machine, not about the chain: a host function that it does not have, or whose
-answer is not known before the block is made, the bound on host calls that keeps it responsive, and the depth of its stack,
-which nearcore counts in another way."""
+"""Failures that say something about this machine, not about the chain: a host function that it does not have, whose
+answer is not known before the block is made, or that would take too long in Python, and the depth of its stack, which
+nearcore counts in another way."""
 _OUR_ENGINES: Final = ("Deserialization", "Instantiate")
 """The same of code: what this engine cannot read or has no room for. Nearcore's own limits are checked before, by name."""
 
@@ -46,7 +46,8 @@ class Times:
 class PlanRun:
     """One job. After `run`, `measure` reads what it changed."""
 
-    def __init__(self, job: Job, state: KnownState, engine: Engine, times: Times) -> None:
+    def __init__(self, job: Job, state: KnownState, engine: Engine, times: Times, work_us: int = HOST_WORK_US) -> None:
+        """`work_us` is for the host functions of all its transactions together, and again for what `measure` asks."""
         self._job = job
         self._state = state
         self._engine = engine
@@ -55,6 +56,8 @@ class PlanRun:
         self._runtime = Runtime(self._config, engine)
         self._overlay = Overlay(state)
         self._blocks = 0
+        self._work_us = work_us
+        self._work = HostWork(work_us)
 
     def run(self) -> Done:
         began = time.perf_counter()
@@ -77,6 +80,7 @@ class PlanRun:
 
     def measure(self, asked: Measure) -> Measured:
         began, waited = time.perf_counter(), self._times.waited
+        self._work = HostWork(self._work_us)
         near = tuple((self._near(self._state, who), self._near(self._overlay, who)) for who in asked.near)
         tokens = tuple(
             (
@@ -116,7 +120,9 @@ class PlanRun:
             block = self._block()
             for _ in range(len(waiting)):
                 receipt = waiting.popleft()
-                result = self._runtime.apply_receipt(overlay, receipt, self._with_epoch(block, overlay, receipt))
+                result = self._runtime.apply_receipt(
+                    overlay, receipt, self._with_epoch(block, overlay, receipt), self._work
+                )
                 waiting.extend(result.new_receipts)
                 if result.execution is not None and result.activated is not None:
                     _check_ours(result.execution)
@@ -167,7 +173,7 @@ class PlanRun:
     def _view(self, state: StateReader, contract_id: AccountId, method_name: str, args: bytes) -> bytes | None:
         """What a view returns; None where it fails or what it reads is not to be had."""
         try:
-            return self._runtime.view(state, contract_id, method_name, args, self._block()).result
+            return self._runtime.view(state, contract_id, method_name, args, self._block(), self._work).result
         except (VmError, StateUnknown):
             return None
 

@@ -1,6 +1,6 @@
-"""The daemon's side of the process that runs contracts: started at the first job, kept warm, ended at any doubt.
+"""The daemon's side of a process that runs contracts: started at the first job, kept warm, ended at any doubt.
 
-One job at a time. A process that dies, says what is no message, or takes longer than it may, is killed and its job is
+One job at a time; whose turn it is, `pool` says. A process that dies, says what is no message, or takes longer than it may, is killed and its job is
 `Unsimulated`; the next job starts another.
 """
 
@@ -34,6 +34,7 @@ from contracts.simulation.messages import (
     ToProcess,
     frame,
 )
+from contracts.vm.host_work import HOST_WORK_US
 
 log = structlog.get_logger()
 
@@ -49,6 +50,8 @@ class SandboxSettings:
     """Address space of the process: it takes 300 MB of it for itself and the largest real contract."""
     work_s: float = 5.0
     """The processor time of a job; 300 Tgas of endless loop take about 0.6 s."""
+    host_work_s: float = HOST_WORK_US / 1e6
+    """Estimated time of a plan's host functions, which are Python; above it the plan is too expensive to compute here."""
     wait_s: float = 15.0
     """Until the process says its next word: on a busy machine, longer than it computes."""
     start_s: float = 20.0
@@ -166,6 +169,7 @@ class Sandbox:
             "contracts.simulation.process",
             str(settings.memory_bytes),
             str(settings.work_s),
+            str(int(settings.host_work_s * 1e6)),
             *folder,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

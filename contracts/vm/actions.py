@@ -50,6 +50,7 @@ from contracts.vm.global_contracts import (
     use_global_contract,
 )
 from contracts.vm.host_promises import distribute_gas
+from contracts.vm.host_work import HostWork
 from contracts.vm.keys import (
     add_key,
     balance_too_high,
@@ -98,6 +99,7 @@ class ReceiptRun:
         block: BlockContext,
         receipt: ActionReceipt,
         promise_results: tuple[ReceivedData, ...],
+        work: HostWork,
     ) -> None:
         self._config = config
         self._engine = engine
@@ -105,6 +107,7 @@ class ReceiptRun:
         self._block = block
         self._receipt = receipt
         self._promise_results = promise_results
+        self._work = work
         self.receipt_hash = receipt.receipt_id.raw
         self.account = overlay.account(receipt.receiver_id)
         self._actor_id = receipt.predecessor_id
@@ -336,7 +339,7 @@ class ReceiptRun:
         self.account = None
 
     def _function_call(self, index: int, action: FunctionCall, account: Account) -> None:
-        execution = Execution(self._context(index, action), account, self._overlay)
+        execution = Execution(self._context(index, action), account, self._overlay, self._work)
         try:
             run_contract(self._engine, execution)
         except VmError:

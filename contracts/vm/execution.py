@@ -2,20 +2,16 @@
 
 import ctypes
 from dataclasses import dataclass, field
-from typing import Final
 
 from contracts.calls import Action
 from contracts.errors import VmError
 from contracts.types import U64_MAX, AccountId, CryptoHash
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.failures import host_error, link_error
+from contracts.vm.host_work import CHARGE_US, HostWork
 from contracts.vm.native import GuestMemory, Instance
 from contracts.vm.receipts import DataReceiver, ReceivedData, derived_id
 from contracts.vm.state import Account, Overlay
-
-MAX_CHARGES: Final = 500_000
-"""Charges of host functions in one call. NEAR prices the cheapest of them at native speed; a loop of those with 1000 Tgas
-would hold this process for many seconds. Real contracts stay below a fiftieth of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,6 @@ class Execution:
         "account",
         "balance",
         "burnt",
-        "charges",
         "context",
         "costs",
         "data_ids",
@@ -114,12 +109,14 @@ class Execution:
         "returned",
         "returned_receipt",
         "storage_usage",
+        "work",
     )
 
-    def __init__(self, context: CallContext, account: Account, overlay: Overlay) -> None:
+    def __init__(self, context: CallContext, account: Account, overlay: Overlay, work: HostWork) -> None:
         self.context = context
         self.account = account
         self.overlay = overlay
+        self.work = work
         self.costs = context.config.ext_costs
         self.limits = context.config.limits
         self.balance = account.amount + context.attached_deposit
@@ -127,7 +124,6 @@ class Execution:
         self.gas_limit = min(context.prepaid_gas, self.limits.max_gas_burnt)
         self.burnt = 0
         """Gas of host functions; the engine adds what instructions cost."""
-        self.charges = 0
         self.promised = 0
         """Gas set aside for receipts that this call creates."""
         self.instance: Instance | None = None
@@ -148,11 +144,9 @@ class Execution:
     # gas
 
     def burn(self, gas: int) -> None:
-        """Charge host work. GasExceeded or GasLimitExceeded where it is too much, in gas or in number of charges."""
+        """Charge host work. GasExceeded or GasLimitExceeded where it is too much gas, TooExpensiveHere where it is too long."""
         self.burnt += gas
-        self.charges += 1
-        if self.charges > MAX_CHARGES:
-            raise host_error("GasLimitExceeded")
+        self.work.take(CHARGE_US)
         if self.burnt + self.promised > self.gas_limit:
             raise self.out_of_gas()
 

@@ -106,6 +106,15 @@ def link_error(message: str) -> VmError:
     return VmError("LinkError", f"Link Error: {message}", details={"LinkError": {"msg": message}})
 
 
+def too_expensive_here(limit_us: int) -> VmError:
+    """The call needs more time of this program's host functions than it may take; nearcore's might do it.
+
+    A LinkError like other things that this host does not offer: a fact about the host, not about the contract.
+    """
+    message = f"too expensive to compute here: its host functions would take more than {limit_us / 1e6:g} s"
+    return VmError("TooExpensiveHere", f"Link Error: {message}", details={"LinkError": {"msg": message}})
+
+
 def method_error(name: Literal["MethodEmptyName", "MethodNotFound", "MethodInvalidSignature"]) -> VmError:
     return VmError(name, _METHOD_TEXTS[name], details={"MethodResolveError": name})
 

@@ -12,6 +12,7 @@ from contracts.signing.signatures import recover_secp256k1
 from contracts.vm import alt_bn128
 from contracts.vm.execution import Execution
 from contracts.vm.failures import host_error, link_error
+from contracts.vm.host_work import ECRECOVER_US, ED25519_VERIFY_US, g1_multiexp_us, g1_sum_us, pairing_check_us
 
 InputT = TypeVar("InputT")
 ResultT = TypeVar("ResultT")
@@ -67,6 +68,7 @@ def ed25519_verify(
     key = call.input_bytes(key_length, key_pointer)
     if len(key) != 32:
         raise host_error("Ed25519VerifyInvalidInput", msg="invalid public key length")
+    call.work.take(ED25519_VERIFY_US)
     if int.from_bytes(signature[32:], "little") >= _ED25519_ORDER:
         return 0
     try:
@@ -109,6 +111,7 @@ def ecrecover(
     bound = _SECP256K1_ORDER // 2 + 1 if malleability_flag else _SECP256K1_ORDER
     if r >= _SECP256K1_ORDER or s >= bound:
         return 0
+    call.work.take(ECRECOVER_US)
     key = recover_secp256k1(digest, signature + bytes((recovery_id,)))
     if key is None:
         return 0
@@ -119,6 +122,7 @@ def ecrecover(
 def alt_bn128_g1_sum(call: Execution, length: int, pointer: int, register_id: int) -> None:
     costs = call.costs
     elements = _elements(call, length, pointer, 65, costs.alt_bn128_g1_sum_base, costs.alt_bn128_g1_sum_element)
+    call.work.take(g1_sum_us(len(elements)))
     call.set_register(register_id, _on_curve(alt_bn128.g1_sum, elements))
 
 
@@ -127,6 +131,7 @@ def alt_bn128_g1_multiexp(call: Execution, length: int, pointer: int, register_i
     elements = _elements(
         call, length, pointer, 96, costs.alt_bn128_g1_multiexp_base, costs.alt_bn128_g1_multiexp_element
     )
+    call.work.take(g1_multiexp_us(len(elements)))
     call.set_register(register_id, _on_curve(alt_bn128.g1_multiexp, elements))
 
 
@@ -136,6 +141,7 @@ def alt_bn128_pairing_check(call: Execution, length: int, pointer: int) -> int:
     elements = _elements(
         call, length, pointer, 192, costs.alt_bn128_pairing_check_base, costs.alt_bn128_pairing_check_element
     )
+    call.work.take(pairing_check_us(len(elements)))
     return int(_on_curve(alt_bn128.pairing_check, elements))
 
 

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from contracts.folders import make_private_folder
+from contracts.private_files import write_private
 from contracts.types import CryptoHash
 
 _SETTINGS: Final = "1"
@@ -51,19 +53,11 @@ class ModuleCache:
     def write(self, code_hash: CryptoHash, module: bytes) -> None:
         """Store a module, whole or not at all; beyond 256 files, or a gigabyte, the oldest go."""
         path = self._path(code_hash)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._is_ours():
-                return
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(module).digest() + module)
-            temporary.replace(path)
-            self._prune()
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        with contextlib.suppress(OSError):
+            make_private_folder(self._folder)
+            if self._is_ours():
+                write_private(path, hashlib.sha256(module).digest() + module, durable=False)
+                self._prune()
 
     def _path(self, code_hash: CryptoHash) -> Path:
         return self._folder / f"{code_hash}-{self._suffix}"

@@ -19,6 +19,7 @@ from contracts.vm.engine import Engine
 from contracts.vm.execution import BlockContext, CallContext, Execution
 from contracts.vm.failures import action_failure, function_call_failure, no_code
 from contracts.vm.fees import bought_gas, deposits, send_gas
+from contracts.vm.host_work import HostWork
 from contracts.vm.keys import used_key
 from contracts.vm.receipts import (
     ActionReceipt,
@@ -115,9 +116,13 @@ class Runtime:
         return execution, receipt
 
     def apply_receipt(
-        self, overlay: Overlay, receipt: ActionReceipt | DataReceipt, block: BlockContext
+        self, overlay: Overlay, receipt: ActionReceipt | DataReceipt, block: BlockContext, work: HostWork | None = None
     ) -> ReceiptResult:
-        """Run a receipt, or keep it (or its data) until all it waits for is there."""
+        """Run a receipt, or keep it (or its data) until all it waits for is there.
+
+        Calls whose host functions take more than `work` allows (by default `HOST_WORK_US`) fail with a LinkError.
+        """
+        work = work or HostWork()
         match receipt:
             case ActionReceipt():
                 missing = [
@@ -126,20 +131,29 @@ class Runtime:
                     if overlay.received(receipt.receiver_id, data_id) is None
                 ]
                 if not missing:
-                    return self._run(overlay, receipt, block)
+                    return self._run(overlay, receipt, block, work)
                 for data_id in missing:
                     overlay.set_waiting(receipt.receiver_id, data_id, receipt.receipt_id)
                 overlay.set_postponed(receipt.receipt_id, receipt)
                 return ReceiptResult(None)
             case DataReceipt():
-                return self._deliver(overlay, receipt, block)
+                return self._deliver(overlay, receipt, block, work)
             case _:
                 assert_never(receipt)
 
     def view(
-        self, state: StateReader, contract_id: AccountId, method_name: str, args: bytes, block: BlockContext
+        self,
+        state: StateReader,
+        contract_id: AccountId,
+        method_name: str,
+        args: bytes,
+        block: BlockContext,
+        work: HostWork | None = None,
     ) -> ViewResult:
-        """Call a method without a transaction; nothing changes. VmError, details: nearcore's FunctionCallError."""
+        """Call a method without a transaction; nothing changes. VmError, details: nearcore's FunctionCallError.
+
+        `work` bounds the time of host functions, by default to `HOST_WORK_US`.
+        """
         account = state.account(contract_id)
         if account is None:
             raise no_code(contract_id)
@@ -158,11 +172,11 @@ class Runtime:
             action_hash=block.block_hash.raw,
             is_view=True,
         )
-        execution = Execution(context, account, Overlay(state))
+        execution = Execution(context, account, Overlay(state), work or HostWork())
         run_contract(self._engine, execution)
         return ViewResult(execution.returned, tuple(execution.logs), execution.burnt)
 
-    def _deliver(self, overlay: Overlay, receipt: DataReceipt, block: BlockContext) -> ReceiptResult:
+    def _deliver(self, overlay: Overlay, receipt: DataReceipt, block: BlockContext, work: HostWork) -> ReceiptResult:
         receiver_id = receipt.receiver_id
         overlay.set_received(receiver_id, receipt.data_id, ReceivedData(receipt.data))
         waiting_id = overlay.waiting(receiver_id, receipt.data_id)
@@ -173,12 +187,12 @@ class Runtime:
         if any(overlay.received(receiver_id, data_id) is None for data_id in waiting.input_data_ids):
             return ReceiptResult(None)
         overlay.set_postponed(waiting_id, None)
-        return self._run(overlay, waiting, block)
+        return self._run(overlay, waiting, block, work)
 
-    def _run(self, overlay: Overlay, receipt: ActionReceipt, block: BlockContext) -> ReceiptResult:
+    def _run(self, overlay: Overlay, receipt: ActionReceipt, block: BlockContext, work: HostWork) -> ReceiptResult:
         promise_results = _take_data(overlay, receipt)
         layer = overlay.child()
-        run = ReceiptRun(self.config, self._engine, layer, block, receipt, promise_results)
+        run = ReceiptRun(self.config, self._engine, layer, block, receipt, promise_results, work)
         failure = self._apply_actions(run, layer, receipt)
         if failure is None:
             for contract, code in run.published:

@@ -223,6 +223,7 @@ def test_the_chain_is_made_ahead_of_the_daemon(tmp_path: Path) -> None:
 
 def test_doctor_says_what_is_wrong_and_what_to_do(cli: Cli, tmp_path: Path) -> None:
     healthy = cli("doctor")
+    assert "2 processes, one at a time for an identity, 8 plans of it may wait, 30 s for a turn" in healthy.output
     assert healthy.exit_code == 0, healthy.output
     assert "alice.localnet has 1" in healthy.stdout
     silent = {

@@ -349,3 +349,15 @@ def test_what_a_swap_may_cost_is_exact_text(empty_folder: Path) -> None:
         written(empty_folder, f"[swap]\n{text}")
         with pytest.raises(ConfigError, match=re.escape(said)):
             load_config(None, {})
+
+
+def test_the_limits_that_people_meet_are_shown_in_one_line() -> None:
+    shown = load_config(None, {"NEAR_AGENT_LIMITS__REQUESTS": "5"}).limits.shown
+    for part in (
+        "5 requests at once (20 for a shared key)",
+        "2,000 messages",
+        "50,000 JSON values",
+        "256 KiB of a contract's",
+    ):
+        assert part in shown
+    assert problems_of({"NEAR_AGENT_LIMITS__REQUESTS": "0"})

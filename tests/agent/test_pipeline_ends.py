@@ -1,7 +1,7 @@
 """How requests end when they are cut off: cancelled, crashed, stopped; one record each, and nothing sent twice."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from contracts.calls import ChangeCall, Grant, Transfer, ViewCall
 from contracts.chain.ledger import Intent
 from contracts.chain.outcome import Effect, Failed, NotDone, Outcome, ViewReturned
 from contracts.errors import LedgerConflict
-from contracts.types import AccountId, Yocto
+from contracts.types import AccountId, PublicKey, Yocto
 from tests.agent.world import Agent, FakeReads, open_agent
 from tests.doubles import Clock, MemoryLedger
 
@@ -120,6 +120,7 @@ async def test_a_restart_settles_first_and_then_closes_what_was_open(tmp_path: P
             "key-alice",
             "text",
             ((),) * len(found.calls),
+            keys=found.public_keys,
         )
         if ending == "lost":
             with pytest.raises(ConnectionResetError):
@@ -195,7 +196,14 @@ class OneChain:
     async def view(self, call: ViewCall) -> ViewReturned:
         raise AssertionError(f"nothing is viewed here: {call}")
 
-    async def execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = ()) -> Outcome:
+    async def execute(
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...] = (),
+        *,
+        keys: Collection[PublicKey] | None = None,
+    ) -> Outcome:
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
@@ -210,7 +218,16 @@ class OneChain:
 
 CALL = ChangeCall(AccountId("bob.localnet"), (Transfer(Yocto(1)),))
 APPROVED = Approved(
-    "card", "request", "localnet", AccountId("alice.localnet"), (CALL, CALL), ((), ()), "key", "text", ((), ())
+    "card",
+    "request",
+    "localnet",
+    AccountId("alice.localnet"),
+    (CALL, CALL),
+    ((), ()),
+    "key",
+    "text",
+    ((), ()),
+    frozenset(),
 )
 
 
@@ -249,10 +266,17 @@ async def test_a_ledger_that_cannot_be_read_leaves_the_step_unknown() -> None:
     ledger = MemoryLedger(on_call)
 
     class Breaking(OneChain):
-        async def execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = ()) -> Outcome:
+        async def execute(
+            self,
+            intent: Intent,
+            grant: Grant,
+            expected: tuple[Effect, ...] = (),
+            *,
+            keys: Collection[PublicKey] | None = None,
+        ) -> Outcome:
             nonlocal broken
             broken = True
-            return await super().execute(intent, grant, expected)
+            return await super().execute(intent, grant, expected, keys=keys)
 
     chain = Breaking(ledger, StoreError("store_failed", "the disk is gone"))
     executor = Executor(chain, ledger, clock=Clock(), step_timeout_s=5)

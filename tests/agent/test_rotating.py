@@ -1,6 +1,6 @@
 """keys rotate: killed anywhere it goes on, sends nothing twice, and the account always has a key that works."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,9 +65,15 @@ class FakeChain:
     ending: str = "final"
 
     async def execute(
-        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = (), *, key: PublicKey | None = None
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...] = (),
+        *,
+        keys: Collection[PublicKey] | None = None,
     ) -> Outcome:
-        assert key is not None
+        assert keys is not None
+        (key,) = keys
         (action,) = intent.call.actions
         self._crash(f"before {action.kind}")
         assert key in self.on_chain, "signed by a key that the account does not have"

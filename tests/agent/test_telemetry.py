@@ -70,6 +70,24 @@ def test_on_a_terminal_logs_are_for_people_and_without_secrets_too() -> None:
 
 
 @pytest.mark.usefixtures("restored_logging")
+def test_what_a_server_said_does_not_steer_the_terminal_that_a_log_is_read_on() -> None:
+    stream = Terminal()
+    set_up_logging("debug", stream)
+    log = structlog.get_logger()
+    said = "\x9b2J\x1b]0;owned\x07\u202eevil"
+    log.info("specialist_seen", model=said, models=[said], base_url=f"http://{said}")
+    logging.getLogger("aiohttp.server").warning("bad line %s", said)
+    try:
+        int(said)
+    except ValueError:
+        log.exception("request_failed")
+    shown = stream.getvalue()
+    assert shown.count("owned") >= 4
+    for steering in ("\x9b", "\x1b]", "\x07", "\u202e"):
+        assert steering not in shown
+
+
+@pytest.mark.usefixtures("restored_logging")
 def test_a_log_that_cannot_be_written_is_lost_and_breaks_nothing() -> None:
     stream = io.StringIO()
     set_up_logging("info", stream)

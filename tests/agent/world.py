@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from agent.records import Identity, InteractionRecord, ModelName, Reply, Turn, U
 from agent.store.store import Store, open_store
 from agent.story import Settings
 from contracts.calls import ChangeCall, Grant, ViewAccount, ViewCall, ViewFunction
+from contracts.chain.comparing import AccountStanding, LaneStanding
 from contracts.chain.ledger import Intent, Lane, Signed
 from contracts.chain.nonce import blocked
 from contracts.chain.outcome import (
@@ -32,7 +33,7 @@ from contracts.chain.outcome import (
 )
 from contracts.chain.rpc_types import AccessKeyList, AccountView, BlockView, CodeView, FunctionResult, ProtocolConfig
 from contracts.checks.policy_file import parse_policy
-from contracts.errors import LedgerConflict, RpcError
+from contracts.errors import RpcError
 from contracts.knowledge.epochs import BlockAt
 from contracts.knowledge.facts import At
 from contracts.knowledge.registry import Network, Registry
@@ -194,7 +195,15 @@ class FakeChain:
                 raise RpcError("UNKNOWN_TRANSACTION", "nobody knows it")
         return ViewReturned(value, 100, BLOCK)
 
-    async def execute(self, intent: Intent, grant: Grant, expected: tuple[Effect, ...] = ()) -> Outcome:
+    async def execute(
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...] = (),
+        *,
+        keys: Collection[PublicKey] | None = None,
+    ) -> Outcome:
+        assert keys is None or KEY in keys
         self.signing.set()
         if self.gate is not None:
             await self.gate.wait()
@@ -209,11 +218,10 @@ class FakeChain:
         self.grants.append(grant)
         return await self._end(intent, tx_hash, self.endings.pop(0) if self.endings else "final")
 
-    async def blocked(
-        self, chain_id: str, signer_id: AccountId, call: ChangeCall, at: At = "final", /
-    ) -> LedgerConflict | None:
+    async def standing(self, chain_id: str, signer_id: AccountId, at: At = "final", /) -> AccountStanding:
         lane = Lane(chain_id, signer_id, KEY)
-        return blocked(lane, await self._store.ledger.lane(lane))
+        record = await self._store.ledger.lane(lane)
+        return AccountStanding((LaneStanding(lane, record.nonce, record),), blocked(lane, record))
 
     async def settle(self, intent: Intent) -> Outcome:
         return await self._end(intent, CryptoHash.of(intent.intent_id.encode()), "final")
@@ -334,6 +342,7 @@ async def open_agent(
     policy: str | None = None,
     network: Network = "localnet",
     preflight: Preflight | None = None,
+    record_bytes_per_hour: int = 2**30,
 ) -> AsyncGenerator[Agent]:
     """`policy` is the text of a policy file; without one the built-in policy holds."""
     clock, reads = clock or Clock(), reads or FakeReads()
@@ -347,7 +356,8 @@ async def open_agent(
         duplicate_window_s=3600.0,
     )
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(folder / "agent.db", clock=clock))
+        opened = open_store(folder / "agent.db", clock=clock, record_bytes_per_hour=record_bytes_per_hour)
+        store = await stack.enter_async_context(opened)
         chain = FakeChain(store, reads, clock)
         pipeline = Pipeline(
             settings=settings,

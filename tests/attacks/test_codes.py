@@ -1,6 +1,7 @@
 """Codes stay between the daemon and the person, and nothing that looks like one is changed in silence."""
 
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -69,6 +70,41 @@ async def test_a_waiting_code_in_free_text_reaches_no_model_and_no_record(
     server.add(say("?"))
     await agent.ask("look at transfer and 7K3M9QXA")
     assert "7K3M9QXA" in str(server.requests[-1])
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "halves": lambda code: f"{code[:4]}-{code[4:]}",
+    "two words": lambda code: f"{code[:4]} {code[4:]}",
+    "spaced": " ".join,
+    "lines": "\n".join,
+    "underscores": lambda code: f"_{code}_",
+    "between letters": lambda code: f"code{code}ok",
+    "zero width": "\u200b".join,
+    "soft hyphens": "\u00ad".join,
+    "variation selectors": "\ufe0f".join,
+    "combining": lambda code: "".join(f"{sign}\u0336" for sign in code),
+    "full width": lambda code: "".join(chr(ord(sign) + 0xFEE0) for sign in code),
+    "full width and spaced": lambda code: " \u3000".join(chr(ord(sign) + 0xFEE0) for sign in code.lower()),
+    "tags": lambda code: "".join(chr(0xE0000 + ord(sign)) for sign in code),
+    "digits as letters": lambda code: code.replace("0", "O").replace("1", "l"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_waiting_code_in_any_form_reaches_no_model_and_no_record(
+    agent: Agent, server: ModelServer, form: str
+) -> None:
+    card = await agent.ask(PAY)
+    written = FORMS[form](str(card.confirm_code))
+    server.add(say("Write confirm and the code alone."), say("Again."))
+    await agent.ask(f"yes, it is {written} then")
+    await agent.ask(PAY, f"yes, it is {written} then", "and now?")
+    assert agent.chain.executed == []
+    told = [json.dumps(server.requests, ensure_ascii=False)]
+    told += [json.dumps(record.model_dump(mode="json"), ensure_ascii=False) for record in await agent.records()]
+    assert [text for text in told if written in text or written.replace("\n", "\\n") in text] == []
+    assert "yes, it is " in told[0]
+    assert (await agent.ask(f"confirm {card.confirm_code}")).status == "executed"
 
 
 async def test_a_command_with_something_like_a_code_is_refused_and_not_changed_in_silence(agent: Agent) -> None:

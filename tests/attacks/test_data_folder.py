@@ -72,3 +72,5 @@ def test_whatever_makes_the_folder_makes_it_for_its_owner_alone(tmp_path: Path, 
     assert done.exit_code == 0, done.output
     folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {str(path) for path in files if stat.S_IMODE(path.stat().st_mode) != 0o600} == set()

@@ -9,9 +9,12 @@ from aiohttp import web
 from pydantic import JsonValue
 
 from agent.frontends.approvals import ApprovalApi
+from agent.frontends.bodies import Bodies
 from agent.frontends.openai_api import ApiSettings, make_app
+from agent.frontends.pace import Pace
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
+from agent.limits import Limits
 from agent.planning.provenance import trace
 from agent.planning.slash import MAX_COMMAND_CHARACTERS
 from agent.records import Identity, Reply, Turn
@@ -99,10 +102,11 @@ class NoCards:
 async def test_an_id_of_megabytes_is_no_id_and_fills_no_record() -> None:
     """Anybody with an API key could fill the disk: the id that nothing has was told, recorded and indexed."""
     async with asyncio.TaskGroup() as tasks:
-        running, nothing = RunningRequests(tasks), NoCards()
-        approvals = ApprovalApi(nothing, nothing, OneKey(), running, lambda _reply: {}, lambda: 0.0)
-        settings = ApiSettings(configured_models=lambda: (), started_at=0.0)
-        runner = web.AppRunner(make_app(ScriptedPipeline(), OneKey(), running, settings, *approvals.routes()))
+        limits, nothing = Limits(), NoCards()
+        running, bodies = RunningRequests(tasks, limits=limits), Bodies(limits, Pace(limits))
+        approvals = ApprovalApi(nothing, nothing, OneKey(), running, bodies, lambda _reply: {}, lambda: 0.0)
+        settings = ApiSettings(configured_models=lambda: (), started_at=0.0, limits=limits)
+        runner = web.AppRunner(make_app(ScriptedPipeline(), OneKey(), running, bodies, settings, *approvals.routes()))
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

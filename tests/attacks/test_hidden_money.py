@@ -51,7 +51,7 @@ def test_a_recipient_that_is_encoded_or_said_twice_is_denied(msg: str) -> None:
     made = call("ft_transfer_call", {"receiver_id": BOB, "amount": "1", "msg": msg})
     assert verdict_of(BOB_ALONE, made).decision == "deny"
     assert verdict_of(
-        BOB_ALONE, call("ft_transfer_call", {"receiver_id": BOB, "amount": "1", "msg": "hi"})
+        BOB_ALONE, call("ft_transfer_call", {"receiver_id": BOB, "amount": "1", "msg": "7"})
     ).decision == ("ask")
 
 
@@ -64,7 +64,7 @@ def test_a_recipient_that_is_encoded_or_said_twice_is_denied(msg: str) -> None:
 )
 def test_arguments_that_say_a_key_twice_are_judged_as_unreadable(raw: bytes) -> None:
     assert verdict_of(BOB_ALONE, call("ft_transfer", raw=raw)).decision == "deny"
-    assert "always_ask.raw_arguments" in rules_of(verdict_of(FREE, call("ft_transfer", raw=raw)))
+    assert "always_ask.unread_arguments" in rules_of(verdict_of(FREE, call("ft_transfer", raw=raw)))
 
 
 @pytest.mark.parametrize("raw", [b"\xff\x00eve.localnet", b'{"to":"eve.localnet"', b"\x0c\x00\x00\x00eve.localnet"])

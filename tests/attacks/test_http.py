@@ -9,6 +9,7 @@ import pytest
 from agent.errors import DaemonError
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
+from agent.limits import Limits
 from agent.records import Reply
 from tests.agent.frontends.scripted import ALICE, KEY, Served, served
 
@@ -38,7 +39,8 @@ async def raw(served_at: Served, headers: str, body: bytes) -> tuple[int, str]:
         ("Content-Length: 10", b"{", 408, "body_timeout"),
         ("Transfer-Encoding: chunked", b"1\r\n{\r\n", 408, "body_timeout"),
         ("Content-Length: 10000000", b"{", 413, "body_too_large"),
-        ("Content-Length: 200000", b"[" * 100_000 + b"]" * 100_000, 400, "invalid_json"),
+        ("Content-Length: 200000", b"[" * 100_000 + b"]" * 100_000, 413, "body_too_large"),
+        ("Content-Length: 20000", b"[" * 10_000 + b"]" * 10_000, 400, "invalid_json"),
     ],
 )
 async def test_a_body_that_is_none(headers: str, body: bytes, status: int, code: str) -> None:
@@ -57,7 +59,7 @@ async def test_nothing_begins_before_an_earlier_run_is_settled() -> None:
 
     async with asyncio.TaskGroup() as tasks:
         with pytest.raises(DaemonError) as caught:
-            RunningRequests(tasks, ready=lambda: False).start(work)
+            RunningRequests(tasks, limits=Limits(), ready=lambda: False).start(work, by="key")
     assert (caught.value.code, begun) == ("not_ready", [])
 
 

@@ -10,6 +10,8 @@ from typing import Final
 from tests.bench.chain import chain_figures, vm_figures
 from tests.bench.daemon import comparison_figures, start_figures, view_figures
 from tests.bench.figures import Figure, print_figures
+from tests.bench.models import model_figures
+from tests.bench.neighbour import neighbour_figures
 from tests.bench.preflight import preflight_figures
 from tests.bench.signing import signing_figures
 from tests.bench.transfers import transfer_figures
@@ -20,8 +22,10 @@ _TABLES: Final[dict[str, tuple[str, Callable[[Path], list[Figure]]]]] = {
     "localnet": ("Embedded chain, alone", chain_figures),
     "start": ("Start and command line", start_figures),
     "views": ("Daemon", view_figures),
+    "models": ("Questions that a model plans, next to LiteLLM's proxy", model_figures),
     "preflight": ("Pre-flight and policy, each kind of change", preflight_figures),
     "transfers": ("Transfers through the whole daemon, chain in a process of its own", transfer_figures),
+    "neighbour": ("One low key floods the daemon while another key works", neighbour_figures),
     "echo": ("The daemon next to a bare server", comparison_figures),
 }
 

@@ -79,7 +79,7 @@ def _measure(folder: Path, *, lanes: int) -> _Done:
         }
         with running(daemon_command(data_dir), log, **places) as daemon:
             keys = [
-                _api_key(data_dir, account_id, places)
+                api_key(data_dir, account_id, places)
                 for account_id in accounts
                 for _ in range(_IDENTITIES_EACH if lanes > 1 else 1)
             ]
@@ -106,8 +106,9 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _api_key(data_dir: Path, account_id: str, places: dict[str, str]) -> str:
-    command = [str(NEAR_AGENT), "api-keys", "create", "--account", account_id, "--data-dir", str(data_dir)]
+def api_key(data_dir: Path, account_id: str, places: dict[str, str], *options: str) -> str:
+    """A new key of the daemon that runs on `data_dir`."""
+    command = [str(NEAR_AGENT), "api-keys", "create", "--account", account_id, "--data-dir", str(data_dir), *options]
     made = subprocess.run(
         command, check=True, capture_output=True, text=True, env=environment(**places), cwd=data_dir.parent
     )
@@ -146,10 +147,21 @@ def _command(number: int, amount: str) -> str:
 
 async def _add_keys(url: str, credentials: Path, account_id: AccountId, count: int) -> None:
     """More keys of an account, on the chain and as near-cli-rs files them."""
+    added = [SigningKey.generate() for _ in range(count)]
+    await send_actions(url, credentials, account_id, tuple(AddKey(_public(key), FullAccess()) for key in added))
+    for key in added:
+        public = _public(key)
+        path = credentials / "localnet" / account_id / f"{public.replace(':', '_')}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        private = f"ed25519:{base58.b58encode(bytes(key) + bytes(key.verify_key)).decode()}"
+        path.write_text(json.dumps({"account_id": account_id, "public_key": public, "private_key": private}))
+        path.chmod(0o600)
+
+
+async def send_actions(url: str, credentials: Path, account_id: AccountId, actions: tuple[Action, ...]) -> None:
+    """A transaction of an account on itself, final when this returns; signed with its near-cli key."""
     secret: str = json.loads((credentials / f"{account_id}.json").read_text())["private_key"]
     first = SigningKey(base58.b58decode(secret.removeprefix("ed25519:"))[:32])
-    added = [SigningKey.generate() for _ in range(count)]
-    actions: tuple[Action, ...] = tuple(AddKey(_public(key), FullAccess()) for key in added)
     async with aiohttp.ClientSession() as http:
         query = {"request_type": "view_access_key", "finality": "final", "account_id": account_id}
         nonce = int((await rpc(http, url, "query", query | {"public_key": _public(first)}))["nonce"]) + 1
@@ -161,13 +173,6 @@ async def _add_keys(url: str, credentials: Path, account_id: AccountId, count: i
         signed = signed_transaction(transaction, data, first.sign(transaction_hash(data).raw).signature)
         params = {"signed_tx_base64": base64.b64encode(signed.data).decode(), "wait_until": "FINAL"}
         await rpc(http, url, "send_tx", params)
-    for key in added:
-        public = _public(key)
-        path = credentials / "localnet" / account_id / f"{public.replace(':', '_')}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        private = f"ed25519:{base58.b58encode(bytes(key) + bytes(key.verify_key)).decode()}"
-        path.write_text(json.dumps({"account_id": account_id, "public_key": public, "private_key": private}))
-        path.chmod(0o600)
 
 
 def _public(key: SigningKey) -> PublicKey:

@@ -168,3 +168,24 @@ def records(folder: Path) -> list[InteractionRecord]:
 
 def log_of(folder: Path) -> str:
     return (folder.parent / f"{folder.name}.log").read_text()
+
+
+@contextmanager
+def localnet(folder: Path) -> Generator[str]:
+    """`near-agent localnet` as a program with a folder of its own; its address."""
+    with (folder.parent / f"{folder.name}.log").open("a") as log:
+        program = subprocess.Popen(
+            [*CLI, "localnet"],
+            env=environment(folder),
+            cwd=folder.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    with program:
+        try:
+            assert program.stdout is not None
+            yield program.stdout.readline().split()[1]
+        finally:
+            program.terminate()

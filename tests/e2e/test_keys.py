@@ -24,8 +24,10 @@ def test_a_key_is_rotated_and_the_account_goes_on(tmp_path: Path) -> None:
         assert [outcome["status"] for outcome in outcomes] == ["final"] * 3
         (new,) = json.loads(near_agent_here(folder, "keys", "list", "--json").stdout)["accounts"]["alice.localnet"]
         assert new != old
-        # What was approved before the rotation is signed by the new key.
-        assert running.say(f"confirm {card.facts['confirm_code']}").facts["status"] == "executed"
+        # A card is signed by the keys that it was made with, so it is shown again for the new one.
+        again = running.say(f"confirm {card.facts['confirm_code']}")
+        assert "is no key of alice.localnet any more" in again.text
+        assert running.say(f"confirm {again.facts['confirm_code']}").facts["status"] == "executed"
         shown = running.say("/access_keys @me").text
         assert new in shown
         assert old not in shown

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from agent.preamble import Tools
 from agent.records import CallPlan, Identity, InteractionRecord, ModelExchange, PlannedCall, Route, Turn, UserRequest
 
 ALICE = Identity(key_id="key-1", account_id="alice.localnet", may_confirm=True)
@@ -35,7 +36,7 @@ def record(
         target="standard",
         model="m",
         messages=[{"role": "system", "content": "You plan NEAR calls."}, {"role": "user", "content": text}],
-        tools=[],
+        tools=Tools(()),
         response=json.loads(json.dumps({"role": "assistant", "content": None})),
         finish_reason="tool_calls",
         prompt_tokens=1,

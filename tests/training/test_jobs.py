@@ -16,7 +16,7 @@ from training.data.formats import chat_line, check_lines, dump_lines
 from training.data.interactions import collect
 from training.errors import ConfigError, DatasetError, ProviderError
 from training.jobs import cost, job
-from training.jobs.provider import RUN_KEY, Provider
+from training.jobs.provider import RUN_KEY, open_provider
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def place_of(settings: Settings, count: int = 14) -> Path:
     return place
 
 
-def test_a_run_uploads_creates_and_succeeds(provider_state: ProviderState, tmp_path: Path) -> None:
+async def test_a_run_uploads_creates_and_succeeds(provider_state: ProviderState, tmp_path: Path) -> None:
     settings = settings_for(provider_state, tmp_path)
     place = place_of(settings)
-    provider = Provider(settings)
-    run = job.submit(settings, job.prepare(settings, place, lambda: 1_790_000_000.0), provider)
-    for _ in range(5):
-        run = job.refresh(settings, run, provider)
+    async with open_provider(settings) as provider:
+        run = await job.submit(settings, job.prepare(settings, place, lambda: 1_790_000_000.0), provider)
+        for _ in range(5):
+            run = await job.refresh(settings, run, provider)
     assert (run.status, run.fine_tuned_model) == ("succeeded", "ft:gpt-4o-mini:org::ftjob-1")
     assert job.load(settings, run.run_id) == run == job.load(settings, None)
     (created,) = provider_state.jobs.values()
@@ -80,47 +80,51 @@ def test_a_run_uploads_creates_and_succeeds(provider_state: ProviderState, tmp_p
 
 
 @pytest.mark.parametrize("fault", ["drop_job_answer", "drop_file_answer"])
-def test_a_lost_answer_makes_no_second_job_or_file(provider_state: ProviderState, tmp_path: Path, fault: str) -> None:
+async def test_a_lost_answer_makes_no_second_job_or_file(
+    provider_state: ProviderState, tmp_path: Path, fault: str
+) -> None:
     settings = settings_for(provider_state, tmp_path)
     provider_state.faults.append(fault)
-    provider = Provider(settings)
     run = job.prepare(settings, place_of(settings), lambda: 1_790_000_000.0)
-    with pytest.raises(ProviderError) as lost:
-        job.submit(settings, run, provider)
-    assert lost.value.code == "no_answer"
-    again = job.submit(settings, job.load(settings, run.run_id), provider)
+    async with open_provider(settings) as provider:
+        with pytest.raises(ProviderError) as lost:
+            await job.submit(settings, run, provider)
+        assert lost.value.code == "no_answer"
+        again = await job.submit(settings, job.load(settings, run.run_id), provider)
     assert again.job_id == "ftjob-1"
     assert len(provider_state.jobs) == 1
     assert len(provider_state.files) == 2
 
 
-def test_a_model_that_cannot_be_tuned_is_said_in_the_providers_words(
+async def test_a_model_that_cannot_be_tuned_is_said_in_the_providers_words(
     provider_state: ProviderState, tmp_path: Path
 ) -> None:
     settings = settings_for(provider_state, tmp_path)
     provider_state.faults.append("model_not_found")
     run = job.prepare(settings, place_of(settings), lambda: 1_790_000_000.0)
-    with pytest.raises(ProviderError, match="gpt-4o-mini is not available for fine-tuning") as refused:
-        job.submit(settings, run, Provider(settings))
+    async with open_provider(settings) as provider:
+        with pytest.raises(ProviderError, match="gpt-4o-mini is not available for fine-tuning") as refused:
+            await job.submit(settings, run, provider)
     assert refused.value.code == "model_not_available"
     assert job.load(settings, run.run_id).job_id is None
 
 
-def test_a_failed_job_keeps_the_providers_reason(provider_state: ProviderState, tmp_path: Path) -> None:
+async def test_a_failed_job_keeps_the_providers_reason(provider_state: ProviderState, tmp_path: Path) -> None:
     settings = settings_for(provider_state, tmp_path)
     provider_state.faults.append("failed_job")
-    provider = Provider(settings)
-    run = job.submit(settings, job.prepare(settings, place_of(settings), lambda: 1_790_000_000.0), provider)
-    run = job.refresh(settings, run, provider)
+    async with open_provider(settings) as provider:
+        run = job.prepare(settings, place_of(settings), lambda: 1_790_000_000.0)
+        run = await job.refresh(settings, await job.submit(settings, run, provider), provider)
     assert run.status == "failed"
     assert run.error is not None
     assert "at least 10 examples" in run.error
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+async def test_what_is_missing_is_named(tmp_path: Path) -> None:
     none = Settings(data_dir=tmp_path, training=TrainingConfig(api_key_env="TUNING_KEY"))
     with pytest.raises(ConfigError, match="TUNING_KEY is not set"):
-        Provider(none)
+        async with open_provider(none):
+            pass
     with pytest.raises(ConfigError, match="model is not set"):
         job.prepare(none, tmp_path, lambda: 0.0)
     with pytest.raises(ConfigError, match="no run yet"):

@@ -6,12 +6,12 @@ NAME is the first 16 characters of the hash over both files: the same records gi
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from agent.records import SCHEMA_VERSION, read_records
+from contracts.private_files import write_private
 from training.data.curation import Curated, curate
 from training.data.formats import chat_line, dump_lines
 from training.data.interactions import collect
@@ -85,10 +85,9 @@ def build(database: Path, folder: Path, *, held_out_percent: int, seed: int) -> 
         files=tuple(_entry(file, content) for file, content in contents.items()),
     )
     place = folder / "datasets" / name
-    place.mkdir(parents=True, exist_ok=True)
     for file, content in contents.items():
-        write_atomically(place / file, content)
-    write_atomically(place / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+        write_private(place / file, content)
+    write_private(place / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     return place, manifest
 
 
@@ -110,16 +109,6 @@ def latest(folder: Path) -> Path:
     if not found:
         raise DatasetError("dataset_missing", "no data set yet; build one with: near-train dataset build")
     return found[-1].parent
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write, fsync and rename, so that a reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _content(curated: Curated, file: str) -> bytes:

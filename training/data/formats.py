@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from contracts.catalogue.index import CATALOGUE
+from contracts.json_lines import json_line
 from training.data.interactions import Interaction
 from training.errors import DatasetError
 
@@ -65,7 +66,7 @@ def chat_line(interaction: Interaction) -> dict[str, JsonValue]:
 
 def dump_lines(lines: Iterable[Mapping[str, JsonValue]]) -> bytes:
     """JSON lines in UTF-8, each ended by a newline."""
-    return b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+    return b"".join(f"{json_line(line)}\n".encode() for line in lines)
 
 
 def check_lines(content: bytes, name: str) -> list[Line]:

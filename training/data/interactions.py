@@ -1,7 +1,7 @@
 """From records to interactions: what was asked, in which words, and the plan that held.
 
-A plan holds where the chain said so: a view that answered, or a change whose card was confirmed and executed. Everything
-else is counted by its reason and left out.
+A plan holds if the chain said so: a view that answered, or a change that was executed, by way of a confirmed card or within
+the free allowance. Everything else is counted by its reason and left out.
 """
 
 from collections import Counter
@@ -55,7 +55,7 @@ def collect(records: Iterable[InteractionRecord]) -> Harvest:
 
 
 def _refusal(record: InteractionRecord, executed: set[str]) -> str | None:
-    if record.approval_of:
+    if _decides(record):
         return "confirm_or_cancel"
     if not record.privacy.consent:
         return "no_consent"
@@ -68,6 +68,14 @@ def _refusal(record: InteractionRecord, executed: set[str]) -> str | None:
     if record.feedback == "bad":
         return "bad_feedback"
     return None
+
+
+def _decides(record: InteractionRecord) -> bool:
+    """Whether it confirms or cancels: it acts on the card of another request.
+
+    What the free allowance lets through is the approval of its own card, and holds the words that asked for it.
+    """
+    return record.approval_of is not None and record.approval_of != record.request.request_id
 
 
 def _as_said(call: PlannedCall) -> dict[str, JsonValue]:

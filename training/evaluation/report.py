@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from training.data.dataset import write_atomically
+from contracts.private_files import write_private
 from training.errors import GateError
 from training.evaluation.grading import Verdict
 
@@ -58,7 +58,7 @@ def by_action(actions: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, 
 
 def save_report(folder: Path, report: Report) -> Path:
     path = folder / REPORT
-    write_atomically(path, report.model_dump_json(indent=1).encode() + b"\n")
+    write_private(path, report.model_dump_json(indent=1) + "\n")
     return path
 
 

@@ -4,23 +4,24 @@ The daemon under test is the real one, on ports of its own and in a temporary fo
 the repair turn and the checks that it would get in service. Plans only: no chain is touched.
 """
 
+import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+import aiohttp
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from contracts.outgoing import Guard, GuardedSession, open_session
+from contracts.private_files import make_private_file, open_private
 from training.data.formats import Line
 from training.errors import DatasetError, ProviderError
 from training.evaluation.grading import Verdict, grade
@@ -30,6 +31,8 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 15.0
 MAX_MISSES = 20
 IN_FLIGHT = 4
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Of one plan."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def evaluate(
         raise DatasetError(
             "no_held_out", f"data set {dataset} has no held-out lines; collect requests of more conversations"
         )
-    with serving(candidate, environ) as daemon, ThreadPoolExecutor(IN_FLIGHT) as pool:
-        answers = list(pool.map(partial(ask, daemon, timeout_s=timeout_s), lines))
+    with serving(candidate, environ) as daemon:
+        answers = asyncio.run(_ask_all(daemon, lines, timeout_s))
     verdicts = [
         grade(expected_calls(line), answer.kind, [(call.action, call.args) for call in answer.calls])
         for line, answer in zip(lines, answers, strict=True)
@@ -89,12 +92,15 @@ def evaluate(
 @contextmanager
 def serving(candidate: Candidate, environ: Mapping[str, str]) -> Generator[Daemon]:
     """A child daemon with the candidate as its specialist; stopped and its folder removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="near-train-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="near-train-") as folder,
+        os.fdopen(open_private(log := Path(folder, "daemon.log")), "wb") as errors,
+    ):
         child = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-c", "from agent.cli import main; main()", "run", "--data-dir", folder],
             env=_child_environment(candidate, environ, folder),
             stdout=subprocess.DEVNULL,
-            stderr=(log := Path(folder, "daemon.log")).open("wb"),
+            stderr=errors,
             cwd=folder,
         )
         try:
@@ -108,8 +114,30 @@ def serving(candidate: Candidate, environ: Mapping[str, str]) -> Generator[Daemo
                 child.wait()
 
 
-def ask(daemon: Daemon, line: Line, *, timeout_s: float) -> PlanAnswer:
-    """The candidate's plan for a line's conversation; kind `error` where the daemon could not get one."""
+async def _ask_all(daemon: Daemon, lines: Sequence[Line], timeout_s: float) -> list[PlanAnswer]:
+    """The plans for the lines, in their order. A plan's time counts from its turn."""
+    turns = asyncio.Semaphore(IN_FLIGHT)
+
+    async def in_turn(line: Line) -> PlanAnswer:
+        async with turns:
+            return await ask(http, daemon, line)
+
+    async with (
+        open_session(
+            Guard([daemon.url]),
+            timeout_s=timeout_s,
+            connect_timeout_s=timeout_s,
+            max_body_bytes=MAX_ANSWER_BYTES,
+            connections=IN_FLIGHT,
+        ) as http,
+        asyncio.TaskGroup() as group,
+    ):
+        asked = [group.create_task(in_turn(line)) for line in lines]
+    return [task.result() for task in asked]
+
+
+async def ask(http: GuardedSession, daemon: Daemon, line: Line) -> PlanAnswer:
+    """The candidate's plan for a line's conversation; kind `error` if the daemon could not get one."""
     turns = [
         {"role": message.role, "content": message.content}
         for message in line.messages[:-1]
@@ -117,11 +145,10 @@ def ask(daemon: Daemon, line: Line, *, timeout_s: float) -> PlanAnswer:
     ]
     body = json.dumps({"messages": turns, "model": "near-agent-specialist"}).encode()
     headers = {"Authorization": f"Bearer {daemon.api_key}", "Content-Type": "application/json"}
-    request = urllib.request.Request(daemon.url + "/v1/near/plan", body, headers)  # noqa: S310 - our own daemon on loopback
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - the same
-            return PlanAnswer.model_validate_json(answer.read())
-    except (urllib.error.URLError, TimeoutError):
+        answer = await http.request("POST", daemon.url + "/v1/near/plan", data=body, headers=headers)
+        return PlanAnswer.model_validate_json(answer.body) if answer.status == 200 else PlanAnswer(kind="error")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
         return PlanAnswer(kind="error")
 
 
@@ -133,7 +160,7 @@ def expected_calls(line: Line) -> list[tuple[str, dict[str, JsonValue]]]:
 
 def _child_environment(candidate: Candidate, environ: Mapping[str, str], folder: str) -> dict[str, str]:
     config = Path(folder, "agent.toml")
-    config.write_text("")
+    make_private_file(config)
     kept = {name: value for name, value in environ.items() if not name.startswith("NEAR_AGENT_")}
     kept |= {
         "NEAR_AGENT_CONFIG": str(config),

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from contracts.private_files import write_private
 from training.config import Settings
 from training.data import dataset
 from training.data.formats import Line, check_lines
 from training.errors import ConfigError, DatasetError, ProviderError
+from training.jobs.answers import Status
 from training.jobs.provider import JobRequest, Provider
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -35,7 +37,8 @@ class Run(BaseModel):
     training_file: str | None = None
     validation_file: str | None = None
     job_id: str | None = None
-    status: str = "new"
+    status: Status = "new"
+    """The provider's word; `unknown` if it has none."""
     fine_tuned_model: str | None = None
     error: str | None = None
 
@@ -51,8 +54,7 @@ def run_folder(settings: Settings, run_id: str) -> Path:
 
 def save(settings: Settings, run: Run) -> Run:
     folder = run_folder(settings, run.run_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    dataset.write_atomically(folder / "run.json", run.model_dump_json(indent=1).encode() + b"\n")
+    write_private(folder / "run.json", run.model_dump_json(indent=1) + "\n")
     return run
 
 
@@ -62,11 +64,22 @@ def load(settings: Settings, run_id: str | None) -> Run:
         found = sorted((settings.folder / "runs").glob("*/run.json"), key=lambda path: path.parent.name)
         if not found:
             raise ConfigError("no_such_run", "no run yet; begin one with: near-train start")
-        return Run.model_validate_json(found[-1].read_bytes())
+        return _read(found[-1])
     path = run_folder(settings, run_id) / "run.json"
     if Path(run_id).name != run_id or not path.is_file():
         raise ConfigError("no_such_run", f"no run {run_id!r} in {settings.folder / 'runs'}")
-    return Run.model_validate_json(path.read_bytes())
+    return _read(path)
+
+
+def _read(path: Path) -> Run:
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or "file"
+        raise ConfigError(
+            "run_unreadable", f"{path} cannot be read ({field}: {first['msg']}); name another run: --run ID"
+        ) from None
 
 
 def checked_lines(settings: Settings, place: Path) -> list[Line]:
@@ -92,15 +105,15 @@ def prepare(settings: Settings, place: Path, clock: Callable[[], float]) -> Run:
     return save(settings, run)
 
 
-def submit(settings: Settings, run: Run, provider: Provider) -> Run:
+async def submit(settings: Settings, run: Run, provider: Provider) -> Run:
     """Upload what is not uploaded and create the job that is not created; safe to call again after any interruption."""
     place = settings.folder / "datasets" / run.dataset
     if run.training_file is None:
-        uploaded = provider.upload(f"{run.run_id}-train.jsonl", (place / dataset.TRAIN).read_bytes())
+        uploaded = await provider.upload(f"{run.run_id}-train.jsonl", (place / dataset.TRAIN).read_bytes())
         run = save(settings, run.model_copy(update={"training_file": uploaded}))
     held_out = (place / dataset.HELD_OUT).read_bytes()
     if run.validation_file is None and held_out:
-        uploaded = provider.upload(f"{run.run_id}-held-out.jsonl", held_out)
+        uploaded = await provider.upload(f"{run.run_id}-held-out.jsonl", held_out)
         run = save(settings, run.model_copy(update={"validation_file": uploaded}))
     if run.job_id is None:
         training = settings.training
@@ -115,18 +128,17 @@ def submit(settings: Settings, run: Run, provider: Provider) -> Run:
             batch_size=training.batch_size,
             learning_rate_multiplier=training.learning_rate_multiplier,
         )
-        job = provider.create_job(request)
+        job = await provider.create_job(request)
         run = save(settings, run.model_copy(update={"job_id": job.id, "status": job.status}))
     return run
 
 
-def refresh(settings: Settings, run: Run, provider: Provider) -> Run:
+async def refresh(settings: Settings, run: Run, provider: Provider) -> Run:
     """The run with its job's present status; ProviderError `not_submitted` where no job was created yet."""
     if run.job_id is None:
         raise ProviderError(
             "not_submitted", f"{run.run_id} has no job yet; go on with: near-train start --run {run.run_id}"
         )
-    job = provider.job(run.job_id)
-    error = job.error.message if job.error and job.error.message else None
-    seen = {"status": job.status, "fine_tuned_model": job.fine_tuned_model, "error": error}
+    job = await provider.job(run.job_id)
+    seen = {"status": job.status, "fine_tuned_model": job.fine_tuned_model, "error": job.error}
     return save(settings, run.model_copy(update=seen))

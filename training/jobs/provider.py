@@ -1,26 +1,33 @@
-"""OpenAI's files and fine-tuning routes at any base URL, through the openai client.
+"""OpenAI's files and fine-tuning routes at any base URL, through the openai package on a guarded session.
 
-The client repeats a timed-out request by itself, and a create that is repeated can start a second paid job. So creates
-go out once; where the answer is lost, the caller looks the work up by its run id before it sends again.
+A create that is repeated can start a second paid job. So creates go out once; where the answer is lost, the caller looks the
+work up by its run id before it sends again.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import Final, Literal
+from urllib.parse import quote
 
-import openai
-from openai.pagination import SyncCursorPage
-from openai.types import FileObject
-from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent, SupervisedHyperparametersParam
+from pydantic import JsonValue
 
+from contracts.errors import ApiError
+from contracts.openai_client import OpenAIClient
+from contracts.outgoing import Guard, open_session
+from contracts.types import JsonObject
 from training.config import Settings
 from training.errors import ConfigError, ProviderError
+from training.jobs.answers import Event, Job, Keyed, Page, Uploaded, parse
 
-ItemT = TypeVar("ItemT", FileObject, FineTuningJob)
-MAX_PAGES = 50
-RUN_KEY = "near_agent_run"
+MAX_PAGES: Final = 50
+PAGE_ITEMS: Final = 100
+RUN_KEY: Final = "near_agent_run"
 """Metadata key that carries our run id."""
+CONNECT_TIMEOUT_S: Final = 10.0
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+"""Of an answer. A full page of jobs has about 300 KB."""
+_READ_RETRIES: Final = 2
 
 
 @dataclass(frozen=True)
@@ -39,116 +46,124 @@ class JobRequest:
 
 
 class Provider:
-    """One fine-tuning server. Errors: ProviderError with the server's own words; `code` `no_answer` where it was lost."""
+    """One fine-tuning server. Errors: ProviderError with the server's own words, inert; `code` `no_answer` if it was lost."""
 
-    def __init__(self, settings: Settings) -> None:
-        training = settings.training
-        if training.api_key_env and settings.api_key is None:
-            raise ConfigError(
-                "missing_key",
-                f"the variable {training.api_key_env} is not set; put the provider's key there, or set [training] api_key_env",
-            )
-        self._client = _client(training.base_url, settings.api_key or "none", training.request_timeout_s)
+    def __init__(self, client: OpenAIClient) -> None:
+        self._client = client
 
-    def upload(self, name: str, content: bytes) -> str:
+    async def upload(self, name: str, content: bytes) -> str:
         """The id of an uploaded training file; a file of that name that is already there is used instead."""
-        known = self.find_file(name)
+        known = await self.find_file(name)
         if known:
             return known
-        with _translated("uploading " + name):
-            uploaded = self._client.files.create(file=(name, content), purpose="fine-tune")
-        return _required(uploaded.id, "a file id")
+        with _translated(doing := f"uploading {name}"):
+            answer = await self._client.upload("/files", {"purpose": "fine-tune"}, name, content)
+        return parse(Uploaded, answer, doing).id
 
-    def find_file(self, name: str) -> str | None:
-        """The id of the uploaded file with that name, None where there is none."""
-        with _translated("listing files"):
-            return next(
-                (file.id for file in _pages(self._client.files.list(purpose="fine-tune")) if file.filename == name),
-                None,
-            )
+    async def find_file(self, name: str) -> str | None:
+        """The id of the uploaded file with that name, None if there is none."""
+        doing = "listing files"
+        async for item in self._items("/files", {"purpose": "fine-tune"}, doing):
+            file = parse(Uploaded, item, doing)
+            if file.filename == name:
+                return file.id
+        return None
 
-    def create_job(self, request: JobRequest) -> FineTuningJob:
+    async def create_job(self, request: JobRequest) -> Job:
         """The run's job; one that exists already for this run id is returned instead of a second."""
-        known = self.find_job(request.run_id)
+        known = await self.find_job(request.run_id)
         if known is not None:
             return known
-        hyperparameters: SupervisedHyperparametersParam = {
+        hyperparameters: JsonObject = {
             "n_epochs": request.n_epochs,
             "batch_size": request.batch_size,
             "learning_rate_multiplier": request.learning_rate_multiplier,
         }
-        with _translated("creating the job"):
-            job = self._client.fine_tuning.jobs.create(
-                model=request.model,
-                training_file=request.training_file,
-                validation_file=request.validation_file or openai.omit,
-                suffix=request.suffix or openai.omit,
-                seed=request.seed,
-                method={"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
-                metadata={RUN_KEY: request.run_id},
-            )
-        _required(job.id, "a job id")
-        return job
+        body: JsonObject = {
+            "model": request.model,
+            "training_file": request.training_file,
+            "seed": request.seed,
+            "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+            "metadata": {RUN_KEY: request.run_id},
+        }
+        if request.validation_file:
+            body["validation_file"] = request.validation_file
+        if request.suffix:
+            body["suffix"] = request.suffix
+        with _translated(doing := "creating the job"):
+            answer = await self._client.post("/fine_tuning/jobs", body)
+        return parse(Job, answer, doing)
 
-    def find_job(self, run_id: str) -> FineTuningJob | None:
-        with _translated("listing jobs"):
-            jobs = _pages(self._client.fine_tuning.jobs.list(metadata={RUN_KEY: run_id}))
-            return next((job for job in jobs if (job.metadata or {}).get(RUN_KEY) == run_id), None)
+    async def find_job(self, run_id: str) -> Job | None:
+        doing = "listing jobs"
+        async for item in self._items("/fine_tuning/jobs", {"metadata": {RUN_KEY: run_id}}, doing):
+            job = parse(Job, item, doing)
+            if job.metadata.get(RUN_KEY) == run_id:
+                return job
+        return None
 
-    def job(self, job_id: str) -> FineTuningJob:
-        with _translated(f"reading job {job_id}"):
-            job = self._client.with_options(max_retries=2).fine_tuning.jobs.retrieve(job_id)
-        _required(job.status, "a job status")
-        return job
+    async def job(self, job_id: str) -> Job:
+        with _translated(doing := f"reading job {job_id}"):
+            answer = await self._client.get(_job_path(job_id), retries=_READ_RETRIES)
+        return parse(Job, answer, doing)
 
-    def events(self, job_id: str) -> list[FineTuningJobEvent]:
-        """A job's events, oldest first."""
-        with _translated(f"reading events of {job_id}"):
-            page = self._client.with_options(max_retries=2).fine_tuning.jobs.list_events(job_id, limit=100)
-            return sorted(page.data or [], key=lambda event: (event.created_at, event.id))
+    async def events(self, job_id: str) -> list[Event]:
+        """A job's newest events, oldest first."""
+        with _translated(doing := f"reading events of {job_id}"):
+            answer = await self._client.get(f"{_job_path(job_id)}/events", {"limit": PAGE_ITEMS}, retries=_READ_RETRIES)
+        items = (parse(Page, answer, doing).data or [])[:PAGE_ITEMS]
+        events = [parse(Event, item, doing) for item in items]
+        return sorted(events, key=lambda event: (event.created_at, event.id))
+
+    async def _items(self, path: str, params: JsonObject, doing: str) -> AsyncGenerator[JsonValue]:
+        """Items over pages, a finite number of them: a server that always has more must not hold us."""
+        after: str | None = None
+        for _ in range(MAX_PAGES):
+            asked: JsonObject = {"limit": PAGE_ITEMS, **params, **({"after": after} if after else {})}
+            with _translated(doing):
+                answer = await self._client.get(path, asked)
+            page = parse(Page, answer, doing)
+            for item in page.data or ():
+                yield item
+            if page.has_more is False or not page.data:
+                return
+            last = parse(Keyed, page.data[-1], doing).id
+            if last == after:
+                return
+            after = last
 
 
-def _pages(page: SyncCursorPage[ItemT]) -> Iterator[ItemT]:
-    """Items over pages, a finite number of them: a server that always says `has_more` must not hold us."""
-    for _ in range(MAX_PAGES):
-        yield from page.data
-        if not page.has_next_page():
-            return
-        page = page.get_next_page()
+@asynccontextmanager
+async def open_provider(settings: Settings, *, max_body_bytes: int = MAX_BODY_BYTES) -> AsyncGenerator[Provider]:
+    """The server at `[training] base_url`. ConfigError `missing_key` if the variable of its key is not set."""
+    training = settings.training
+    if training.api_key_env and settings.api_key is None:
+        raise ConfigError(
+            "missing_key",
+            f"the variable {training.api_key_env} is not set; put the provider's key there, or set [training] api_key_env",
+        )
+    async with open_session(
+        Guard([training.base_url]),
+        timeout_s=training.request_timeout_s,
+        connect_timeout_s=min(CONNECT_TIMEOUT_S, training.request_timeout_s),
+        max_body_bytes=max_body_bytes,
+    ) as session:
+        yield Provider(OpenAIClient(session, training.base_url, settings.api_key, timeout_s=training.request_timeout_s))
 
 
-def _client(base_url: str, key: str, timeout_s: float) -> openai.OpenAI:
-    # Organization and project are read from the environment and would go to any base URL: sent to nobody.
-    client = openai.OpenAI(base_url=base_url, api_key=key, timeout=timeout_s, max_retries=0)
-    client.organization = client.project = None
-    return client
+def _job_path(job_id: str) -> str:
+    return f"/fine_tuning/jobs/{quote(job_id, safe='')}"
 
 
 @contextmanager
 def _translated(doing: str) -> Generator[None]:
     try:
         yield
-    except openai.APIStatusError as error:
-        code = str(error.code or f"http_{error.status_code}")
-        raise ProviderError(code, f"{doing}: the provider answered {error.status_code}: {_words(error)}") from error
-    except openai.APIConnectionError as error:
-        raise ProviderError(
-            "no_answer", f"{doing}: no answer from the provider ({error}); run the command again"
-        ) from error
-    except openai.OpenAIError as error:
-        raise ProviderError("bad_answer", f"{doing}: {error}") from error
-
-
-def _words(error: openai.APIError) -> str:
-    body = error.body
-    if isinstance(body, dict):
-        return str(cast("dict[str, object]", body).get("message") or error)[:500]
-    return str(body or error)[:500]
-
-
-def _required(value: str | None, what: str) -> str:
-    if not value:
-        raise ProviderError(
-            "bad_answer", f"the provider's answer lacks {what}; is base_url an OpenAI-compatible server?"
-        )
-    return value
+    except ApiError as error:
+        if error.status is not None:
+            message = f"{doing}: the provider answered {error.status}: {error.message}"
+            raise ProviderError(error.code, message) from error
+        if error.code == "bad_answer":
+            raise ProviderError("bad_answer", f"{doing}: {error.message}") from error
+        message = f"{doing}: no answer from the provider ({error.message}); run the command again"
+        raise ProviderError("no_answer", message) from error

@@ -5,15 +5,15 @@
 The daemon of the folder sees a change within two seconds.
 """
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.json_lines import json_line
+from contracts.private_files import append_private, write_private
 from training.config import Settings
-from training.data.dataset import write_atomically
 from training.errors import GateError
 from training.evaluation.report import load_report
 from training.jobs.job import Run, run_folder
@@ -47,7 +47,7 @@ def promote(settings: Settings, run: Run, clock: Callable[[], float]) -> Special
     now = datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds")
     specialist = Specialist(model=run.fine_tuned_model, base_url=run.base_url, run_id=run.run_id, promoted_at=now)
     _remember(settings.folder, specialist)
-    write_atomically(settings.data_dir / SPECIALIST, specialist.model_dump_json(indent=1).encode() + b"\n")
+    write_private(settings.data_dir / SPECIALIST, specialist.model_dump_json(indent=1) + "\n")
     return specialist
 
 
@@ -58,6 +58,4 @@ def serving(data_dir: Path) -> Specialist | None:
 
 
 def _remember(folder: Path, specialist: Specialist) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "promotions.jsonl").open("a", encoding="utf-8") as history:
-        history.write(json.dumps(specialist.model_dump()) + "\n")
+    append_private(folder / "promotions.jsonl", json_line(specialist.model_dump()))

@@ -8,9 +8,12 @@ from typing import TypeAlias
 
 from aiohttp import web
 
+from agent.frontends.bodies import Bodies
 from agent.frontends.openai_api import ApiSettings, make_app
+from agent.frontends.pace import Pace
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import Progress
+from agent.limits import Limits
 from agent.records import (
     Answer,
     CallOutcome,
@@ -83,8 +86,13 @@ class ScriptedPipeline:
 
 
 class OneKey:
+    """Alice's key, and any number of others' that nobody else uses: `KEY_of_NAME`."""
+
     async def authenticate(self, plaintext: str) -> Identity | None:
-        return ALICE if plaintext == KEY else None
+        if plaintext == KEY:
+            return ALICE
+        name = plaintext.removeprefix(f"{KEY}_of_")
+        return None if name == plaintext else ALICE.model_copy(update={"key_id": f"key-{name}"})
 
 
 @dataclass
@@ -93,41 +101,49 @@ class Served:
     pipeline: ScriptedPipeline
     running: RunningRequests
     models: list[ModelName]
+    bodies: Bodies
 
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {KEY}"}
+
+    def headers_of(self, name: str) -> dict[str, str]:
+        """Of another key's holder."""
+        return {"Authorization": f"Bearer {KEY}_of_{name}"}
 
 
 @asynccontextmanager
 async def served(
     script: Script = echo,
     *,
-    limit: int = 128,
     ping_interval_s: float = 3.0,
     ready: bool = True,
     body_timeout_s: float = 10.0,
+    limits: Limits | None = None,
     user_header: str | None = None,
 ) -> AsyncGenerator[Served]:
     pipeline = ScriptedPipeline(script)
     models: list[ModelName] = ["near-agent"]
     async with asyncio.TaskGroup() as tasks:
-        running = RunningRequests(tasks, ready=lambda: ready, limit=limit)
+        limits = limits or Limits(body_timeout_s=body_timeout_s)
+        running, bodies = RunningRequests(tasks, limits=limits, ready=lambda: ready), Bodies(limits, Pace(limits))
         settings = ApiSettings(
             configured_models=lambda: tuple(models),
             started_at=1_700_000_000.0,
             clock=lambda: 1_700_000_123.25,
             ping_interval_s=ping_interval_s,
-            body_timeout_s=body_timeout_s,
+            limits=limits,
             user_header=lambda _key_id: user_header,
         )
-        runner = web.AppRunner(make_app(pipeline, OneKey(), running, settings), access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(
+            make_app(pipeline, OneKey(), running, bodies, settings), access_log=None, shutdown_timeout=1
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
         try:
-            yield Served(f"http://{host}:{port}", pipeline, running, models)
+            yield Served(f"http://{host}:{port}", pipeline, running, models, bodies)
         finally:
             await running.drain(0.0)
             await runner.cleanup()

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from agent.frontends.seams import Progress
+from agent.limits import Limits
 from agent.records import Refusal, Reply, UserRequest
 from tests.agent.frontends.scripted import Served, card, reply_to, served
 from tests.judges.openapi_judge import Judge
@@ -267,7 +268,7 @@ async def test_only_as_many_as_allowed_run_at_once(http: aiohttp.ClientSession) 
         await go_on.wait()
         return reply_to(request)
 
-    async with served(script, limit=1) as api, asyncio.TaskGroup() as tasks:
+    async with served(script, limits=Limits(requests=1, decisions=1)) as api, asyncio.TaskGroup() as tasks:
         first = tasks.create_task(post(http, api, HELLO))
         await begun.wait()
         status, body, answer = await post(http, api, HELLO)

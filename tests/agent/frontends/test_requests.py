@@ -12,6 +12,7 @@ from agent.errors import RequestError
 from agent.frontends.request_id import new_request_id
 from agent.frontends.sse import pieces
 from agent.frontends.wire import parse_chat
+from agent.limits import Limits
 from agent.records import Clarification, Refusal, Reply, Turn, UserRequest
 from tests.agent.frontends.scripted import ALICE, reply_to, served
 from tests.agent.frontends.test_chat_completions import HELLO, post, raw_post
@@ -21,7 +22,7 @@ OPENAI = Judge("openai-spec-min.json")
 
 
 def parsed(**fields: Any) -> list[Turn]:
-    return list(parse_chat(json.dumps({**HELLO, **fields}).encode()).turns)
+    return list(parse_chat(json.dumps({**HELLO, **fields}).encode(), Limits()).turns)
 
 
 def test_foreign_fields_tools_and_message_kinds_are_let_through() -> None:
@@ -42,7 +43,7 @@ def test_foreign_fields_tools_and_message_kinds_are_let_through() -> None:
             {"role": "assistant", "content": "partly"},
         ],
     }
-    chat = parse_chat(json.dumps(body).encode())
+    chat = parse_chat(json.dumps(body).encode(), Limits())
     assert chat.text == "two\nlines"
     assert [turn.role for turn in chat.turns] == ["system", "user", "assistant", "tool", "user", "assistant"]
     assert [turn.content for turn in chat.turns][:4] == ["be brief", "first", "", "the weather"]
@@ -78,7 +79,7 @@ def test_a_wrong_type_is_named(fields: dict[str, Any], param: str) -> None:
     assert param in str(caught.value)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"model":"near-agent"}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"model":"near-agent"}', b"\xff", b"[" * 10_000])
 async def test_a_body_that_is_no_request_is_400(http: aiohttp.ClientSession, body: bytes) -> None:
     async with served() as api:
         status, answer, _ = await post(http, api, body)
@@ -90,7 +91,7 @@ async def test_a_body_that_is_no_request_is_400(http: aiohttp.ClientSession, bod
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_body_breaks_the_parser(body: bytes) -> None:
     with pytest.raises(RequestError):
-        parse_chat(body)
+        parse_chat(body, Limits())
 
 
 @given(st.text())

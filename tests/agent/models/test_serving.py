@@ -9,8 +9,10 @@ from aiohttp import web
 
 from agent.config import ModelConfig, ModelsConfig
 from agent.models.serving import Models, SpecialistFile
+from agent.preamble import Preamble, Tools
 from tests.model_server import open_model_server, say
 
+NOTHING = Preamble("You plan NEAR calls.", Tools(()))
 ENV = {"STANDARD_KEY": "standard-secret", "SPECIAL_KEY": "specialist-secret"}
 
 
@@ -73,11 +75,11 @@ async def test_a_key_goes_only_to_the_address_it_was_given_for(tmp_path: Path) -
         models = Models(config, SpecialistFile(tmp_path / "s.json"), monotonic=time.monotonic, closing=closing)
         for provider in (models.standard(), models.specialist()):
             assert provider is not None
-            assert (await provider.complete([{"role": "user", "content": "hi"}], [])).error is None
+            assert (await provider.complete(NOTHING, [{"role": "user", "content": "hi"}])).error is None
         write(tmp_path / "s.json", json.dumps({"model": "promoted", "base_url": theirs.base_url}))
         promoted = models.specialist()
         assert promoted is not None
-        await promoted.complete([{"role": "user", "content": "hi"}], [])
+        await promoted.complete(NOTHING, [{"role": "user", "content": "hi"}])
         assert [headers["authorization"] for headers in ours.headers] == [
             "Bearer standard-secret",
             "Bearer specialist-secret",
@@ -94,7 +96,7 @@ async def test_an_adapter_in_a_private_network_is_not_reached_unless_the_configu
             models = Models(ModelsConfig(), SpecialistFile(path), monotonic=time.monotonic, closing=closing)
             specialist = models.specialist()
             assert specialist is not None
-            answer = await specialist.complete([{"role": "user", "content": "hello"}], [])
+            answer = await specialist.complete(NOTHING, [{"role": "user", "content": "hello"}])
             assert answer.exchange.error is not None
             assert "not an address of the public internet" in answer.exchange.error
 
@@ -117,7 +119,7 @@ async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
         models = Models(config, SpecialistFile(tmp_path / "s.json"), monotonic=time.monotonic, closing=closing)
         standard = models.standard()
         assert standard is not None
-        told = await standard.complete([{"role": "user", "content": "hello"}], [])
+        told = await standard.complete(NOTHING, [{"role": "user", "content": "hello"}])
         assert told.exchange.error is not None
         assert "307" in told.exchange.error
     assert asked == ["/v1/chat/completions"]

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.planning.conversations import (
-    MASK,
     mask_cards,
     mask_request,
     mask_text,
@@ -13,6 +12,7 @@ from agent.planning.conversations import (
 )
 from agent.records import Identity, Turn, UserRequest
 
+MASK = "*" * 8
 CODES = st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZ", min_size=8, max_size=8)
 
 

@@ -15,7 +15,7 @@ from agent.errors import StoreError
 from agent.store.backup import RESTORED, Restored, backup_database, restore_database
 from agent.store.database import HEAD
 from agent.store.store import Store, open_store
-from contracts.chain.ledger import Lane
+from contracts.chain.ledger import Lane, SeenNonce
 from contracts.chain.outcome import NotDone, Unconfirmed
 from contracts.errors import LedgerConflict
 from tests.agent.store.examples import ALICE, KEY, NOW, card, grant, intent, signed
@@ -168,7 +168,7 @@ async def test_a_key_that_was_used_after_the_backup_is_found_out(path: Path, tmp
     async with open_store(path) as store:
         lane = Lane("localnet", ALICE, KEY)
         known = await store.ledger.lane(lane)
-        record = await store.ledger.observe(lane, known.nonce + 1, NOW)
+        (record,) = await store.ledger.observe([SeenNonce(lane, known.nonce + 1, 90)], NOW)
         assert record.foreign is not None
         ((blocked, foreign),) = await store.ledger.blocked()
         assert (blocked, foreign) == (lane, record.foreign)

@@ -5,12 +5,19 @@ from dataclasses import replace
 import pytest
 
 from contracts.calls import Grant
-from contracts.chain.ledger import ForeignUse, Intent, Lane, LaneRecord, Ledger
+from contracts.chain.ledger import ForeignUse, Intent, IntentState, Lane, LaneRecord, Ledger, SeenNonce
+from contracts.chain.nonce import Finding
 from contracts.errors import LedgerConflict
 from contracts.types import AccountId
 from tests.contracts.chain.ledger_conformance import ALICE, GRANT, KEY, NOW, intent, signed, state_of, to_signed
 
 LANE = Lane("localnet", ALICE, KEY)
+
+
+async def seen_at(ledger: Ledger, nonce: int, *, lane: Lane = LANE, now: float = NOW) -> LaneRecord:
+    """What the ledger says of a nonce on chain."""
+    (record,) = await ledger.observe([SeenNonce(lane, nonce, 90)], now)
+    return record
 
 
 async def fence(ledger: Ledger, name: str = "fence", target: str = "request-1:0") -> tuple[Intent, Grant]:
@@ -22,28 +29,82 @@ async def fence(ledger: Ledger, name: str = "fence", target: str = "request-1:0"
 
 
 class LaneConformance:
-    async def test_a_lane_that_was_never_seen_is_taken_as_it_is(self, ledger: Ledger) -> None:
+    async def test_the_lanes_of_an_account_without_a_trace_are_taken_as_they_are(self, ledger: Ledger) -> None:
         assert await ledger.lane(LANE) == LaneRecord(0)
         assert await ledger.lanes("localnet") == []
-        assert await ledger.observe(LANE, 2**63 + 5, NOW) == LaneRecord(2**63 + 5)
-        assert await ledger.observe(LANE, 5, NOW) == LaneRecord(2**63 + 5), "a node that is behind says nothing"
-        assert await ledger.lanes("localnet") == [(LANE, LaneRecord(2**63 + 5))]
+        first, second = replace(LANE, nonce_index=0), replace(LANE, nonce_index=1)
+        known = [LaneRecord(2**63 + 5, None, 2**63 + 5, 90), LaneRecord(7, None, 7, 90)]
+        seen = [SeenNonce(first, 2**63 + 5, 90), SeenNonce(second, 7, 90)]
+        assert await ledger.observe(seen, NOW) == known, "all of them at once"
+        assert await seen_at(ledger, 5, lane=first) == known[0], "a node that is behind says nothing"
+        assert await ledger.lanes("localnet") == [(first, known[0]), (second, known[1])]
+        assert await ledger.lanes("localnet", ALICE) == await ledger.lanes("localnet")
+        assert await ledger.lanes("localnet", AccountId("bob.localnet")) == []
         assert await ledger.lanes("testnet") == []
 
-    async def test_a_key_that_was_seen_unused_is_known(self, ledger: Ledger) -> None:
+    async def test_a_baseline_is_never_raised_by_what_is_seen_later(self, ledger: Ledger) -> None:
         """A chain's first keys begin at 0."""
-        assert await ledger.observe(LANE, 0, NOW) == LaneRecord(0)
-        assert (await ledger.observe(LANE, 1, NOW)).foreign == ForeignUse(0, 1, NOW)
+        assert await seen_at(ledger, 0) == LaneRecord(0, None, 0, 90)
+        blocked = await seen_at(ledger, 1)
+        assert (blocked.foreign, blocked.baseline) == (ForeignUse(0, 1, NOW), 0)
+
+    async def test_an_unseen_lane_of_a_known_account_is_taken_only_if_its_key_was_never_used(
+        self, ledger: Ledger
+    ) -> None:
+        unused, used = replace(LANE, nonce_index=1), replace(LANE, nonce_index=2)
+        await seen_at(ledger, 5)
+        assert await seen_at(ledger, 812_000_000, lane=unused) == LaneRecord(812_000_000, None, 812_000_000, 90)
+        assert await seen_at(ledger, 812_000_001, lane=used) == LaneRecord(0, ForeignUse(0, 812_000_001, NOW))
+
+    async def test_a_transaction_is_a_trace_of_its_account(self, ledger: Ledger) -> None:
+        await ledger.create([intent(0)])
+        assert (await seen_at(ledger, 5)).foreign == ForeignUse(0, 5, NOW)
+
+    @pytest.mark.parametrize(
+        ("states", "finding"),
+        [
+            ((), "foreign"),
+            (("abandoned",), "foreign"),
+            (("sending",), "in_doubt"),
+            (("sending", "unconfirmed"), "in_doubt"),
+            (("sending", "final"), "explained"),
+            (("sending", "failed"), "explained"),
+            (("sending", "fenced"), "foreign"),
+            (("sending", "expired"), "foreign"),
+        ],
+    )
+    async def test_a_nonce_is_explained_by_a_transaction_of_ours_that_has_it(
+        self, ledger: Ledger, states: tuple[IntentState, ...], finding: Finding
+    ) -> None:
+        await seen_at(ledger, 5)
+        intent_id = await to_signed(ledger, 6)
+        for state in states:
+            await ledger.move(intent_id, state, NOW)
+        found = await seen_at(ledger, 6)
+        assert found.foreign == (ForeignUse(6, 6, NOW) if finding == "foreign" else None)
+        assert found.in_doubt == (intent_id if finding == "in_doubt" else None)
+        assert (await seen_at(ledger, 5)).in_doubt is None
+
+    async def test_one_blocked_lane_blocks_the_account(self, ledger: Ledger) -> None:
+        other = replace(LANE, nonce_index=3)
+        await ledger.observe([SeenNonce(LANE, 5, 90), SeenNonce(other, 5, 90)], NOW)
+        await seen_at(ledger, 6, lane=other)
+        await ledger.create([intent(0)])
+        await ledger.approve(GRANT, [intent(0).intent_id], NOW)
+        with pytest.raises(LedgerConflict) as caught:
+            await ledger.store_signed(intent(0).intent_id, GRANT.grant_id, signed(6), NOW)
+        assert caught.value.code == "key_blocked"
+        assert other.name in caught.value.message
 
     async def test_lanes_are_apart(self, ledger: Ledger) -> None:
         others = [
             replace(LANE, chain_id="testnet"),
             replace(LANE, signer_id=AccountId("bob.localnet")),
             replace(LANE, nonce_index=0),
-            replace(LANE, nonce_index=1),
+            replace(LANE, signer_id=AccountId("carol.localnet"), nonce_index=1),
         ]
         for number, lane in enumerate(others, start=1):
-            await ledger.observe(lane, number, NOW)
+            await seen_at(ledger, number, lane=lane)
         assert await ledger.lane(LANE) == LaneRecord(0)
         assert [(await ledger.lane(lane)).nonce for lane in others] == [1, 2, 3, 4]
         found = dict(await ledger.lanes("localnet"))
@@ -52,23 +113,24 @@ class LaneConformance:
     async def test_a_foreign_use_blocks_until_it_is_acknowledged(self, ledger: Ledger) -> None:
         intent_id = await to_signed(ledger, 7)
         foreign = ForeignUse(7, 9, NOW)
-        assert await ledger.observe(LANE, 9, NOW) == LaneRecord(7, foreign)
-        assert await ledger.observe(LANE, 12, NOW + 5) == LaneRecord(7, foreign), "as it was found first"
+        assert await seen_at(ledger, 9) == LaneRecord(7, foreign)
+        assert await seen_at(ledger, 12, now=NOW + 5) == LaneRecord(7, foreign), "as it was found first"
         await ledger.create([intent(1)])
         await ledger.approve(replace(GRANT, grant_id="grant-2"), ["request-1:1"], NOW)
         with pytest.raises(LedgerConflict) as caught:
             await ledger.store_signed("request-1:1", "grant-2", signed(20), NOW)
         assert caught.value.code == "key_blocked"
         assert await state_of(ledger, "request-1:1") == "approved"
-        await ledger.acknowledge(LANE, 12, NOW)
-        assert await ledger.lane(LANE) == LaneRecord(12)
+        await ledger.acknowledge([SeenNonce(LANE, 12, 90)], NOW)
+        assert await ledger.lane(LANE) == LaneRecord(12, None, 12, 90)
+        assert await seen_at(ledger, 12) == LaneRecord(12, None, 12, 90)
         with pytest.raises(LedgerConflict) as caught:
             await ledger.store_signed("request-1:1", "grant-2", signed(12), NOW)
         assert caught.value.code == "nonce_taken"
         await ledger.store_signed("request-1:1", "grant-2", signed(13), NOW)
         assert await state_of(ledger, intent_id) == "signed"
-        await ledger.acknowledge(LANE, 3, NOW)
-        assert (await ledger.lane(LANE)).nonce == 13, "never back"
+        await ledger.acknowledge([SeenNonce(LANE, 3, 91)], NOW)
+        assert await ledger.lane(LANE) == LaneRecord(13, None, 12, 90), "never back"
 
     async def test_a_fence_takes_the_nonce_of_what_it_fences(self, ledger: Ledger) -> None:
         intent_id = await to_signed(ledger, 7)

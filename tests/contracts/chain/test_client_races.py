@@ -69,10 +69,10 @@ async def test_a_transaction_can_be_signed_by_one_key_alone(tmp_path: Path) -> N
         other = next(key for key in await signer.public_keys(ALICE) if key != known)
         client = await world.client(signer=signer)
         intent, grant = await world.transfer("one")
-        refused = await client.execute(intent, grant, key=other)
+        refused = await client.execute(intent, grant, keys=(other,))
         assert isinstance(refused, Failed)
         intent, grant = await world.transfer("two")
-        assert isinstance(await client.execute(intent, grant, key=known), Finalized)
+        assert isinstance(await client.execute(intent, grant, keys=(known,)), Finalized)
 
 
 async def test_an_intent_that_another_process_gave_up_is_not_signed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keys: which one signs, how many at once, and what happens to one that something else has used."""
+"""Keys: which one signs, how many at once, and what happens after something else has used one."""
 
 import asyncio
 from dataclasses import replace
@@ -10,11 +10,11 @@ from contracts.calls import Grant
 from contracts.chain.client import ChainClient
 from contracts.chain.ledger import ForeignUse, Intent, Lane
 from contracts.chain.outcome import Failed, Finalized
-from contracts.errors import RpcError
+from contracts.errors import LedgerConflict, RpcError
 from contracts.signing.keystore import KeyStore
 from contracts.types import AccountId, CryptoHash, PublicKey
 from tests.contracts.chain.worlds import NEAR, World, open_world
-from tests.doubles import KeyStoreSigner, key_file
+from tests.doubles import KeyStoreSigner, MemoryLedger, key_file
 from tests.fake_nodes import FIRST_NONCE
 
 ALICE, BOB = AccountId("alice.localnet"), AccountId("bob.localnet")
@@ -105,6 +105,18 @@ async def test_a_fresh_ledger_takes_the_key_as_it_is(tmp_path: Path) -> None:
         assert set(world.ledger.nonces.values()) == {FIRST_NONCE + 1}
 
 
+async def conflict_of(client: ChainClient) -> LedgerConflict | None:
+    return (await client.standing("localnet", ALICE)).conflict
+
+
+async def used_elsewhere(world: World, signer: KeyStoreSigner, key: PublicKey, name: str = "elsewhere") -> None:
+    """A transfer by one of alice's keys that another ledger knows."""
+    here, world.ledger = world.ledger, MemoryLedger()
+    intent, grant = await world.transfer(name, amount=1)
+    assert isinstance(await (await world.client(signer=signer)).execute(intent, grant, keys=(key,)), Finalized)
+    world.ledger = here
+
+
 async def foreign_use(world: World) -> Lane:
     """One transfer of ours, then one that the ledger does not know."""
     intent, grant = await world.transfer()
@@ -125,7 +137,7 @@ async def test_a_key_that_something_else_used_signs_nothing_until_acknowledged(
         lane = await foreign_use(world)
         client = await world.client()
         if at_start:
-            ((blocked, record),) = await client.check_lanes("localnet")
+            ((blocked, record),) = await client.check_lanes("localnet", {})
             assert blocked == lane
             assert record.foreign == ForeignUse(FIRST_NONCE + 1, FIRST_NONCE + 2, world.clock())
         sends = len(world.nodes[0].sends)
@@ -136,30 +148,37 @@ async def test_a_key_that_something_else_used_signs_nothing_until_acknowledged(
             assert (outcome.stage, outcome.code) == ("ledger", "key_blocked")
             assert f"near-agent keys acknowledge {ALICE} {lane.public_key}" in outcome.message
         assert len(world.nodes[0].sends) == sends
-        assert len(await client.check_lanes("localnet")) == 1
-        ((_, record),) = await client.acknowledge_key("localnet", ALICE, lane.public_key)
+        assert len(await client.check_lanes("localnet", {})) == 1
+        ((_, record),), _ = await client.acknowledge_key("localnet", ALICE, lane.public_key)
         assert (record.nonce, record.foreign) == (FIRST_NONCE + 2, None)
         intent, grant = await world.transfer("four")
         assert isinstance(await client.execute(intent, grant), Finalized)
-        assert await client.check_lanes("localnet") == []
+        assert await client.check_lanes("localnet", {}) == []
 
 
-async def test_another_key_goes_on_while_one_is_blocked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_key_that_something_else_used_blocks_the_accounts_other_keys(*, first: bool, tmp_path: Path) -> None:
+    """A transfer that was sent with one key and forgotten must not be sent again with another."""
     async with open_world(tmp_path) as world:
-        lane = await foreign_use(world)
-        client = await world.client(signer=more_keys(world, tmp_path, 2))
+        signer = more_keys(world, tmp_path, 2)
+        ours, theirs = await signer.public_keys(ALICE)
+        ours, theirs = (theirs, ours) if first else (ours, theirs)
+        client = await world.client(signer=signer)
+        assert await client.check_lanes("localnet", {ALICE: (ours, theirs)}) == []
+        await used_elsewhere(world, signer, theirs)
+        again = await world.client(signer=signer)
         intent, grant = await world.transfer("two")
-        assert isinstance(await client.execute(intent, grant), Finalized)
-        stored = await world.ledger.get("two")
-        assert stored is not None
-        assert stored.lane not in (None, lane)
+        outcome = await again.execute(intent, grant, keys=(ours,))
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "key_blocked"
+        assert str(theirs) in outcome.message
 
 
 async def test_a_lane_that_cannot_be_read_at_the_start_is_compared_before_its_next_signature(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         await foreign_use(world)
         offline = await world.client(urls=["http://127.0.0.1:9/"])
-        assert await offline.check_lanes("localnet") == []
+        assert await offline.check_lanes("localnet", {}) == []
         intent, grant = await world.transfer("two")
         outcome = await (await world.client()).execute(intent, grant)
         assert isinstance(outcome, Failed)
@@ -251,24 +270,22 @@ async def test_what_waits_for_review_is_looked_up_and_never_sent(tmp_path: Path)
 @pytest.mark.parametrize("seen", [True, False])
 async def test_a_key_that_something_else_used_is_known_before_anything_is_signed(*, seen: bool, tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
-        intent, _ = await world.transfer("two")
         client = await world.client()
-        assert await client.blocked("localnet", ALICE, intent.call) is None, (
-            "a key that was never used is taken as it is"
-        )
+        assert await conflict_of(client) is None, "a key that was never used is taken as it is"
         lane = await foreign_use(world)
         if seen:
-            await client.check_lanes("localnet")
-        conflict = await client.blocked("localnet", ALICE, intent.call)
+            await client.check_lanes("localnet", {})
+        conflict = await conflict_of(client)
         assert conflict is not None
         assert conflict.code == "key_blocked"
         assert f"near-agent keys acknowledge {ALICE} {lane.public_key}" in conflict.message
         offline = await world.client(urls=["http://127.0.0.1:9/"])
-        assert await offline.blocked("localnet", ALICE, intent.call) is None, "it is found out before the signature"
+        with pytest.raises(RpcError):
+            await offline.standing("localnet", ALICE)
         another = await world.client(signer=more_keys(world, tmp_path, 2))
-        assert await another.blocked("localnet", ALICE, intent.call) is None
+        assert await conflict_of(another) is not None
         await client.acknowledge_key("localnet", ALICE, lane.public_key)
-        assert await client.blocked("localnet", ALICE, intent.call) is None
+        assert await conflict_of(client) is None
 
 
 @pytest.mark.parametrize("liar", [0, 1])
@@ -279,8 +296,10 @@ async def test_a_node_that_invents_a_nonce_blocks_no_key(liar: int, tmp_path: Pa
         assert isinstance(await client.execute(intent, grant), Finalized)
         world.nodes[liar].lies = {"view_access_key": {"nonce": FIRST_NONCE + 900}}
         again = await world.client()
-        assert await again.check_lanes("localnet") == []
-        assert await again.blocked("localnet", ALICE, intent.call) is None
+        assert await again.check_lanes("localnet", {}) == []
+        with pytest.raises(RpcError):
+            await again.standing("localnet", ALICE)
+        assert all(record.foreign is None for _, record in await world.ledger.lanes("localnet"))
         with pytest.raises(RpcError) as caught:
             await again.acknowledge_key("localnet", ALICE, (await world.signer.public_keys(ALICE))[0])
         assert caught.value.code == "RPC_DISAGREE"

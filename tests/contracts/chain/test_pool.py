@@ -103,13 +103,12 @@ async def test_a_stale_node_is_left_out(net: Net) -> None:
     behind, ahead = at(100), at(1000)
     client = await net.client(ahead, behind)
     await client.account(ALICE)
-    client.pool.failed(client.pool.health[0], 0.0)
-    client.pool.health[0].not_before = 1e12
+    client.pool.failed(client.pool.health[0], 1e12)
     with pytest.raises(RpcError) as caught:
         await client.account(ALICE)
     assert caught.value.code == "STALE_NODE"
     assert "900 blocks behind" in caught.value.message
-    client.pool.health[0].not_before = 0.0
+    client.pool.answered(client.pool.health[0], None)
     asked = len(behind.seen)
     assert (await client.account(ALICE)).block_height == 1000
     assert len(behind.seen) == asked
@@ -174,6 +173,68 @@ def test_a_node_at_fault_is_avoided_longer_each_time() -> None:
     assert nodes.choose() is first, "the one that is ready first"
     nodes.answered(first, 0.1)
     assert (first.failures, first.not_before) == (0, 0.0)
+
+
+def test_of_two_that_fail_none_is_asked_twice_in_a_row() -> None:
+    """Whichever is preferred sooner: one that has failed often before rests longer than one that fails for the first time."""
+    clock = Clock(0.0)
+    nodes = pool(A, B, clock=clock)
+    often, seldom = nodes.health
+    for _ in range(5):
+        nodes.failed(often, None)
+    asked: list[Health] = []
+    for _ in range(8):
+        clock.now += 0.05
+        asked.append(nodes.choose())
+        nodes.failed(asked[-1], None)
+    assert asked == [seldom, often] * 4
+
+
+def test_a_failing_node_is_left_for_one_that_waits_for_its_turn() -> None:
+    clock = Clock(0.0)
+    limited = Endpoint(A, "one", requests_per_s=1.0)
+    nodes = Pool.of([limited, Endpoint.of(B)], monotonic=clock, max_lag_blocks=1)
+    first, second = nodes.health
+    nodes.begin(first)
+    nodes.failed(second, None)
+    assert nodes.choose() is first
+    assert (nodes.rest_s(first), nodes.wait_s(first)) == (0.0, 1.0), "its turn is waited for, and nothing else"
+
+
+def test_a_failing_node_is_left_for_one_that_was_behind() -> None:
+    clock = Clock(0.0)
+    nodes = pool(A, B, clock=clock)
+    behind, other = nodes.health
+    nodes.saw(other, 1000)
+    with pytest.raises(RpcError, match="blocks behind"):
+        nodes.saw(behind, 10)
+    nodes.failed(behind, None)
+    clock.now += 1.0
+    nodes.failed(other, None)
+    assert nodes.choose() is behind
+    assert nodes.rest_s(behind) > 0, "after a pause"
+
+
+def test_a_pause_that_a_node_asks_for_is_kept_also_while_the_other_one_fails() -> None:
+    clock = Clock(0.0)
+    nodes = pool(A, B, clock=clock)
+    asking, other = nodes.health
+    nodes.failed(asking, 30.0)
+    for _ in range(4):
+        assert nodes.choose() is other
+        nodes.failed(other, None)
+        clock.now += 0.1
+    clock.now = 30.0
+    assert nodes.choose() is asking
+
+
+def test_operators_are_left_out_of_one_question() -> None:
+    nodes = pool("http://a.one.org", "http://b.one.org", "http://two.org")
+    (one, two) = nodes.operators()
+    assert nodes.choose(without={one}).endpoint.operator == two
+    assert nodes.serves_without({one})
+    assert not nodes.serves_without({one, two})
+    assert not nodes.other_ready(nodes.health[2], without={one})
 
 
 def test_a_much_slower_node_is_left_for_a_faster_one() -> None:

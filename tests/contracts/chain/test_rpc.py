@@ -15,6 +15,7 @@ from contracts.chain.endpoints import Endpoint
 from contracts.chain.rpc import RpcClient, open_rpc
 from contracts.chain.transport import RpcConfig
 from contracts.errors import RpcError
+from contracts.rpc_meanings import ABOUT, About, about
 from contracts.types import AccountId, CryptoHash
 from tests.fake_nodes import serve
 
@@ -39,6 +40,8 @@ FAST = RpcConfig(
     retry_after_cap_s=0.01,
     hedge_floor_s=10.0,
 )
+NO_PAUSES = replace(FAST, backoff_s=60.0, max_backoff_s=60.0, retry_after_cap_s=60.0)
+"""A pause is a test that does not end."""
 DEAD = "http://127.0.0.1:9/"
 
 Handler = Callable[[dict[str, Any]], web.StreamResponse | Awaitable[web.StreamResponse]]
@@ -142,7 +145,6 @@ RETRIED: list[Handler] = [
     lambda request: error(request, "TIMEOUT_ERROR", 408),
     text(502),
     text(429, Retry_After="3600"),
-    text(403),
     text(200),
     lambda _request: web.json_response({"jsonrpc": "2.0", "id": "another", "result": ACCOUNT}),
     lambda request: result(request, {**ACCOUNT, "amount": 1.5}),
@@ -166,14 +168,77 @@ async def test_another_node_answers_for_a_bad_one(bad: Handler, net: Net) -> Non
     assert (len(first.seen), len(second.seen)) == (1, 3), "the node that answered is asked from then on"
 
 
-@pytest.mark.parametrize("name", ["UNKNOWN_ACCOUNT", "NO_CONTRACT_CODE", "PARSE_ERROR", "METHOD_NOT_FOUND"])
-async def test_final_answers_are_not_asked_again(name: str, net: Net) -> None:
+def names_about(subject: About) -> list[str]:
+    return [name for name, found in ABOUT.items() if found == subject]
+
+
+@pytest.mark.parametrize("name", names_about("chain"))
+async def test_a_fact_of_the_chain_is_asked_for_once(name: str, net: Net) -> None:
     node, other = Node([lambda request: error(request, name)]), Node([good])
     with pytest.raises(RpcError) as caught:
         await (await net.client(node, other)).account(ALICE)
     assert (caught.value.code, caught.value.retryable) == (name, False)
     assert str(caught.value.details["node"]).startswith("127.0.0.1:")
     assert (len(node.seen), len(other.seen)) == (1, 0)
+
+
+def old_form(number: int) -> Callable[[dict[str, Any]], web.Response]:
+    """A provider's own error, without a cause."""
+
+    def answer(request: dict[str, Any], status: int = 200) -> web.Response:
+        body = {"code": number, "message": "the method does not exist/is not available"}
+        return web.json_response({"jsonrpc": "2.0", "id": request["id"], "error": body}, status=status)
+
+    return answer
+
+
+NOT_SERVED: list[Handler] = [
+    *[lambda request, name=name: error(request, name) for name in ("METHOD_NOT_FOUND", "PARSE_ERROR", "NEW_NAME")],
+    lambda request: error(request, "METHOD_NOT_FOUND", 501),
+    old_form(-32601),
+    lambda request: web.json_response(
+        {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32601, "message": "no"}}, status=501
+    ),
+    old_form(-32700),
+    old_form(-32602),
+    *[text(status) for status in (307, 400, 401, 403, 404, 405, 501)],
+]
+
+
+@pytest.mark.parametrize("bad", NOT_SERVED)
+async def test_what_a_provider_does_not_serve_is_asked_of_each_other_operator_once(bad: Handler, net: Net) -> None:
+    nodes = [Node([bad]), Node([bad]), Node([good])]
+    client = await net.client(*nodes, config=NO_PAUSES)
+    assert (await client.account(ALICE)).amount == 5
+    assert [len(node.seen) for node in nodes] == [1, 1, 1]
+    assert (await client.account(ALICE)).amount == 5
+    assert [len(node.seen) for node in nodes] == [1, 1, 2], "the one that serves it is asked from then on"
+
+
+@pytest.mark.parametrize("bad", NOT_SERVED)
+async def test_where_nobody_serves_it_everybody_is_asked_once(bad: Handler, net: Net) -> None:
+    nodes = [Node([bad]) for _ in range(6)]
+    with pytest.raises(RpcError) as caught:
+        await (await net.client(*nodes, config=NO_PAUSES)).account(ALICE)
+    assert about(caught.value) == "provider"
+    assert not caught.value.retryable
+    assert [len(node.seen) for node in nodes] == [1] * 6, "more than the attempts that failures which pass have"
+
+
+async def test_while_one_provider_does_not_serve_it_the_other_ones_failures_are_waited_for(net: Net) -> None:
+    without, busy = Node([lambda request: error(request, "METHOD_NOT_FOUND")]), Node([text(502), text(502), good])
+    assert (await (await net.client(without, busy)).account(ALICE)).amount == 5
+    assert (len(without.seen), len(busy.seen)) == (1, 3)
+
+
+async def test_two_nodes_that_fail_take_turns(net: Net) -> None:
+    first, second = Node([text(502)]), Node([text(502)])
+    client = await net.client(first, second, config=replace(FAST, attempts=4))
+    for _ in range(5):
+        client.pool.failed(client.pool.health[0], None)
+    with pytest.raises(RpcError):
+        await client.account(ALICE)
+    assert (len(first.seen), len(second.seen)) == (2, 2)
 
 
 async def test_old_blocks_are_looked_for_on_another_node(net: Net) -> None:

@@ -32,6 +32,7 @@ from contracts.chain.rpc_types import (
 from contracts.chain.tx_answer import Failure, Pending, SuccessValue, TxAnswer
 from contracts.errors import RpcError
 from contracts.types import Yocto
+from contracts.vm.failures import debug_text
 
 SAMPLES = Path(__file__).resolve().parents[2] / "vectors" / "rpc"
 INDEX: list[dict[str, str]] = json.loads((SAMPLES / "index.json").read_text())["samples"]
@@ -315,6 +316,62 @@ def test_old_nodes_that_give_no_cause() -> None:
 )
 def test_contract_errors_have_one_name_in_every_form(error: JsonValue, kind: str, panic: str | None) -> None:
     assert vm_error_kind(error) == (kind, panic)
+
+
+VM_ERRORS: list[tuple[JsonValue, str]] = [
+    *(
+        ({"HostError": name}, name)
+        for name in ("GasLimitExceeded", "GasExceeded", "BalanceExceeded", "IntegerOverflow")
+    ),
+    ({"HostError": {"ProhibitedInView": {"method_name": "storage_write"}}}, "ProhibitedInView"),
+    ({"HostError": {"InvalidRegisterId": {"register_id": 5}}}, "InvalidRegisterId"),
+    ({"HostError": {"GuestPanic": {"panic_msg": "E102: (no) such {thing}"}}}, "GuestPanic"),
+    ({"MethodResolveError": "MethodNotFound"}, "MethodNotFound"),
+    ({"MethodResolveError": "MethodEmptyName"}, "MethodEmptyName"),
+    ({"MethodResolveError": "MethodInvalidSignature"}, "MethodInvalidSignature"),
+    ({"CompilationError": {"CodeDoesNotExist": {"account_id": "a.near"}}}, "CodeDoesNotExist"),
+    ({"CompilationError": {"PrepareError": "Instantiate"}}, "PrepareError"),
+    ({"CompilationError": {"WasmerCompileError": {"msg": "x"}}}, "WasmerCompileError"),
+    ({"LinkError": {"msg": "HostError(GuestPanic)"}}, "LinkError"),
+    ({"WasmTrap": "Unreachable"}, "Unreachable"),
+    ({"WasmTrap": "StackOverflow"}, "StackOverflow"),
+]
+AROUND = (
+    "{}",
+    "wasm execution failed with error: {}",
+    "wasm execution failed with error: FunctionCallError({})",
+    "Function call returned an error: {}",
+    "Function call returned an error: wasm execution failed with error: {}",
+    "Function call returned an error: wasm execution failed with error: FunctionCallError({})",
+    "ActionError {{ index: Some(0), kind: FunctionCallError({}) }}",
+)
+
+
+@pytest.mark.parametrize(("typed", "kind"), VM_ERRORS)
+@pytest.mark.parametrize("around", AROUND)
+def test_a_contract_error_in_words_has_the_name_of_the_typed_one(typed: JsonValue, kind: str, around: str) -> None:
+    """Older nodes print Rust's debug text, some of them with the enum around it."""
+    assert vm_error_kind(typed)[0] == kind
+    assert vm_error_kind({"FunctionCallError": typed})[0] == kind
+    text = around.format(debug_text(typed))
+    assert vm_error_kind(text)[0] == kind
+    if kind == "GuestPanic":
+        assert vm_error_kind(text)[1] == "E102: (no) such {thing}"
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_an_execution_error_in_words_keeps_its_text(around: str) -> None:
+    limit = "Exceeded the maximum amount of gas allowed to burn per contract."
+    assert vm_error_kind(around.format(f'ExecutionError("{limit}")')) == ("ExecutionError", limit)
+    panicked = 'ExecutionError("Smart contract panicked: a \\"b\\"")'
+    assert vm_error_kind(around.format(panicked)) == ("GuestPanic", 'a "b"')
+
+
+@pytest.mark.parametrize(
+    "text", ["HostError(" * 50_000, "A" * 200_000, "HostError(HostError)", "", "()", "ExecutionError(5)"]
+)
+def test_odd_texts_are_named_too(text: str) -> None:
+    assert 0 < len(vm_error_kind(text)[0]) <= 80
 
 
 _JSON = st.recursive(

@@ -122,6 +122,44 @@ def test_a_transfer_is_one_effect_less_and_one_more() -> None:
     assert effects(ran(ROOT, NFT, event("nft_transfer", given("1")), back)) == ()
 
 
+THERE, BACK = event("nft_transfer", given("1")), event("nft_transfer", given("1", old=BOB, new=ALICE))
+ON = event("nft_transfer", given("1", old=BOB, new=MALLORY))
+MINT, BURN = (
+    event("nft_mint", {"owner_id": BOB, "token_ids": ["1"]}),
+    event("nft_burn", {"owner_id": BOB, "token_ids": ["1"]}),
+)
+
+
+@pytest.mark.parametrize(
+    ("logs", "changes"),
+    [
+        ((THERE, THERE), {ALICE: -1, BOB: 1}),
+        ((event("nft_transfer", given("1", "1")),), {ALICE: -1, BOB: 1}),
+        ((THERE, THERE, BACK), {}),
+        ((THERE, BACK, BACK), {}),
+        ((THERE, BACK, THERE), {ALICE: -1, BOB: 1}),
+        ((THERE, ON, ON), {ALICE: -1, MALLORY: 1}),
+        ((ON, THERE), {ALICE: -1, MALLORY: 1}),
+        ((MINT, MINT), {BOB: 1}),
+        ((MINT, MINT, BURN, BURN), {}),
+        ((event("nft_transfer", given("2")), THERE, event("nft_transfer", given("2")), THERE), {ALICE: -1, BOB: 1}),
+    ],
+)
+@pytest.mark.parametrize("split", [False, True], ids=["one receipt", "a receipt each"])
+def test_an_nft_that_is_logged_twice_moved_once(logs: tuple[str, ...], changes: dict[str, int], *, split: bool) -> None:
+    """There is one of each, so it cannot go the same way twice without coming back in between."""
+    receipts = (
+        [ran(CryptoHash.of(bytes([n])), NFT, log) for n, log in enumerate(logs)] if split else [ran(ROOT, NFT, *logs)]
+    )
+    moved = {one.account_id: one.change for one in effects(*receipts) if one.token_id == "1"}
+    assert moved == changes
+
+
+def test_units_that_are_logged_twice_moved_twice() -> None:
+    units = event("ft_transfer", {"old_owner_id": ALICE, "new_owner_id": BOB, "amount": "5"}, standard="nep141")
+    assert effects(ran(ROOT, NFT, units, units)) == (Effect(ALICE, NFT, -10), Effect(BOB, NFT, 10))
+
+
 def test_a_contract_speaks_of_its_own_tokens_only_and_what_failed_never_happened() -> None:
     mine = event("nft_transfer", given("1", old=BOB, new=ALICE))
     assert effects(ran(ROOT, MALLORY, mine), ran(CHILD, NFT, event("nft_mint", {}))) == (

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from contracts.checks.judging import Judged, read_call
+from contracts.checks.methods import EVERY
 from contracts.types import U128_MAX
 from tests.contracts.checks.policies import USDC, call
 
@@ -44,7 +45,8 @@ def named(method: str, args: JsonValue) -> dict[str, str]:
             "swap",
             (("a.near", 9),),
         ),
-        ("swap", {"actions": "?"}, "swap", ()),
+        ("swap", {"actions": []}, "swap", ()),
+        ("swap", {"actions": "?"}, "contract_call", ((EVERY, U128_MAX),)),
         ("increment", {}, "contract_call", ()),
         ("ft_transfer", {"receiver_id": "bob.near", "amount": "all"}, "ft_transfer", ((USDC, U128_MAX),)),
         ("ft_transfer", {"receiver_id": "bob.near", "amount": 5}, "ft_transfer", ((USDC, 5),)),
@@ -93,7 +95,7 @@ def test_every_account_in_the_arguments_is_found(args: JsonValue, accounts: dict
 
 def test_accounts_in_bytes_that_are_no_json_are_found_too() -> None:
     one = read("pay", None, raw=b"to eve.near 5")
-    assert one.recipients == (("eve.near", "arguments"),)
+    assert one.recipients == (("eve.near", "arguments"), ("", "arguments"))
     assert one.categories == ("raw_arguments",)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, inert_json, printable
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -103,3 +103,16 @@ def test_no_text_is_a_formula(text: str) -> None:
     for shown in (inert(text), inert_json({text: [text]})):
         assert "$" not in shown
         assert not re.search(r"\\(?:[()\[\]]|begin|end|ce|pu)", shown)
+
+
+def test_on_a_terminal_lines_and_markup_stay_and_what_steers_is_written_out() -> None:
+    assert printable("[a](b) `c` $d\n\t- é 你好") == "[a](b) `c` $d\n\t- é 你好"
+    assert printable("\x1b[2J\x9b1m\r\x7f\u202e\u200b\ud800") == (
+        "\\u001b[2J\\u009b1m\\u000d\\u007f\\u202e\\u200b\\ud800"
+    )
+
+
+@given(st.text())
+def test_nothing_hidden_reaches_a_terminal(text: str) -> None:
+    shown = printable(text)
+    assert all(character in "\n\t" or unicodedata.category(character)[0] != "C" for character in shown)

@@ -6,12 +6,15 @@ import pytest
 import wasmtime
 
 from contracts.errors import ChainError, VmError
-from contracts.localnet.views import MAX_WAITING, QUICK_VIEW_GAS, ViewRunner
+from contracts.localnet.views import MAX_WAITING, QUICK_VIEW_GAS, QUICK_WORK_US, VIEW_WORK_US, ViewRunner
 from contracts.types import TGAS, AccountId, CryptoHash
 from contracts.vm.config import RuntimeConfig
 from contracts.vm.engine import Engine
 from contracts.vm.execution import BlockContext
+from contracts.vm.host_work import pairing_check_us
 from contracts.vm.state import Account, EmptyState, Overlay
+from tests.contracts.vm.test_alt_bn128 import A1, A2
+from tests.contracts.vm.wat_contract import WatContract, drop
 
 CONTRACT = AccountId("spin.localnet")
 CONTEXT = BlockContext(
@@ -92,3 +95,37 @@ async def test_too_many_long_views_are_turned_away(runner: ViewRunner, state: Ov
         assert (await _view(runner, state, "long"))[0] == b"done"
         for view in views[2:]:
             view.cancel()
+
+
+def _pairings(count: int) -> Overlay:
+    contract = WatContract(pages=8)
+    checked = contract.host("alt_bn128_pairing_check", *contract.put((A1 + A2) * count))
+    contract.method("check", drop(checked), contract.returns("done"))
+    overlay = Overlay(EmptyState())
+    overlay.set_account(CONTRACT, Account(10**24, 0, overlay.add_code(contract.code()), 1_000))
+    return overlay
+
+
+async def test_host_functions_of_a_view_have_a_limit_on_the_loop_and_a_higher_one_in_the_thread(
+    runner: ViewRunner, state: Overlay
+) -> None:
+    """What does not fit on the loop waits in line with the long views; what fits nowhere is refused before it is done."""
+    small, large = _pairings(3), _pairings(110)
+    assert QUICK_WORK_US < pairing_check_us(3) < VIEW_WORK_US < pairing_check_us(110)
+    async with asyncio.TaskGroup() as tasks:
+        views = [tasks.create_task(_view(runner, state, "long")) for _ in range(MAX_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(ChainError, match="reached its limits"):
+            await _view(runner, small, "check")
+        for view in views[1:]:
+            view.cancel()
+    assert (await _view(runner, small, "check"))[0] == b"done"
+    config = RuntimeConfig()
+    wide = ViewRunner(config, Engine)
+    try:
+        with pytest.raises(VmError) as caught:
+            await _view(wide, large, "check")
+    finally:
+        wide.close()
+    assert caught.value.code == "TooExpensiveHere"
+    assert "too expensive to compute here: its host functions would take more than 0.5 s" in caught.value.message

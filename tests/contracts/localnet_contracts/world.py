@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from contracts.calls import Action, FunctionCall
+from contracts.calls import Action, FunctionCall, total_deposit
 from contracts.errors import VmError
 from contracts.types import TGAS, AccountId, CryptoHash, Gas, PublicKey, Yocto
 from contracts.vm.config import RuntimeConfig
@@ -101,7 +101,7 @@ class World:
 
     def send(self, sender: AccountId, receiver: AccountId, *actions: Action) -> Story:
         """One receipt with these actions and all that follow, the deposits paid by the sender, gas for nothing."""
-        deposit = sum(action.deposit for action in actions if isinstance(action, FunctionCall))
+        deposit = total_deposit(actions)
         account = self.overlay.account(sender)
         assert account is not None
         self.overlay.set_account(sender, replace(account, amount=account.amount - deposit))

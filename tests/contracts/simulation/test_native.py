@@ -10,13 +10,14 @@ from contracts.calls import AddKey, ChangeCall, CreateAccount, DeleteKey, FullAc
 from contracts.checks.preflight import KnownThings
 from contracts.simulation.messages import AccountGiven, Done, Given, Ground, Job, JobStep, Measure, Need
 from contracts.simulation.native import NativeRuns, runs_no_code
+from contracts.simulation.pool import open_pool
 from contracts.simulation.preflight import PreflightRequest, PreflightService
 from contracts.simulation.prices import prices_of
 from contracts.simulation.remote_state import Codes, Pinned, RemoteState
-from contracts.simulation.sandbox import SimulationRun, Unsimulated, open_sandbox
+from contracts.simulation.sandbox import SimulationRun, Unsimulated
 from contracts.types import AccountId, Gas, PublicKey, Yocto
 from tests.contracts.localnet.wallet import ALICE, BOB
-from tests.contracts.simulation.world import ONE_NEAR, USDC, World
+from tests.contracts.simulation.world import ONE_NEAR, USDC, World, report_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,10 +56,10 @@ async def test_it_does_what_the_process_does(world: World, calls: tuple[ChangeCa
 
 
 async def test_a_transfer_starts_no_process(world: World) -> None:
-    async with open_sandbox() as sandbox:
-        service = PreflightService(world.rpc, sandbox, world.wallets, known=KnownThings, clock=float)
-        report = await service.preflight(PreflightRequest(ALICE, (ChangeCall(BOB, (TRANSFER,)),)))
-        assert sandbox.pid is None
+    async with open_pool() as pool:
+        service = PreflightService(world.rpc, pool, world.wallets, known=KnownThings, clock=float)
+        report = await report_of(service, PreflightRequest(ALICE, (ChangeCall(BOB, (TRANSFER,)),)))
+        assert pool.pids == ()
     assert [simulated.result for simulated in report.simulated] == ["success"]
     assert {(one.account_id, one.change) for one in report.balances} == {(ALICE, -ONE_NEAR), (BOB, ONE_NEAR)}
 

@@ -12,11 +12,12 @@ from contracts.chain.rpc_types import StateItem
 from contracts.checks.preflight import KnownThings, UsedCode
 from contracts.checks.report import Balance, PreflightReport, moved
 from contracts.errors import RpcError
+from contracts.simulation.messages import TokenOf
 from contracts.simulation.preflight import PreflightRequest, PreflightService, PreflightSettings
 from contracts.simulation.remote_state import Pinned
 from contracts.types import TGAS, AccountId, CryptoHash, Gas, Yocto
 from tests.contracts.localnet.wallet import ALICE, BOB, CAROL
-from tests.contracts.simulation.world import ONE_NEAR, REGISTRATION, USDC, WRAP, World, call
+from tests.contracts.simulation.world import ONE_NEAR, REGISTRATION, USDC, WRAP, World, call, report_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,7 +106,7 @@ async def test_what_the_plan_expects_and_does_not_get_is_for_a_person_to_see(wor
     register = call("storage_deposit", {"account_id": counter, "registration_only": True}, REGISTRATION)
     send = call("ft_transfer_call", {"receiver_id": counter, "amount": "5", "msg": "panic"}, 1, 100)
     request = PreflightRequest(ALICE, (ChangeCall(USDC, (register, send)),), ((Effect(counter, USDC, 5),),))
-    report = await world.service.preflight(request)
+    report = await report_of(world.service, request)
     assert report.simulated[0].result == "partial"
     assert report.failure is None
     (ask,) = report.asks
@@ -124,23 +125,23 @@ async def test_whoever_gets_tokens_with_a_message_is_looked_at_like_whoever_is_c
     send = call("ft_transfer_call", {"receiver_id": exchange, "amount": "1000", "msg": SWAP}, 1, 250)
     block = Pinned.of(await world.rpc.block("final"))
     request = PreflightRequest(ALICE, (ChangeCall(USDC, (send,)),), block=block)
-    card = await world.service.preflight(request)
+    card = await report_of(world.service, request)
     assert any(detail.startswith("exchange.localnet runs known code") for _, detail in found(card, "code"))
     real, other = await world.rpc.account(exchange, block.hash), await world.rpc.account(WRAP, block.hash)
     world.counted.accounts[exchange] = real.model_copy(update={"code_hash": other.code_hash})
-    now = await world.service.preflight(request)
+    now = await report_of(world.service, request)
     del world.counted.accounts[exchange]
     assert (
         moved(card, replace(now, checks=()), AMOUNT)
         == "the code of exchange.localnet was replaced since the card was made"
     )
-    strange = PreflightService(world.counted, world.sandbox, world.wallets, known=KnownThings, clock=lambda: 0.0)
-    said = found(await strange.preflight(request), "code")
+    strange = PreflightService(world.counted, world.pool, world.wallets, known=KnownThings, clock=lambda: 0.0)
+    said = found(await report_of(strange, request), "code")
     (detail,) = [detail for result, detail in said if result == "unknown" and "exchange.localnet" in detail]
     assert detail.startswith("you use exchange.localnet for the first time and its code (")
     assert detail.endswith(" is not known here; it decides what becomes of what it gets")
     earlier = {exchange: UsedCode(CryptoHash.of(b"earlier"), 1_800_000_000.0)}
-    changed = await world.service.preflight(replace(request, used_codes=earlier))
+    changed = await report_of(world.service, replace(request, used_codes=earlier))
     assert changed.asks == ("the code of exchange.localnet changed since you last used it on 2027-01-15",)
 
 
@@ -264,13 +265,13 @@ class TestNodes:
     async def test_a_node_that_says_nothing_in_time(self, world: World) -> None:
         service = PreflightService(
             world.counted,
-            world.sandbox,
+            world.pool,
             world.wallets,
             known=KnownThings,
             clock=lambda: 0.0,
             settings=PreflightSettings(total_s=0.0),
         )
-        report = await service.preflight(PreflightRequest(ALICE, (ChangeCall(BOB, (Transfer(Yocto(1)),)),)))
+        report = await report_of(service, PreflightRequest(ALICE, (ChangeCall(BOB, (Transfer(Yocto(1)),)),)))
         assert [check.detail for check in report.unknowns] == ["it took longer than 0 s"]
         assert report.asks == ("the plan could not be checked before signing",)
 
@@ -307,12 +308,12 @@ class TestRequests:
         receiver_id, change, most = USUAL[action]
         request = PreflightRequest(ALICE, (ChangeCall(AccountId(receiver_id), (change,)),))
         service = PreflightService(
-            world.counted, world.sandbox, world.wallets, known=KnownThings, clock=lambda: 1_800_000_000.0
+            world.counted, world.pool, world.wallets, known=KnownThings, clock=lambda: 1_800_000_000.0
         )
-        cold = await service.preflight(request)
+        cold = await report_of(service, request)
         world.counted.calls = 0
         built_at = Pinned.of(await world.rpc.block())
-        warm = await service.preflight(replace(request, block=built_at))
+        warm = await report_of(service, replace(request, block=built_at))
         assert warm.rpc_calls == world.counted.calls
         assert warm.rpc_calls <= most <= 8
         assert cold.rpc_calls <= most + 6  # the block, who holds keys, the epoch, and the code of three contracts
@@ -329,10 +330,22 @@ async def test_an_nft_that_changes_hands_is_foretold_and_comes_true(world: World
     send = ChangeCall(nft, (call("nft_transfer", {"receiver_id": BOB, "token_id": "foretold"}, 1),))
     moved = (Effect(ALICE, nft, -1, token_id="foretold"), Effect(BOB, nft, 1, token_id="foretold"))
     request = PreflightRequest(ALICE, (send,), (moved,))
-    report = await world.service.preflight(request)
+    report = await report_of(world.service, request)
     assert report.simulated[0].result == "success"
     assert report.nfts == frozenset(moved)
     assert {balance.token for balance in report.balances} == {NEAR}
     assert found(report, "logs") == []
     assert await world.assert_came_true(ALICE, send) == "success"
     assert (await world.foretell(ALICE, send)).nfts == frozenset()
+
+
+async def test_a_limited_tokens_balance_is_measured_wherever_its_contract_runs(world: World) -> None:
+    """A contract that tells of nothing could take it in silence."""
+    watched = (TokenOf(ALICE, USDC), TokenOf(ALICE, WRAP))
+    register = ChangeCall(USDC, (call("storage_deposit", {"account_id": CAROL}, REGISTRATION),))
+    report = await report_of(world.service, PreflightRequest(ALICE, (register,), watched=watched))
+    measured = {(one.account_id, one.token): one.change for one in report.balances if one.token != NEAR}
+    assert measured == {(ALICE, USDC): 0}
+    assert report.outflows.get((ALICE, USDC), 0) == 0
+    plain = await report_of(world.service, PreflightRequest(ALICE, (register,)))
+    assert {one.token for one in plain.balances} == {NEAR}

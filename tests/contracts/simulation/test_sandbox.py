@@ -31,6 +31,8 @@ from contracts.simulation.sandbox import Sandbox, SandboxSettings, SimulationRun
 from contracts.types import TGAS, AccountId, CryptoHash, Gas, PublicKey, Yocto
 from contracts.vm.receipts import Failure, SuccessValue
 from contracts.vm.state import AccessKey, Account
+from tests.contracts.vm.test_alt_bn128 import A1, A2
+from tests.contracts.vm.wat_contract import WatContract, drop
 
 ALICE, APP = AccountId("alice.test"), AccountId("app.test")
 KEY = PublicKey.from_bytes("ed25519", bytes(32))
@@ -174,6 +176,20 @@ async def test_a_contract_neither_plays_for_luck_nor_sees_that_it_is_tried(
     assert isinstance(result, SimulationRun)
     assert result.done.steps == ()
     assert f"{function} asks for what is not known before the block is made" in (result.done.unknown or "")
+
+
+async def test_host_functions_that_take_too_long_are_unknown_and_the_process_lives(sandbox: Sandbox) -> None:
+    """The estimate refuses them before they begin, so the process neither computes for long nor is killed for it."""
+    contract = WatContract(pages=4)
+    pairs = contract.put((A1 + A2) * 10)
+    contract.method("go", f"(loop $again {drop(contract.host('alt_bn128_pairing_check', *pairs))} (br $again))")
+    async with open_sandbox(settings=SandboxSettings(host_work_s=0.1)) as short:
+        await assert_alive(short)
+        first = short.pid
+        assert "too expensive to compute here: its host functions would take more than 0.1 s" in await unknown(
+            short, contract.code()
+        )
+        assert short.pid == first
 
 
 async def test_a_bomb_of_functions_is_refused_before_it_is_compiled(sandbox: Sandbox) -> None:

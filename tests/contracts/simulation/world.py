@@ -1,5 +1,6 @@
 """A chain, a pre-flight over its RPC, and a way to hold what was foretold against what happens."""
 
+import asyncio
 import json
 import shutil
 import time
@@ -32,6 +33,7 @@ from contracts.checks.report import PreflightReport
 from contracts.errors import RpcError
 from contracts.localnet.genesis import read_wasm
 from contracts.localnet.server import open_localnet
+from contracts.simulation.pool import PoolSettings, SandboxPool
 from contracts.simulation.preflight import PreflightRequest, PreflightService, PreflightSettings
 from contracts.simulation.sandbox import Sandbox, open_sandbox
 from contracts.types import TGAS, AccountId, CryptoHash, Gas, PublicKey, Yocto
@@ -53,6 +55,10 @@ class CountedRpc:
         self._rpc = rpc
         self.calls = 0
         self.accounts: dict[str, AccountView] = {}
+        self.gate: asyncio.Event | None = None
+        """Requests for state wait for it."""
+        self.under_way = self.most_under_way = 0
+        """Requests for state."""
         self.page: int | None = None
         """Records that a page of state holds at most."""
         self._states: dict[str, StateView | RpcError] = {}
@@ -74,32 +80,44 @@ class CountedRpc:
         return await self._rpc.protocol_config()
 
     async def account(self, account_id: AccountId, at: BlockRef = "final") -> AccountView:
-        self.calls += 1
-        told = self.accounts.get(account_id)
-        return await self._rpc.account(account_id, at) if told is None else told
+        async with self._request():
+            told = self.accounts.get(account_id)
+            return await self._rpc.account(account_id, at) if told is None else told
 
     async def access_key(self, account_id: AccountId, public_key: PublicKey, at: BlockRef = "final") -> AccessKeyView:
-        self.calls += 1
-        return await self._rpc.access_key(account_id, public_key, at)
+        async with self._request():
+            return await self._rpc.access_key(account_id, public_key, at)
 
     async def access_keys(self, account_id: AccountId, at: BlockRef = "final") -> AccessKeyList:
-        self.calls += 1
-        return await self._rpc.access_keys(account_id, at)
+        async with self._request():
+            return await self._rpc.access_keys(account_id, at)
 
     async def code(self, account_id: AccountId, at: BlockRef = "final") -> CodeView:
-        self.calls += 1
-        return await self._rpc.code(account_id, at)
+        async with self._request():
+            return await self._rpc.code(account_id, at)
 
     async def state(
         self, account_id: AccountId, prefix: bytes = b"", at: BlockRef = "final", *, limit: int | None = None
     ) -> StateView:
+        async with self._request():
+            told = self._states.get(account_id)
+            if isinstance(told, RpcError):
+                raise told
+            if told is not None:
+                return told.model_copy(update={"block_hash": at})
+            return await self._rpc.state(account_id, prefix, at, limit=min(limit or 10_000, self.page or 10_000))
+
+    @asynccontextmanager
+    async def _request(self) -> AsyncGenerator[None]:
         self.calls += 1
-        told = self._states.get(account_id)
-        if isinstance(told, RpcError):
-            raise told
-        if told is not None:
-            return told.model_copy(update={"block_hash": at})
-        return await self._rpc.state(account_id, prefix, at, limit=min(limit or 10_000, self.page or 10_000))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            yield
+        finally:
+            self.under_way -= 1
 
     async def validators(self) -> ValidatorsView:
         self.calls += 1
@@ -141,18 +159,26 @@ class Wallets:
         return () if wallet is None else (wallet.public_key,)
 
 
+async def report_of(service: PreflightService, request: PreflightRequest) -> PreflightReport:
+    """The report; there must be room to make it."""
+    report = await service.preflight(request)
+    assert isinstance(report, PreflightReport), report
+    return report
+
+
 @dataclass
 class World:
     rpc: RpcClient
     counted: CountedRpc
     sandbox: Sandbox
+    pool: SandboxPool
     wallets: Wallets
     service: PreflightService
     paid: set[AccountId] = field(default_factory=set[AccountId])
 
     async def foretell(self, signer_id: AccountId, *calls: ChangeCall) -> PreflightReport:
         request = PreflightRequest(signer_id, calls, paid_before=lambda account_id: account_id in self.paid)
-        return await self.service.preflight(request)
+        return await report_of(self.service, request)
 
     async def one(self, signer_id: AccountId, receiver_id: AccountId, *actions: Action) -> PreflightReport:
         return await self.foretell(signer_id, ChangeCall(receiver_id, actions))
@@ -220,14 +246,12 @@ def _happened(result: str, execution: Execution, message: str = "") -> Happened:
 
 
 @asynccontextmanager
-async def open_world(
-    data_dir: Path, *, settings: PreflightSettings | None = None, sandbox: Sandbox | None = None
-) -> AsyncGenerator[World]:
+async def open_world(data_dir: Path, *, settings: PreflightSettings | None = None) -> AsyncGenerator[World]:
     """Compiled contracts are taken from the chain's own cache, so that a test compiles nothing twice."""
     async with (
         open_localnet(data_dir, "127.0.0.1:0") as localnet,
         open_rpc((localnet.rpc_url,)) as rpc,
-        open_sandbox(data_dir / "localnet" / "modules") as own,
+        open_sandbox(data_dir / "localnet" / "modules") as sandbox,
     ):
         counted, wallets = CountedRpc(rpc), Wallets(data_dir)
         known = KnownThings(
@@ -235,9 +259,9 @@ async def open_world(
             codes={CryptoHash.of(code): name for name, code in read_wasm().items()},
             tokens={USDC: ("USDC", 6)},
         )
-        chosen = sandbox or own
-        service = PreflightService(counted, chosen, wallets, known=lambda: known, clock=time.time, settings=settings)
-        yield World(rpc, counted, chosen, wallets, service)
+        pool = SandboxPool((sandbox,), PoolSettings())
+        service = PreflightService(counted, pool, wallets, known=lambda: known, clock=time.time, settings=settings)
+        yield World(rpc, counted, sandbox, pool, wallets, service)
 
 
 @asynccontextmanager
