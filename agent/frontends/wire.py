@@ -5,6 +5,7 @@ a known key of a wrong type is a RequestError that names it.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
@@ -180,7 +181,7 @@ def model_not_found(name: str) -> RequestError:
 
 def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate_json(_whole_unicode(body))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
@@ -188,6 +189,27 @@ def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:
             raise RequestError("invalid_json", f"the body is not JSON: {problem}") from error
         param = _param(first["loc"])
         raise _invalid(param, f"{param}: {first['msg']}" if param else f"the body: {first['msg']}") from error
+
+
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+"""A pair of surrogates, half of one (the group), or any other escape; together they keep count of backslashes."""
+
+
+def _whole_unicode(body: bytes) -> bytes:
+    """Return the body with U+FFFD for halves of UTF-16 pairs and bytes that are no UTF-8.
+
+    Clients cut texts in the middle of an emoji and send the conversation for ever after; one broken character in its history
+    is no reason to refuse every later request.
+    """
+    if b"\\ud" in body or b"\\uD" in body:
+        body = _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], body)
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return body.decode(errors="replace").encode()
+    return body
 
 
 def _param(location: tuple[int | str, ...]) -> str | None:
