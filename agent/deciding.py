@@ -12,6 +12,7 @@ from agent.building import Builder, Step
 from agent.errors import ApprovalError
 from agent.executor import Approved, Chain, Executor
 from agent.locks import KeyedLocks
+from agent.planning.conversations import history
 from agent.planning.planner import question_or_refusal
 from agent.policy_judge import PolicyJudge
 from agent.proposing import Proposer, Turn, Weighed, brief, not_checked
@@ -117,10 +118,14 @@ class Decider:
         return story.reply("answered", "\n".join(lines))
 
     async def hint(self, story: Story) -> Reply | None:
-        """The way to decide, for an answer such as "yes" while cards of this conversation wait; None if none does."""
+        """The way to decide, for an answer such as "yes" while cards of this conversation wait; None if none does.
+
+        Words that begin a conversation can only be about a card of another one: a command line's lines are such.
+        """
         request = story.request
         cards = await self._store.cards.pending_of(request.identity.key_id, self._clock())
-        here = [card for card in cards if card.conversation_id == request.conversation_id]
+        begins = not history(request)
+        here = [card for card in cards if begins or card.conversation_id == request.conversation_id]
         if not here:
             return None
         waiting = "\n".join(f"  {brief(card)} (request {card.request_id})" for card in here)
