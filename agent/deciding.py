@@ -28,6 +28,7 @@ from contracts.chain.outcome import Declined, NotDone, Outcome
 from contracts.checks.verdict import CHAT, Channel, Verdict
 from contracts.errors import InvalidInput, LedgerConflict, RpcError, SigningError
 from contracts.knowledge.facts import At
+from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
 
@@ -99,18 +100,19 @@ class Decider:
     async def cancel_waiting(self, story: Story, request_id: str | None) -> Reply:
         """Cancel the requester's own card of this request, or all of them."""
         cards = await self._store.cards.pending_of(story.request.identity.key_id, self._clock())
-        wanted = [card for card in cards if request_id in {None, card.request_id}]
-        if not wanted:
-            which = (
-                "No card of yours waits"
-                if request_id is None
-                else f"No card of yours waits for request {request_id[:80]}"
-            )
-            return story.say(
-                Refusal(text=f"{which}; nothing was cancelled. /cards shows those that wait.", why="no_such_card")
-            )
+        return await self._drop(story, [card for card in cards if request_id in {None, card.request_id}], request_id)
+
+    async def drop(self, story: Story, request_id: str) -> Reply:
+        """Cancel anybody's card of this request."""
+        cards = await self._store.cards.pending(self._clock())
+        return await self._drop(story, [card for card in cards if card.request_id == request_id], request_id)
+
+    async def _drop(self, story: Story, cards: Sequence[PendingCard], request_id: str | None) -> Reply:
+        if not cards:
+            which = "No card waits" if request_id is None else f"No card waits for request {inert(request_id, 80)}"
+            return story.say(Refusal(text=f"{which}; nothing was cancelled.", why="no_such_card"))
         lines: list[str] = []
-        for card in wanted:
+        for card in cards:
             async with self._locks.of(card.request_id):
                 ended = await self._store.cards.resolve(card.request_id, "cancelled", self._clock())
             state = "Cancelled" if ended else "No longer waiting"
