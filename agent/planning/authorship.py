@@ -66,7 +66,7 @@ Authorship: TypeAlias = OwnWords | WrappedWords | FrontEndPrompt
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known besides the message itself."""
+    """Knowledge besides the message itself."""
 
     system: tuple[str, ...] = ()
     """The texts of the conversation's system turns."""
