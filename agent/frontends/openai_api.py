@@ -19,10 +19,12 @@ from agent.frontends import sse
 from agent.frontends.bodies import Bodies
 from agent.frontends.errors import ErrorAnswer, answer_for, error_body
 from agent.frontends.identities import identity_of, user_of
-from agent.frontends.replies import ChunkForm, completion, plan_answer
+from agent.frontends.own_prompts import own_prompt
+from agent.frontends.paths import NOT_SERVED, plain_path, read_plain_path
+from agent.frontends.replies import ChunkForm, completion, not_read, plan_answer
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
-from agent.frontends.seams import KeyRing, RequestHandler
+from agent.frontends.seams import KeyRing, Progress, RequestHandler
 from agent.frontends.wire import (
     MODEL_NAMES,
     ChatRequest,
@@ -46,7 +48,7 @@ _CORS: Final = {
     "Access-Control-Expose-Headers": "x-request-id, retry-after",
 }
 _PREFLIGHT: Final = {
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
     "Access-Control-Max-Age": "86400",
 }
 _REQUEST_ID = web.RequestKey("request_id", str)
@@ -108,7 +110,7 @@ class OpenAiApi:
         self._check_model(chat.model)
         request = self._request(http, identity, chat, "chat_completions")
         running = self._running.start(
-            lambda progress: self._pipeline.handle(request, progress),
+            lambda progress: self._handle(request, chat, progress),
             by=identity.key_id,
             decision=read_decision(last_words(request.text)) is not None,
             idempotency_key=request.idempotency_key,
@@ -120,6 +122,13 @@ class OpenAiApi:
         reply = await running.reply()
         _raise_refused(reply)
         return _json(completion(reply, chat.model, created))
+
+    async def _handle(self, request: UserRequest, chat: ChatRequest, progress: Progress) -> Reply:
+        reply = await self._pipeline.handle(request, progress)
+        # A title is no place for a remark.
+        if not chat.unread or own_prompt(request) is not None:
+            return reply
+        return reply.model_copy(update={"text": f"{reply.text}\n\n{not_read(chat.unread)}"})
 
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
@@ -224,7 +233,7 @@ def make_app(
     *more_routes: web.RouteDef,
 ) -> web.Application:
     """The daemon's web application."""
-    app = web.Application(middlewares=[_answer_errors])
+    app = web.Application(middlewares=[_answer_errors, read_plain_path])
     app.add_routes([*more_routes, *OpenAiApi(pipeline, keys, running, bodies, settings).routes()])
     app.on_response_prepare.append(_set_headers)
     return app
@@ -262,9 +271,11 @@ def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
     allow = error.headers.get("Allow")
     # The route of CORS preflights takes every path, so an unknown one looks like a wrong method.
     status = 404 if error.status == 405 and allow == "OPTIONS" else error.status
+    path = plain_path(http.path)
     message = {
-        404: f"there is no route {http.path[:200]}; the API begins at /v1, for example POST /v1/chat/completions",
-        405: f"{http.path[:200]} does not take {http.method}, but {allow}",
+        404: NOT_SERVED.get(path)
+        or f"there is no route {path[:200]}; the API begins at /v1, for example POST /v1/chat/completions",
+        405: f"{path[:200]} does not take {http.method}, but {allow}",
     }.get(status, error.reason)
     headers = {"Allow": allow} if status == 405 and allow else {}
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")

@@ -89,6 +89,11 @@ class ChunkForm:
         }
 
 
+def not_read(kinds: tuple[str, ...]) -> str:
+    """The remark that content besides the text was not looked at."""
+    return f"The {' and the '.join(kinds)} {'was' if len(kinds) == 1 else 'were'} not read; only text is."
+
+
 def plan_answer(reply: Reply) -> JsonObject:
     """The answer of `POST /v1/near/plan`."""
     answer: JsonObject = {

@@ -74,6 +74,15 @@ class _Message(_Wire):
             case list():
                 return "\n".join(part.text for part in self.content if part.type == "text" and part.text is not None)
 
+    def unread(self) -> tuple[str, ...]:
+        """The kinds of content besides text, in words for people and each once."""
+        parts = self.content if isinstance(self.content, list) else []
+        return tuple(dict.fromkeys(_kind(part.type) for part in parts if part.type != "text"))
+
+
+def _kind(part_type: str) -> str:
+    return next((kind for kind in ("image", "audio", "video", "file") if kind in part_type), "attachment")
+
 
 _Messages: TypeAlias = Annotated[list[_Message], Field(fail_fast=True)]
 """One error ends it: of a list of thousands that are no messages, an error each would be built."""
@@ -113,6 +122,8 @@ class ChatRequest:
     include_usage: bool
     conversation_id: str | None
     """From the body's metadata."""
+    unread: tuple[str, ...] = ()
+    """Kinds of content in the last user message that are not read, such as `image`."""
 
 
 _BodyT = TypeVar("_BodyT", bound=BaseModel)
@@ -134,6 +145,7 @@ def parse_chat(body: bytes, limits: Limits) -> ChatRequest:
         stream=bool(parsed.stream),
         include_usage=bool(parsed.stream_options and parsed.stream_options.include_usage),
         conversation_id=conversation_id,
+        unread=next(message.unread() for message in reversed(parsed.messages) if message.role == "user"),
     )
 
 
@@ -232,7 +244,9 @@ def _conversation(messages: list[_Message], limits: Limits) -> tuple[tuple[Turn,
     if last is None:
         raise _invalid("messages", "messages holds no user message; the last one is what is asked for")
     if not turns[last].content.strip():
-        raise _invalid(f"messages[{last}].content", f"messages[{last}].content has no text; only text can be read")
+        where, unread = f"messages[{last}].content", " and ".join(messages[last].unread())
+        held = f"{where} holds {unread} content and no text" if unread else f"{where} has no text"
+        raise _invalid(where, f"{held}; this API reads text only, so write what is asked for as text")
     return turns, turns[last].content
 
 
