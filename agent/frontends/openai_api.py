@@ -25,6 +25,7 @@ from agent.frontends.replies import ChunkForm, completion, not_read, plan_answer
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
 from agent.frontends.seams import KeyRing, Progress, RequestHandler
+from agent.frontends.shapes import ShapedAnswer
 from agent.frontends.wire import (
     MODEL_NAMES,
     ChatRequest,
@@ -107,28 +108,33 @@ class OpenAiApi:
         self._running.check()
         async with self._bodies.read(http, identity.key_id) as body:
             chat = parse_chat(body, self._settings.limits)
-        self._check_model(chat.model)
-        request = self._request(http, identity, chat, "chat_completions")
+            self._check_model(chat.model)
+            request = self._request(http, identity, chat, "chat_completions")
+            shaped = None if chat.shape is None else ShapedAnswer.to(request, chat.shape)
         running = self._running.start(
-            lambda progress: self._handle(request, chat, progress),
+            lambda progress: self._handle(request, shaped, chat.unread, progress),
             by=identity.key_id,
             decision=read_decision(last_words(request.text)) is not None,
             idempotency_key=request.idempotency_key,
         )
-        created = int(request.received_at)
+        created, tool = int(request.received_at), None if shaped is None else shaped.tool
         if chat.stream:
-            form = ChunkForm(request.request_id, chat.model, created, chat.include_usage)
+            form = ChunkForm(request.request_id, chat.model, created, chat.include_usage, tool)
             return await self._stream(http, running, form)
         reply = await running.reply()
         _raise_refused(reply)
-        return _json(completion(reply, chat.model, created))
+        return _json(completion(reply, chat.model, created, tool))
 
-    async def _handle(self, request: UserRequest, chat: ChatRequest, progress: Progress) -> Reply:
+    async def _handle(
+        self, request: UserRequest, shaped: ShapedAnswer | None, unread: tuple[str, ...], progress: Progress
+    ) -> Reply:
         reply = await self._pipeline.handle(request, progress)
+        if shaped is not None:
+            return shaped.in_place_of(reply)
         # A title is no place for a remark.
-        if not chat.unread or own_prompt(request) is not None:
+        if not unread or own_prompt(request) is not None:
             return reply
-        return reply.model_copy(update={"text": f"{reply.text}\n\n{not_read(chat.unread)}"})
+        return reply.model_copy(update={"text": f"{reply.text}\n\n{not_read(unread)}"})
 
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)

@@ -1,6 +1,7 @@
 """The pipeline's replies in the forms that clients read: OpenAI's completion and chunks, and the plan answer."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -9,6 +10,7 @@ from pydantic import JsonValue
 from agent.records import Answer, CallPlan, Clarification, Plan, Refusal, Reply, Route, Unsupported
 from contracts.types import JsonObject
 
+_MAX_PIECE: Final = 4096
 _EMPTY_PLAN_HASH: Final = hashlib.sha256(b"[]").hexdigest()
 
 
@@ -30,8 +32,16 @@ def near_agent(reply: Reply) -> JsonObject:
     return extra
 
 
-def completion(reply: Reply, model: str, created: int) -> JsonObject:
-    """A CreateChatCompletionResponse."""
+def completion(reply: Reply, model: str, created: int, tool: str | None = None) -> JsonObject:
+    """A CreateChatCompletionResponse; for a forced tool the answer is the arguments of its call."""
+    message: JsonObject = {"role": "assistant", "content": reply.text, "refusal": None}
+    called = tool is not None and reply.status == "answered"
+    if called:
+        call: JsonObject = {"name": tool, "arguments": reply.text}
+        message |= {
+            "content": None,
+            "tool_calls": [{"id": _call_id(reply.request_id), "type": "function", "function": call}],
+        }
     return {
         "id": _completion_id(reply.request_id),
         "object": "chat.completion",
@@ -40,9 +50,9 @@ def completion(reply: Reply, model: str, created: int) -> JsonObject:
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": reply.text, "refusal": None},
+                "message": message,
                 "logprobs": None,
-                "finish_reason": "stop",
+                "finish_reason": "tool_calls" if called else "stop",
             }
         ],
         "usage": _usage(reply),
@@ -58,21 +68,35 @@ class ChunkForm:
     model: str
     created: int
     include_usage: bool
+    tool: str | None = None
+    """The forced tool whose arguments an answer is."""
 
     def opening(self) -> JsonObject:
         """The role, sent exactly once: clients concatenate it."""
         return self._chunk({"role": "assistant", "content": ""})
 
-    def text(self, text: str) -> JsonObject:
-        return self._chunk({"content": text})
+    def body(self, reply: Reply) -> Iterator[JsonObject]:
+        """The text in pieces; for a forced tool the call, and its arguments in pieces."""
+        if not self._called(reply):
+            for piece in pieces(reply.text):
+                yield self._chunk({"content": piece})
+            return
+        call: JsonObject = {"index": 0, "id": _call_id(self.request_id), "type": "function"}
+        yield self._chunk({"tool_calls": [{**call, "function": {"name": self.tool, "arguments": ""}}]})
+        for piece in pieces(reply.text):
+            yield self._chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
 
     def closing(self, reply: Reply) -> JsonObject:
         """The chunk with `finish_reason` and `near_agent`."""
-        return {**self._chunk({}, finish_reason="stop"), "near_agent": near_agent(reply)}
+        finish_reason = "tool_calls" if self._called(reply) else "stop"
+        return {**self._chunk({}, finish_reason=finish_reason), "near_agent": near_agent(reply)}
 
     def usage(self, reply: Reply) -> JsonObject:
         """The last chunk where `stream_options.include_usage` asked for it."""
         return {**self._frame([]), "usage": _usage(reply)}
+
+    def _called(self, reply: Reply) -> bool:
+        return self.tool is not None and reply.status == "answered"
 
     def _chunk(self, delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
         choice: JsonObject = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -120,6 +144,17 @@ def plan_answer(reply: Reply) -> JsonObject:
         case _:
             assert_never(reply.plan)
     return answer
+
+
+def pieces(text: str) -> Iterator[str]:
+    """A text in lines, long ones in parts; joined again they are the text."""
+    for line in text.splitlines(keepends=True):
+        for start in range(0, len(line), _MAX_PIECE):
+            yield line[start : start + _MAX_PIECE]
+
+
+def _call_id(request_id: str) -> str:
+    return f"call_{request_id}"
 
 
 def _completion_id(request_id: str) -> str:

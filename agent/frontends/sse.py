@@ -19,7 +19,6 @@ HEADERS: Final = {
     # nginx and the like would hold events back.
     "X-Accel-Buffering": "no",
 }
-_MAX_PIECE: Final = 4096
 
 
 def data(message: JsonObject | dict[str, object]) -> bytes:
@@ -34,19 +33,12 @@ def comment(text: str) -> bytes:
 
 def reply_events(form: ChunkForm, reply: Reply) -> Iterator[bytes]:
     """The events of a reply after the opening one, `[DONE]` included."""
-    for piece in pieces(reply.text):
-        yield data(form.text(piece))
+    for chunk in form.body(reply):
+        yield data(chunk)
     yield data(form.closing(reply))
     if form.include_usage:
         yield data(form.usage(reply))
     yield DONE
-
-
-def pieces(text: str) -> Iterator[str]:
-    """A text in lines, long ones in parts; joined again they are the text."""
-    for line in text.splitlines(keepends=True):
-        for start in range(0, len(line), _MAX_PIECE):
-            yield line[start : start + _MAX_PIECE]
 
 
 class EventStream:

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, ValidationError
 
 from agent.errors import RequestError
+from agent.frontends.shapes import Shape, shape_of_format, shape_of_tools
 from agent.limits import Limits
 from agent.records import ModelName, Turn
 
@@ -100,6 +101,9 @@ class _ChatBody(_Wire):
     n: int | None = None
     metadata: dict[str, JsonValue] | None = None
     tools: list[JsonValue] | None = None
+    tool_choice: JsonValue = None
+    function_call: JsonValue = None
+    response_format: JsonValue = None
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -124,6 +128,8 @@ class ChatRequest:
     """From the body's metadata."""
     unread: tuple[str, ...] = ()
     """Kinds of content in the last user message that are not read, such as `image`."""
+    shape: Shape | None = None
+    """JSON that is asked for in place of text."""
 
 
 _BodyT = TypeVar("_BodyT", bound=BaseModel)
@@ -134,6 +140,8 @@ def parse_chat(body: bytes, limits: Limits) -> ChatRequest:
     parsed = _parse(_ChatBody, body)
     if parsed.n not in {None, 1}:
         raise _invalid("n", "n: one answer is made per request, leave n out or send 1")
+    if parsed.function_call not in (None, "auto", "none"):
+        raise _invalid("function_call", "function_call: list the function in tools, and name it in tool_choice")
     conversation_id = (parsed.metadata or {}).get("conversation_id")
     if conversation_id is not None and not isinstance(conversation_id, str):
         raise _invalid("metadata.conversation_id", "metadata.conversation_id should be a string")
@@ -146,6 +154,8 @@ def parse_chat(body: bytes, limits: Limits) -> ChatRequest:
         include_usage=bool(parsed.stream_options and parsed.stream_options.include_usage),
         conversation_id=conversation_id,
         unread=next(message.unread() for message in reversed(parsed.messages) if message.role == "user"),
+        shape=shape_of_tools(parsed.tool_choice, parsed.tools)
+        or shape_of_format(parsed.response_format, "response_format"),
     )
 
 
