@@ -1,4 +1,4 @@
-"""The OpenAI-compatible HTTP API: chat completions (JSON and SSE), models, plans, and the daemon's health.
+"""The OpenAI-compatible HTTP API: chat completions and responses (JSON and SSE), models, plans, and the daemon's health.
 
 Every answer carries `x-request-id`, which is also the id of the request's record. A client that goes away does not end
 its request: the work runs on in the daemon's task group and is recorded.
@@ -20,8 +20,8 @@ from agent.frontends.bodies import Bodies
 from agent.frontends.errors import ErrorAnswer, answer_for, error_body
 from agent.frontends.identities import identity_of, user_of
 from agent.frontends.own_prompts import own_prompt
-from agent.frontends.paths import NOT_SERVED, plain_path, read_plain_path
-from agent.frontends.replies import ChunkForm, completion, not_read, plan_answer
+from agent.frontends.paths import not_served, plain_path, read_plain_path
+from agent.frontends.replies import not_read, plan_answer
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
 from agent.frontends.seams import KeyRing, Progress, RequestHandler
@@ -32,9 +32,9 @@ from agent.frontends.wire import (
     conversation_id,
     header_id,
     model_not_found,
-    parse_chat,
     parse_plan,
 )
+from agent.frontends.wire_forms import CHAT_COMPLETIONS, RESPONSES, AnswerForm, WireForm
 from agent.limits import Limits
 from agent.planning.authorship import last_words
 from agent.planning.conversations import bounded
@@ -95,6 +95,7 @@ class OpenAiApi:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/chat/completions", self._chat),
+            web.post("/v1/responses", self._respond),
             web.post("/v1/near/plan", self._plan),
             web.get("/v1/models", self._models),
             web.get("/v1/models/{name}", self._model),
@@ -104,26 +105,31 @@ class OpenAiApi:
         ]
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
+        return await self._converse(http, CHAT_COMPLETIONS)
+
+    async def _respond(self, http: web.Request) -> web.StreamResponse:
+        return await self._converse(http, RESPONSES)
+
+    async def _converse(self, http: web.Request, wire_form: WireForm) -> web.StreamResponse:
         identity = await self._identity(http)
         self._running.check()
         async with self._bodies.read(http, identity.key_id) as body:
-            chat = parse_chat(body, self._settings.limits)
-            self._check_model(chat.model)
-            request = self._request(http, identity, chat, "chat_completions")
-            shaped = None if chat.shape is None else ShapedAnswer.to(request, chat.shape)
+            asked = wire_form.parse(body, self._settings.limits)
+            self._check_model(asked.model)
+            request = self._request(http, identity, asked, wire_form.front_end)
+            shaped = None if asked.shape is None else ShapedAnswer.to(request, asked.shape)
         running = self._running.start(
-            lambda progress: self._handle(request, shaped, chat.unread, progress),
+            lambda progress: self._handle(request, shaped, asked.unread, progress),
             by=identity.key_id,
             decision=read_decision(last_words(request.text)) is not None,
             idempotency_key=request.idempotency_key,
         )
-        created, tool = int(request.received_at), None if shaped is None else shaped.tool
-        if chat.stream:
-            form = ChunkForm(request.request_id, chat.model, created, chat.include_usage, tool)
+        form = wire_form.answer(request, asked)
+        if asked.stream:
             return await self._stream(http, running, form)
         reply = await running.reply()
         _raise_refused(reply)
-        return _json(completion(reply, chat.model, created, tool))
+        return _json(form.whole(reply))
 
     async def _handle(
         self, request: UserRequest, shaped: ShapedAnswer | None, unread: tuple[str, ...], progress: Progress
@@ -175,7 +181,7 @@ class OpenAiApi:
         asked = http.headers.get("Access-Control-Request-Headers", "authorization, content-type")
         return web.Response(status=204, headers={**_PREFLIGHT, "Access-Control-Allow-Headers": asked})
 
-    async def _stream(self, http: web.Request, running: RunningRequest, form: ChunkForm) -> web.StreamResponse:
+    async def _stream(self, http: web.Request, running: RunningRequest, form: AnswerForm) -> web.StreamResponse:
         """The events of a running request. Headers wait for the first one, so that an early refusal has its status."""
         stream: sse.EventStream | None = None
         event: Event | None = None
@@ -186,20 +192,20 @@ class OpenAiApi:
                     if isinstance(event, Reply):
                         _raise_refused(event)
                     stream = await sse.open_stream(http, _headers(http), self._settings.limits.answer_timeout_s)
-                    await stream.write(sse.data(form.opening()))
+                    await stream.write(form.opening())
                 match event:
                     case Note(text):
                         await stream.write(sse.comment(text))
                     case Quiet():
                         await stream.write(sse.PING)
                     case Reply():
-                        await stream.write(b"".join(sse.reply_events(form, event)), last=True)
+                        await stream.write(b"".join(form.rest(event)), last=True)
         except DaemonError as error:
             if stream is None:
                 raise
-            await stream.write(sse.data(answer_for(error).body), last=True)
+            await stream.write(form.failure(error), last=True)
         except ClientConnectionResetError:
-            log.info("client_gone", request_id=form.request_id)
+            log.info("client_gone", request_id=http[_REQUEST_ID])
         return web.Response() if stream is None else stream.response
 
     async def _identity(self, http: web.Request) -> Identity:
@@ -279,7 +285,7 @@ def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
     status = 404 if error.status == 405 and allow == "OPTIONS" else error.status
     path = plain_path(http.path)
     message = {
-        404: NOT_SERVED.get(path)
+        404: not_served(path)
         or f"there is no route {path[:200]}; the API begins at /v1, for example POST /v1/chat/completions",
         405: f"{path[:200]} does not take {http.method}, but {allow}",
     }.get(status, error.reason)

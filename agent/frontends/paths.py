@@ -6,18 +6,25 @@ from typing import Final
 
 from aiohttp import web
 
-NOT_SERVED: Final = {
+_NOT_SERVED: Final = {
     "/v1/completions": (
         "there are no legacy completions here; send the text as a user message to POST /v1/chat/completions"
     ),
     "/v1/embeddings": (
-        "there are no embeddings here: this API serves POST /v1/chat/completions; "
+        "there are no embeddings here: this API serves POST /v1/chat/completions and POST /v1/responses only; "
         "point the client's embeddings at another server"
     ),
 }
 """Calls of OpenAI's API that clients try, and the call that they need instead."""
 
 _SLASHES: Final = re.compile(r"//+")
+
+
+def not_served(path: str) -> str | None:
+    """Return the message for a call of OpenAI's API that is not served; None for any other plain path."""
+    if path.startswith("/v1/responses/"):
+        return "responses are not kept, so none can be fetched or deleted; send the conversation to POST /v1/responses"
+    return _NOT_SERVED.get(path)
 
 
 def plain_path(path: str) -> str:

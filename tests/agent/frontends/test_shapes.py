@@ -1,13 +1,19 @@
 """`response_format` and forced tools: honoured for front ends' own prompts, refused for everything else."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agent.errors import RequestError
 from agent.frontends.seams import Progress
 from agent.frontends.shapes import MAX_KEYS
+from agent.frontends.wire import parse_chat
+from agent.limits import Limits
 from agent.records import Clarification, Reply, UserRequest
 from tests.agent.frontends.scripted import reply_to, served
 from tests.agent.frontends.test_chat_completions import HELLO, events, judged, post
@@ -21,6 +27,21 @@ PROMPTS = {
 }
 TEXT: dict[str, Any] = {"type": "string"}
 TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+SCHEMA_WORDS = st.sampled_from(
+    [
+        "type",
+        "function",
+        "name",
+        "parameters",
+        "properties",
+        "required",
+        "anyOf",
+        "items",
+        "minItems",
+        "maxLength",
+        "title",
+    ]
+)
 FORMAT_NAMES = ("response_format", "tool_choice")
 
 
@@ -195,6 +216,27 @@ async def test_a_shape_that_cannot_be_filled_is_refused(
         status, body, _ = await post(http, api, asking(PROMPTS["title"], **fields))
         assert api.pipeline.requests == []
     assert (status, body["error"]["param"]) == (400, param)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["string", "array", "object", "json_schema", "function"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCHEMA_WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON, st.lists(JSON, max_size=2) | st.none())
+def test_no_schema_breaks_the_parser(schema: object, choice: object, tools: object) -> None:
+    formats = [schema, {"type": "json_schema", "json_schema": {"schema": schema}}]
+    for response_format in formats:
+        for tool_choice in (choice, "required", None):
+            body = asking("hello", response_format=response_format, tool_choice=tool_choice, tools=tools)
+            with suppress(RequestError):
+                shape = parse_chat(json.dumps(body).encode(), Limits()).shape
+                assert shape is None or len(shape.keys) <= MAX_KEYS
 
 
 async def test_keys_that_need_not_be_there_are_left_out(http: aiohttp.ClientSession) -> None:
