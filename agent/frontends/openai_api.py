@@ -117,9 +117,9 @@ class OpenAiApi:
             asked = wire_form.parse(body, self._settings.limits)
             self._check_model(asked.model)
             request = self._request(http, identity, asked, wire_form.front_end)
-            shaped = None if asked.shape is None else ShapedAnswer.to(request, asked.shape)
+            finish = _finishing(request, asked)
         running = self._running.start(
-            lambda progress: self._handle(request, shaped, asked.unread, progress),
+            lambda progress: self._handle(request, finish, progress),
             by=identity.key_id,
             decision=read_decision(last_words(request.text)) is not None,
             idempotency_key=request.idempotency_key,
@@ -131,16 +131,8 @@ class OpenAiApi:
         _raise_refused(reply)
         return _json(form.whole(reply))
 
-    async def _handle(
-        self, request: UserRequest, shaped: ShapedAnswer | None, unread: tuple[str, ...], progress: Progress
-    ) -> Reply:
-        reply = await self._pipeline.handle(request, progress)
-        if shaped is not None:
-            return shaped.in_place_of(reply)
-        # A title is no place for a remark.
-        if not unread or own_prompt(request) is not None:
-            return reply
-        return reply.model_copy(update={"text": f"{reply.text}\n\n{not_read(unread)}"})
+    async def _handle(self, request: UserRequest, finish: Callable[[Reply], Reply], progress: Progress) -> Reply:
+        return finish(await self._pipeline.handle(request, progress))
 
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
@@ -292,6 +284,20 @@ def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
     headers = {"Allow": allow} if status == 405 and allow else {}
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")
     return ErrorAnswer(status, error_body(message, "invalid_request_error", code), headers)
+
+
+def _finishing(request: UserRequest, asked: ChatRequest) -> Callable[[Reply], Reply]:
+    """Return what makes the pipeline's reply the answer: JSON of the shape that is asked for, or a remark on what was not read.
+
+    Everything that can fail is done here, before the request begins. RequestError as `ShapedAnswer.to`.
+    """
+    if asked.shape is not None:
+        return ShapedAnswer.to(request, asked.shape).in_place_of
+    # A title is no place for a remark.
+    if not asked.unread or own_prompt(request) is not None:
+        return lambda reply: reply
+    remark = not_read(asked.unread)
+    return lambda reply: reply.model_copy(update={"text": f"{reply.text}\n\n{remark}"})
 
 
 def _raise_refused(reply: Reply) -> None:

@@ -22,6 +22,12 @@ MAX_KEYS: Final = 16
 _ANY_FORM: Final = "Write a title"
 """A request for a form; which one its answer holds is decided by the key that it is asked under."""
 
+_READ_KEYWORDS: Final = frozenset(
+    {"type", "anyOf", "items", "minLength", "maxLength", "minItems", "maxItems"}
+    | {"title", "description", "default", "examples", "nullable"}
+)
+"""Of a property's schema; with any other one (enum, pattern) nothing is known to fit."""
+
 _Kind: TypeAlias = Literal["text", "list"]
 
 
@@ -95,7 +101,8 @@ def shape_of_tools(choice: JsonValue, tools: list[JsonValue] | None) -> Shape | 
 def _keys(schema: JsonValue, param: str) -> tuple[Key, ...]:
     match schema:
         case {"properties": dict() as properties}:
-            required = schema.get("required")
+            listed = schema.get("required")
+            required = {one for one in listed if isinstance(one, str)} if isinstance(listed, list) else set[str]()
         case dict() if schema.get("type", "object") == "object":
             return ()
         case _:
@@ -105,7 +112,7 @@ def _keys(schema: JsonValue, param: str) -> tuple[Key, ...]:
         key = _key(name, wanted)
         if key is not None:
             found.append(key)
-        elif isinstance(required, list) and name in required:
+        elif name in required:
             raise _invalid(param, f"the key {name[:80]!r} cannot be filled: only texts and lists of texts can")
     if not found or len(found) > MAX_KEYS:
         raise _invalid(param, f"{len(found)} keys can be filled; from 1 to {MAX_KEYS} are allowed")
@@ -115,10 +122,10 @@ def _keys(schema: JsonValue, param: str) -> tuple[Key, ...]:
 def _key(name: str, wanted: JsonValue) -> Key | None:
     """Return the key for a property's schema; None if no text or list of texts fits it for certain."""
     match wanted:
-        case {"anyOf": list() as branches} | {"oneOf": list() as branches}:
-            return next((key for branch in branches if (key := _key(name, branch)) is not None), None)
-        case {"enum": _} | {"const": _} | {"pattern": _} | {"format": _} | {"$ref": _} | {"allOf": _} | {"not": _}:
+        case dict() if not wanted.keys() <= _READ_KEYWORDS:
             return None
+        case {"anyOf": list() as branches}:
+            return next((key for branch in branches if (key := _key(name, branch)) is not None), None)
         case {"type": list() as types}:
             kind = next((kind for kind in ("string", "array") if kind in types), None)
             return None if kind is None else _key(name, {**wanted, "type": kind})

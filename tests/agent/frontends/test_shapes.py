@@ -198,6 +198,7 @@ async def test_what_forces_nothing_is_let_through(http: aiohttp.ClientSession, f
         (schema({"title": {"enum": ["a", "b"]}}), "response_format"),
         (schema({"title": {"type": "string", "pattern": "^[a-z]+$"}}), "response_format"),
         (schema({"title": {"$ref": "#/$defs/Title"}}), "response_format"),
+        (schema({"title": {"type": "string", "keyword_of_tomorrow": True}}), "response_format"),
         (schema({"tags": {"type": "array", "items": {"type": "object"}}}), "response_format"),
         (schema({"follow_ups": {**TEXTS, "minItems": 3}}), "response_format"),
         (schema({f"title{n}": TEXT for n in range(MAX_KEYS + 1)}), "response_format"),
