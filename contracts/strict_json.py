@@ -1,9 +1,11 @@
 """JSON from outside, strictly: values that JSON can say again, and objects that can be read in one way only."""
 
+import json
 import math
 import re
+from decimal import Decimal
 from itertools import islice
-from typing import Final, cast
+from typing import Final, NoReturn, cast
 
 from pydantic import JsonValue
 from pydantic_core import from_json
@@ -13,6 +15,9 @@ from contracts.types import JsonObject
 _MAY_OVERFLOW: Final = re.compile(rb"[0-9]{300}|[0-9.][eE]\+?[0-9]{3}")
 """Numbers that can become an infinite float, such as 1e999, which the parser lets through."""
 
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_MAX_DIGITS: Final = 400
+"""A float's range ends at 309 digits, and Python converts no more than some 4,300."""
 
 _UP_TO_A_VALUE: Final = re.compile(rb'[^",\[{]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?[^",\[{]*+)*+(?:[,\[{]|\Z)', re.DOTALL)
 """Up to the next comma or opening bracket outside of texts, or to the end. It matches everywhere without going back, so that
@@ -35,6 +40,56 @@ def parse_json(data: bytes | str) -> JsonValue:
     if _MAY_OVERFLOW.search(raw) and not _finite(value):
         raise ValueError("a number is out of range")
     return value
+
+
+def parse_exactly(data: bytes) -> tuple[JsonValue, tuple[str, ...]]:
+    """The value with its numbers' own digits, and the keys that some object repeats (of those the last value is kept).
+
+    A number that a float would change, or show in other digits, becomes a string of its text. ValueError for what is not
+    JSON in UTF-8 or holds a lone surrogate; nesting is bounded by the interpreter's stack.
+    """
+    text = data.decode()
+    repeated: dict[str, None] = {}
+
+    def members(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            seen: set[str] = set()
+            for key, _ in pairs:
+                if key in seen:
+                    repeated[key] = None
+                seen.add(key)
+        return value
+
+    try:
+        value = cast(
+            "JsonValue",
+            json.loads(
+                text, object_pairs_hook=members, parse_float=_exact, parse_int=_exact_int, parse_constant=_no_number
+            ),
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if _SURROGATE.search(data):
+        json.dumps(value, ensure_ascii=False).encode()  # UnicodeEncodeError, a ValueError, for half of a pair
+    return value, tuple(repeated)
+
+
+def _exact(text: str) -> float | str:
+    if len(text) > _MAX_DIGITS:
+        return text
+    value = float(text)
+    shown = repr(value)
+    same = math.isfinite(value) and "e" not in shown and Decimal(shown) == Decimal(text)
+    return value if same else text
+
+
+def _exact_int(text: str) -> int | str:
+    return int(text) if len(text) <= _MAX_DIGITS else text
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def unique_keys(pairs: list[tuple[str, JsonValue]]) -> JsonObject:

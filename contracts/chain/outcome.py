@@ -53,6 +53,8 @@ class ViewReturned:
     logs: tuple[str, ...] = ()
     cut: str | None = None
     """The part of the answer that is kept in `value`, if it is not all of it."""
+    repeated: tuple[str, ...] = ()
+    """Keys that an object of the answer repeats: `value` has the last value of each."""
     kind: Literal["view_returned"] = "view_returned"
 
 

@@ -20,7 +20,7 @@ from contracts.chain.rpc_parse import invalid_tx_kind, vm_error_kind
 from contracts.chain.rpc_types import BlockView
 from contracts.chain.tx_answer import Failure, OutcomeView, SuccessValue, TransactionView, TxAnswer
 from contracts.errors import RpcError
-from contracts.strict_json import count_values, parse_json, too_deep
+from contracts.strict_json import count_values, parse_exactly, too_deep
 from contracts.types import JsonObject, format_near, format_units
 
 MAX_DEPTH: Final = 64
@@ -100,23 +100,30 @@ def failure_text(error: JsonValue) -> tuple[str, str]:
 def decode_value(data: bytes, *, answer_bytes: int | None = None) -> JsonValue:
     """JSON if the bytes are JSON of at most MAX_VALUES values and MAX_DEPTH levels, else text, else base64; None for no bytes.
 
+    Numbers keep the contract's digits (`parse_exactly`). An object with repeated keys can be read in two ways and stays text.
     Of more than MAX_VALUE_BYTES, or if `answer_bytes` says that these are the beginning of more, the beginning as a text that
     ends with `cut_note`.
     """
+    value, repeated = decode_view(data, answer_bytes=answer_bytes)
+    return _text(data, cut=False) if repeated else value
+
+
+def decode_view(data: bytes, *, answer_bytes: int | None = None) -> tuple[JsonValue, tuple[str, ...]]:
+    """As `decode_value`, with the last value of each repeated key, and those keys to be shown with the answer."""
     if not data:
-        return None
+        return None, ()
     whole = answer_bytes or len(data)
     kept = data[:MAX_VALUE_BYTES] if answer_bytes is None else data
     if whole > len(kept):
-        return f"{_text(kept, cut=True)}\u2026 ({cut_note(len(kept), whole)})"
+        return f"{_text(kept, cut=True)}\u2026 ({cut_note(len(kept), whole)})", ()
     if count_values(data, MAX_VALUES) <= MAX_VALUES:
         try:
-            value = parse_json(data)
+            value, repeated = parse_exactly(data)
             if not too_deep(value, MAX_DEPTH):
-                return value
+                return value, repeated
         except ValueError:
             pass
-    return _text(data, cut=False)
+    return _text(data, cut=False), ()
 
 
 def cut_note(kept: int, whole: int) -> str:

@@ -16,7 +16,7 @@ from contracts.calls import (
 )
 from contracts.chain.effects import read_effects
 from contracts.chain.outcome import Effect, ViewReturned
-from contracts.chain.outcome_reader import cut_note, decode_value, failure_text, kept_logs
+from contracts.chain.outcome_reader import cut_note, decode_value, decode_view, failure_text, kept_logs
 from contracts.chain.rpc import RpcClient
 from contracts.chain.rpc_types import AccessView, BlockRef, FunctionResult, GasKeyAccess, OtherAccess
 from contracts.chain.tx_answer import Failure, Pending, SuccessReceipt, SuccessValue, TxAnswer
@@ -53,9 +53,9 @@ async def run_view(rpc: RpcClient, call: ViewCall, at: BlockRef = "final") -> Vi
 
 
 def _function(found: FunctionResult) -> ViewReturned:
-    value = decode_value(found.result, answer_bytes=found.answer_bytes)
+    value, repeated = decode_view(found.result, answer_bytes=found.answer_bytes)
     cut = None if found.answer_bytes is None else cut_note(len(found.result), found.answer_bytes)
-    return ViewReturned(value, found.block_height, found.block_hash, kept_logs(found.logs), cut)
+    return ViewReturned(value, found.block_height, found.block_hash, kept_logs(found.logs), cut, repeated)
 
 
 async def _account(rpc: RpcClient, account_id: AccountId, at: BlockRef) -> ViewReturned:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, NoReturn, TypeAlias, assert_never
+from typing import Annotated, TypeAlias, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -38,6 +38,7 @@ from contracts.knowledge.facts import (
 from contracts.knowledge.interface import InterfaceCache, carries_abi, interface_of
 from contracts.knowledge.pools import PoolIndex, read_pools
 from contracts.rpc_meanings import about
+from contracts.strict_json import parse_exactly
 from contracts.types import U128_MAX, AccountId, CryptoHash
 
 _U128: TypeAlias = Annotated[int, Field(ge=0, le=U128_MAX)]
@@ -210,13 +211,11 @@ async def _storage(
 
 def _view(result: bytes) -> ViewFact | Absent:
     try:
-        return ViewFact(json.loads(result, parse_constant=_no_number))
-    except (ValueError, RecursionError) as error:
+        value, repeated = parse_exactly(result)
+    except ValueError as error:
         return Absent("unreadable", f"the answer is not JSON: {str(error)[:160]}")
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
+    # Decisions rest on facts, and parsers differ in which of two equal keys they take.
+    return Absent("unreadable", f"the answer repeats the key {repeated[0][:80]!r}") if repeated else ViewFact(value)
 
 
 def _token(result: bytes) -> TokenFact | Absent:
@@ -227,11 +226,12 @@ def _token(result: bytes) -> TokenFact | Absent:
 
 
 def _json(data: bytes) -> JsonValue:
-    """The value, or a text that no standard's answer is, where the bytes are no JSON."""
+    """Return the value, or a text that no standard's answer is if the bytes are not JSON or repeat a key."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        value, repeated = parse_exactly(data)
+    except ValueError:
         return "not JSON"
+    return "a key is repeated" if repeated else value
 
 
 def _absent(error: RpcError) -> Absent:

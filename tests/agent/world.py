@@ -31,6 +31,7 @@ from contracts.chain.outcome import (
     Unconfirmed,
     ViewReturned,
 )
+from contracts.chain.outcome_reader import decode_view
 from contracts.chain.rpc_types import AccessKeyList, AccountView, BlockView, CodeView, FunctionResult, ProtocolConfig
 from contracts.checks.policy_file import parse_policy
 from contracts.errors import RpcError
@@ -68,6 +69,8 @@ class FakeReads:
     registered: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     answers: dict[tuple[str, str], JsonValue] = field(default_factory=dict[tuple[str, str], JsonValue])
     """(contract, method) -> what it returns."""
+    raw: dict[tuple[str, str], bytes] = field(default_factory=dict[tuple[str, str], bytes])
+    """As `answers`, the bytes themselves."""
     names: dict[str, str] = field(default_factory=dict[str, str])
     """Token contract -> the name it calls itself."""
     keys: tuple[str, ...] = (KEY,)
@@ -96,9 +99,9 @@ class FakeReads:
 
     async def call_function(self, contract_id: AccountId, method: str, args: bytes, _at: At, /) -> FunctionResult:
         await self._read()
-        value = self.value(contract_id, method, args)
+        result = self.raw.get((contract_id, method)) or json.dumps(self.value(contract_id, method, args)).encode()
         return FunctionResult.model_validate(
-            {"result": list(json.dumps(value).encode()), "logs": [], "block_height": 100, "block_hash": BLOCK}
+            {"result": list(result), "logs": [], "block_height": 100, "block_hash": BLOCK}
         )
 
     def value(self, contract_id: str, method: str, args: bytes) -> JsonValue:
@@ -189,6 +192,9 @@ class FakeChain:
                     "code_hash": "1" * 32,
                     "storage_usage": 182,
                 }
+            case ViewFunction(contract_id, method_name) if (contract_id, method_name) in self._reads.raw:
+                value, repeated = decode_view(self._reads.raw[contract_id, method_name])
+                return ViewReturned(value, 100, BLOCK, repeated=repeated)
             case ViewFunction(contract_id, method_name, args):
                 value = self._reads.value(contract_id, method_name, args)
             case _:
