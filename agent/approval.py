@@ -31,7 +31,7 @@ CODE_KEY: Final = "code_key"
 
 _KEY_DIGITS: Final = 64
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_WORDS = re.compile(r"[a-z0-9._-]*[a-z0-9]")
+_WORDS = re.compile(r"[a-z0-9._-]+")
 _CARD_WORDS = re.compile(
     "|".join((CARD_BEGIN.strip(), *(end[:-1] for end in CARD_ENDS), "to (approve|drop it), write:?")), re.IGNORECASE
 )
@@ -145,7 +145,7 @@ def _no_card(text: str) -> str:
 def _policy_lines(verdict: Verdict, shown: str) -> list[str]:
     """Accounts that stand nowhere else on the card, and the rules that ask."""
     lines: list[str] = []
-    words = set(_WORDS.findall(shown))
+    words = {word.rstrip("._-") for word in _WORDS.findall(shown)}
     for one in verdict.recipients:
         name = f" {in_the_book(one.name)}" if one.name else ""
         if one.account_id not in words or (name and f"{one.account_id}{name}" not in shown):

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_PREFIXES: Final = ("sk-", "sk_", "na_", "gsk_", "hf_", "key-", "ed25519:", "secp256k1:", "Bearer ")
-_ADDRESS = re.compile(r"https?://[^\s/]+\S*")
+_ADDRESS = re.compile(r"https?://[^\s/]\S*")
 
 
 def _address(text: str) -> str:

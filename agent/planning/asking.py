@@ -43,7 +43,7 @@ _WORD_IMPERATIVE: Final = re.compile(rf"(?i)(?<![\w.@/-])(?:{_IMPERATIVES})(?![\
 _CJK_IMPERATIVE: Final = re.compile(_CJK)
 
 _SENTENCE: Final = re.compile(r"(?<=[.!?。！？;\n])\s+|(?<=[。！？])|\n+")
-_QUESTION_END: Final = re.compile(r"[?？]\s*[\"'”»)\]]*\s*\Z")
+_QUESTION_END: Final = re.compile(r"[?？][\s\"'”»)\]]*+\Z")
 _QUESTION_START: Final = re.compile(
     r"(?i)\A[\s\"'“(¿-]*(?:(?:so|and|but|ok(?:ay)?|hey|hi|hello|also|well|und|aber|y|et|а|и|ну)[\s,]+)*"
     r"(?:what(?:'s| is| are| was| would| does| did|\b)|who|whom|whose|when|where|why|which|how|is|are|was|were|am|did|does|do (?:i|you|we|they)|"

@@ -142,7 +142,7 @@ _ROLE_FIELD: Final = re.compile(
 )
 _MESSAGE_CLASS: Final = re.compile(r"\b(?:Human|AI|System|Chat|User|Assistant)Message(?:Chunk)?\(")
 _HISTORY_TAG: Final = re.compile(
-    r"(?i)<\s*/?\s*(?:chat|conversation|conversations|chat[_-]?(?:history|log|messages?)|conversation[_-]\w{1,20}|history|"
+    r"(?i)<\s*+/?\s*+(?:chat|conversation|conversations|chat[_-]?(?:history|log|messages?)|conversation[_-]\w{1,20}|history|"
     r"messages?|transcript|dialog(?:ue)?|turns?|session|previous[_-]\w{1,20}|summary|existing[_-]\w{1,20}|"
     r"(?:user|assistant|human|ai)[_-](?:messages?|turns?|replies|reply)|thread)\b[^<>\n]{0,80}>"
 )

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from agent.planning.units import Units, accepted_units, is_amount_of, words_of
+from agent.planning.units import NOTHING_SPOKEN, Units, accepted_units, is_amount_of, words_of
 from agent.records import Source
 from contracts.knowledge.address_book import NO_NAMES, AddressBook, folded
 from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
@@ -210,7 +210,7 @@ def _number(value: str, words: Words, registry: Registry, accepted: Units | None
     units = _UNITS | {symbol.casefold() for symbol in registry.symbols}
     for turn, text in words:
         single = _GROUPED.sub(lambda grouped: "_" * len(grouped[0]), text)
-        spoken = frozenset[str]() if accepted is None else words_of(single)
+        spoken = NOTHING_SPOKEN if accepted is None else words_of(single)
         for found in _NUMBER.finditer(single):
             start, end = found.span()
             if _canonical(found[0]) != wanted or not _stands_alone(single, start, end, units, beside):

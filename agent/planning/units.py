@@ -67,8 +67,8 @@ _MOVES_ON: Final = re.compile(r"\s{1,3}(?:to|into|from|for|with)\b", re.IGNORECA
 _WORD_AFTER: Final = re.compile(r"[\s(\[{\"'`*“‘]{0,8}([^\W\d_][\w.-]{0,63})")
 _WORD_BEFORE: Final = re.compile(r"(?<![\w.@-])([^\W\d_]\w{0,15})[\s:=(\"'`*]{1,8}\Z")
 _PART_OF: Final = re.compile(r"(?i)\b(half|third|quarter|tenth|twice|double|triple|minus)(\s+\w+){0,3}\s*\Z")
-_RECKONED_AFTER: Final = re.compile(r"[^\S\n]*(?:[-+*/×÷^=·−–—~±]*|x\b)[^\S\n]*\d")
-_RECKONED_BEFORE: Final = re.compile(r"(?<![^\s(])[\d.,]*\d[^\S\n]*(?:[-+*/×÷^=·−–—~±]*|x)[^\S\n]*\Z")
+_RECKONED_AFTER: Final = re.compile(r"[^\S\n]*+(?:[-+*/×÷^=·−–—~±]*+|x\b)[^\S\n]*+\d")
+_RECKONED_BEFORE: Final = re.compile(r"(?<![^\s(])[\d.,]*\d[^\S\n]*+(?:[-+*/×÷^=·−–—~±]*+|x)[^\S\n]*+\Z")
 _WORDS: Final = re.compile(r"[\w.@-]+")
 _LOOKED_BACK: Final = 120
 """Longer than an account id, so that one that ends in digits is not taken for a number."""
@@ -99,15 +99,29 @@ def accepted_units(action: str, args: JsonObject, registry: Registry) -> Mapping
     }
 
 
-def words_of(text: str) -> frozenset[str]:
-    """The words of a text in lower case, account ids whole."""
-    return frozenset(word.strip(".-_") for word in _WORDS.findall(text.casefold()))
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The words of one text, found once for all of its numbers."""
+
+    words: frozenset[str]
+    """In lower case, account ids whole."""
+    capitals: bool
+    """Whether the whole text is in capitals, so that a word in capitals is no ticker."""
 
 
-def is_amount_of(text: str, start: int, end: int, units: Units, spoken: frozenset[str], registry: Registry) -> bool:
+NOTHING_SPOKEN: Final = Spoken(frozenset(), capitals=False)
+
+
+def words_of(text: str) -> Spoken:
+    """Return the words of a text."""
+    words = frozenset(word.strip(".-_") for word in _WORDS.findall(text.casefold()))
+    return Spoken(words, capitals=text.isupper())
+
+
+def is_amount_of(text: str, start: int, end: int, units: Units, spoken: Spoken, registry: Registry) -> bool:
     """Whether nothing around the number at `start` to `end` says that it counts something else, or is a part of a sum.
 
-    `spoken` are the `words_of` the text.
+    `spoken`: the `words_of` the text.
     """
     before = text[max(0, start - _LOOKED_BACK) : start]
     if _RECKONED_AFTER.match(text, end) or _RECKONED_BEFORE.search(before) or _PART_OF.search(before):
@@ -118,7 +132,7 @@ def is_amount_of(text: str, start: int, end: int, units: Units, spoken: frozense
     said = word.casefold()
     if said in units.accepted:
         return True
-    if said in known or "." in said or _is_unit(word, text):
+    if said in known or "." in said or _is_unit(word, spoken):
         return False
     if after and said not in _SMALL_WORDS and _MOVES_ON.match(text, after.end()):
         return False  # `5 shitzu to bob`
@@ -126,10 +140,10 @@ def is_amount_of(text: str, start: int, end: int, units: Units, spoken: frozense
     named = found[1].casefold() if found else ""
     if named in _COUNTED_BEFORE or (named in known - {"n"} and named not in units.accepted):
         return False
-    return named in units.accepted or not units.others & spoken or bool((units.accepted - {"n"}) & spoken)
+    return named in units.accepted or not units.others & spoken.words or bool((units.accepted - {"n"}) & spoken.words)
 
 
-def _is_unit(word: str, text: str) -> bool:
+def _is_unit(word: str, spoken: Spoken) -> bool:
     """Whether a word is what something is counted in: money, a multiple, or written as the tickers of tokens are."""
     said = word.casefold()
     if (
@@ -139,7 +153,7 @@ def _is_unit(word: str, text: str) -> bool:
     ):
         return True
     ticker = len(word) > 1 and word.isascii() and word.isupper()
-    return ticker and said not in _SMALL_WORDS and not text.isupper()
+    return ticker and said not in _SMALL_WORDS and not spoken.capitals
 
 
 def _names(registry: Registry, token: str) -> frozenset[str]:

@@ -41,7 +41,6 @@ MAX_JSON_DEPTH: Final = 64
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _WHOLE = re.compile(r"[0-9]{1,20}", re.ASCII)
-_COMMAS = re.compile(r"\s*,\s*")
 _NUMBERS: Final[frozenset[ArgumentKind]] = frozenset({"amount", "amount_or_all", "decimal", "int", "tgas"})
 
 
@@ -198,7 +197,9 @@ def read_text_list(name: str, value: JsonValue) -> tuple[str, ...]:
     """Texts, given as a JSON list, as its text, or separated by commas."""
     if isinstance(value, str):
         value = (
-            _json_text(name, value) if value.lstrip().startswith("[") else [*filter(None, _COMMAS.split(value.strip()))]
+            _json_text(name, value)
+            if value.lstrip().startswith("[")
+            else [*filter(None, map(str.strip, value.split(",")))]
         )
     if not isinstance(value, list) or not all(isinstance(item, str) and _is_unicode(item) for item in value):
         raise InvalidInput(

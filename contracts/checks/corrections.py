@@ -5,31 +5,39 @@ from typing import Final
 
 _CORRECTIONS: Final = (
     (
-        r"not registered",
+        re.compile(r"not registered"),
         "register the account first: storage_deposit for it, with that contract; until then it holds no tokens there",
     ),
-    (r"enough (balance|tokens|funds)|NotEnoughBalance|balance .*(too low|insufficient)|Insufficient", "send less"),
-    (r"Exceeded the prepaid gas", "attach more gas"),
-    (r"attached deposit of exactly 1 yocto|exactly 1 yocto", "attach a deposit of 1 yoctoNEAR"),
-    (r"attached deposit|deposit is less|Not enough (deposit|attached)", "attach a larger deposit"),
-    (r"no such method|MethodNotFound|Method is not found", "ask for its methods: /contract_methods"),
-    (r"no contract on|CodeDoesNotExist", "check the contract's account id"),
-    (r"NotEnoughAllowance", "the key's allowance is used up: use another key of the account"),
-    (r"LackBalanceForState", "leave more NEAR on that account: its storage holds it"),
-    (r"AccountDoesNotExist|does not exist", "check the account id; it must be there first"),
-    (r"AccountAlreadyExists", "choose another name: this account is taken"),
     (
-        r"missing field|deserialize|invalid type|Failed to parse",
+        re.compile(
+            r"enough (balance|tokens|funds)|NotEnoughBalance|balance .{0,80}(too low|insufficient)|Insufficient"
+        ),
+        "send less",
+    ),
+    (re.compile(r"Exceeded the prepaid gas"), "attach more gas"),
+    (re.compile(r"attached deposit of exactly 1 yocto|exactly 1 yocto"), "attach a deposit of 1 yoctoNEAR"),
+    (re.compile(r"attached deposit|deposit is less|Not enough (deposit|attached)"), "attach a larger deposit"),
+    (re.compile(r"no such method|MethodNotFound|Method is not found"), "ask for its methods: /contract_methods"),
+    (re.compile(r"no contract on|CodeDoesNotExist"), "check the contract's account id"),
+    (re.compile(r"NotEnoughAllowance"), "the key's allowance is used up: use another key of the account"),
+    (re.compile(r"LackBalanceForState"), "leave more NEAR on that account: its storage holds it"),
+    (re.compile(r"AccountDoesNotExist|does not exist"), "check the account id; it must be there first"),
+    (re.compile(r"AccountAlreadyExists"), "choose another name: this account is taken"),
+    (
+        re.compile(r"missing field|deserialize|invalid type|Failed to parse"),
         "correct the arguments: the contract does not read them",
     ),
-    (r"only .*(owner|predecessor)|[Uu]nauthorized|not allowed|PERMISSION|Permission", "this account may not do it"),
-    (r"should be a positive number|greater than 0|non-?zero", "send more than nothing"),
-    (r"should be different|to itself", "choose a receiver other than the sender"),
-    (r"WRONG_KIND", "look at the proposal again: it is of another kind than was voted on"),
-    (r"slippage|MIN_AMOUNT|min_amount", "the price has moved: ask for the swap again"),
+    (
+        re.compile(r"only .{0,80}(owner|predecessor)|[Uu]nauthorized|not allowed|PERMISSION|Permission"),
+        "this account may not do it",
+    ),
+    (re.compile(r"should be a positive number|greater than 0|non-?zero"), "send more than nothing"),
+    (re.compile(r"should be different|to itself"), "choose a receiver other than the sender"),
+    (re.compile(r"WRONG_KIND"), "look at the proposal again: it is of another kind than was voted on"),
+    (re.compile(r"slippage|MIN_AMOUNT|min_amount"), "the price has moved: ask for the swap again"),
 )
 
 
 def correction_of(failure: str) -> str | None:
     """What to change so that it goes; None where the text says nothing that is known."""
-    return next((todo for pattern, todo in _CORRECTIONS if re.search(pattern, failure)), None)
+    return next((todo for pattern, todo in _CORRECTIONS if pattern.search(failure)), None)

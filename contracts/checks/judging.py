@@ -36,7 +36,7 @@ MAX_RECIPIENTS: Final = 64
 
 _OWNER_LIKE: Final = re.compile(
     r"(set|change|update|transfer|propose|accept|claim|add|remove|grant|revoke|extend|renounce|assign)"
-    r"\w*(owner|admin|operator|guardian|manager|minter|role|governance|council|whitelist|key|contract|code|permission"
+    r"\w{0,80}(owner|admin|operator|guardian|manager|minter|role|governance|council|whitelist|key|contract|code|permission"
     r"|policy)|^(owner|upgrade|migrate|deploy|init|selfdestruct|upstagecode|updeploycode|setcode|acl|unsafe)\w*"
     r"|^pa(un)?pause\w*|^new(default\w*)?$"
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-_HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?")
+_HEADER: Final = re.compile(r"\s*+\[([^\[\]]++)\]\s*+(#.*)?")
 _KEY: Final = re.compile(r"""\s*([A-Za-z0-9_."':-]+)\s*=""")
 
 
@@ -14,7 +14,7 @@ def places_of(text: str) -> dict[str, int]:
     table = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.fullmatch(line):
-            table = _plain(header[1])
+            table = _plain(header[1].strip())
             places.setdefault(table, number)
         elif key := _KEY.match(line):
             full = f"{table}.{_plain(key[1])}" if table else _plain(key[1])
