@@ -6,7 +6,8 @@ chat front ends ship; `answer_form` answers it from the quoted words alone, in t
 
 import json
 import re
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -85,15 +86,58 @@ _VERBS: Final = (
 _CJK_VERBS: Final = (
     r"生成|创建|写|提供|给出|提取|起|取|拟|想|输出|返回|列出|推荐|作成|付けて|つけて|만들|생성|建立|产生|產生|抽取|命名"
 )
-_GAP: Final = r"(?:(?!\b(?:with|at|from|into|mit|bei|nach|con|com|avec|с)\b)[^.\n!?。！？<>{}@]){0,90}?"
-"""Between the verb and its object: adjectives and counts, but no preposition, account id or end of a sentence."""
-_ASKED: Final[Mapping[FormName, re.Pattern[str]]] = {
-    name: re.compile(
-        rf"(?i)(?<!\w)(?:{_VERBS})(?!\w){_GAP}(?<!\w)(?:{nouns})(?!\w|\.\w)|"
-        rf"(?:{_CJK_VERBS})[^。！？\n]{{0,40}}?(?:{nouns})|(?:为|給|给|把|将|對|对|根据|基于)[^。！？\n]{{0,60}}?(?:{nouns})"
-    )
-    for name, nouns in _NOUNS.items()
+
+
+@dataclass(frozen=True, slots=True)
+class _Grammar:
+    """A verb and its object behind it, with adjectives and counts between the two.
+
+    Verbs and objects are found apart and paired afterwards: one pattern for both would look for every object behind every
+    verb, and a text of verbs alone would hold the event loop.
+    """
+
+    verbs: re.Pattern[str]
+    stops: re.Pattern[str]
+    """What may not stand between them: a preposition, an account id, the end of a sentence."""
+    objects: Mapping[FormName, re.Pattern[str]]
+    """Each match is empty and has the object as its first group, so that objects may overlap."""
+    reach: int
+    """Characters between the two at most."""
+
+    def asked(self, text: str) -> Iterator[tuple[int, FormName]]:
+        """Yield for each form the end of the first object that a verb asks for."""
+        ends = [found.end() for found in self.verbs.finditer(text)]
+        if not ends:
+            return
+        stops = [found.start() for found in self.stops.finditer(text)]
+        for name, pattern in self.objects.items():
+            for found in pattern.finditer(text):
+                start = found.start()
+                nearest = bisect_right(ends, start)
+                if nearest and start - ends[nearest - 1] <= self.reach:
+                    verb_end = ends[nearest - 1]
+                    if bisect_left(stops, start) == bisect_left(stops, verb_end):
+                        yield found.end(1), name
+                        break
+
+
+_FREE_OBJECTS: Final[Mapping[FormName, re.Pattern[str]]] = {
+    name: re.compile(rf"(?i)(?=({nouns}))") for name, nouns in _NOUNS.items()
 }
+_BOUNDED_OBJECTS: Final[Mapping[FormName, re.Pattern[str]]] = {
+    name: re.compile(rf"(?i)(?<!\w)(?=((?:{nouns})(?!\w|\.\w)))") for name, nouns in _NOUNS.items()
+}
+_CJK_STOPS: Final = re.compile(r"[。！？\n]")
+_GRAMMARS: Final = (
+    _Grammar(
+        re.compile(rf"(?i)(?<!\w)(?:{_VERBS})(?!\w)"),
+        re.compile(r"(?i)\b(?:with|at|from|into|mit|bei|nach|con|com|avec|с)\b|[.\n!?。！？<>{}@]"),
+        _BOUNDED_OBJECTS,
+        reach=90,
+    ),
+    _Grammar(re.compile(_CJK_VERBS), _CJK_STOPS, _FREE_OBJECTS, reach=40),
+    _Grammar(re.compile(r"为|給|给|把|将|對|对|根据|基于"), _CJK_STOPS, _FREE_OBJECTS, reach=60),
+)
 _SUMMARIZE: Final = re.compile(
     r"(?i)(?<!\w)(?:(?:summari[sz]e|condense|compact|compress|shorten|recap)(?!\w)|fasse?\b[^.\n]{0,80}\bzusammen|"
     r"zusammenfassen|resum[ei]r?\b(?! ?:)|résume[rz]?|riassumi|резюмируй(?:те)?|обобщи(?:те)?|подытожь(?:те)?|"
@@ -149,11 +193,7 @@ def asked_form(text: str, whole: str | None = None) -> Form | None:
     `whole`: the message that the text is the instruction of, in which the shape of the answer may stand in a block.
     """
     bounded = text[:_READ_CHARACTERS]
-    found: list[tuple[int, FormName]] = []
-    for name, pattern in _ASKED.items():
-        asked = pattern.search(bounded)
-        if asked is not None:
-            found.append((asked.end(), name))
+    found = [one for grammar in _GRAMMARS for one in grammar.asked(bounded)]
     for pattern, name in _OTHERWISE_ASKED:
         asked = pattern.search(bounded)
         if asked is not None:
