@@ -194,9 +194,9 @@ class Proposer:
         self, story: Story, turn: Turn, weighed: Weighed, *, before: Sequence[str] = (), warning: str | None = None
     ) -> Reply:
         """Store a card and show it below `before`; `refused` where too many cards wait already."""
-        warning = warning or await self.done_before(turn, weighed.calls_hash)
+        warnings = [one for one in (warning, await self.done_before(turn, weighed.calls_hash)) if one is not None]
         try:
-            standing = await self._store.cards.add(self._card(story, turn, weighed, warning))
+            standing = await self._store.cards.add(self._card(story, turn, weighed, warnings))
         except ApprovalError as error:
             return story.say(Refusal(text=sentence(error.message), why=error.code))
         return await self.show(story, standing, repeated=standing.request_id != story.request.request_id, before=before)
@@ -208,15 +208,15 @@ class Proposer:
         """
         if await self.done_before(turn, weighed.calls_hash) is not None:
             return None
-        card = self._card(story, turn, weighed, None)
+        card = self._card(story, turn, weighed, ())
         standing = await self._store.cards.add_confirmed(card)
         return standing if standing.request_id == card.request_id else None
 
-    def _card(self, story: Story, turn: Turn, weighed: Weighed, warning: str | None) -> PendingCard:
+    def _card(self, story: Story, turn: Turn, weighed: Weighed, warnings: Sequence[str]) -> PendingCard:
         request_id, now = story.request.request_id, self._clock()
         steps, calls = weighed.steps, weighed.calls
         named = [with_names(step.built.summary, step.planned) for step in steps]
-        notes = [*([warning] if warning else []), *(note for _, more in named for note in more)]
+        notes = [*warnings, *(note for _, more in named for note in more)]
         notes += (note for step in steps for note in step.built.notes)
         return PendingCard(
             request_id=request_id,

@@ -1,0 +1,99 @@
+"""Whether a person's words leave a model a choice. Pure.
+
+Provenance holds that each value was said; it cannot hold that the values belong together. Of "send 5 NEAR to bob.near and 19
+to carol.near" a model that was steered can make 19 for bob, of one payment two, and of an earlier message a payment now. A
+person sees that on a card, so whatever has more than one reading is never free: a plan goes without approval only if it is
+one change, all of its values stand in the message itself, and the message names no account and no number besides.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from pydantic import JsonValue
+
+from agent.planning.provenance import ValueKind, Words, canonical_number, trace
+from agent.records import PlannedCall
+from contracts.checks.named_accounts import NamedAccounts
+from contracts.knowledge.address_book import AddressBook, folded
+from contracts.knowledge.registry import Registry
+
+_DIGITS: Final = re.compile(r"(?<![A-Za-z0-9_])[0-9]+(?:\.[0-9]+)?")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_IMPLICIT: Final = 42
+"""Characters of the shortest account id without a name."""
+
+
+def other_reading(
+    changes: Sequence[PlannedCall],
+    kinds: Mapping[str, ValueKind],
+    words: Words,
+    *,
+    caller: str,
+    registry: Registry,
+    book: AddressBook,
+) -> str | None:
+    """Return why the words may mean something else than these changes; None if they have one reading.
+
+    `kinds` are those of the arguments of a single change; `words` are the requester's turns, newest first.
+    """
+    if len(changes) != 1:
+        return f"the message became {len(changes)} changes"
+    (change,) = changes
+    newest = words[:1]
+    sources, missing = trace(change.action, change.args, kinds, newest, caller=caller, registry=registry, book=book)
+    if missing:
+        return f"{missing[0].argument} stands in an earlier message only"
+    guessed = [name for name, source in sources.items() if source.kind == "registry" and source.turn is None]
+    if guessed:
+        return f"the message does not name {guessed[0]}"
+    text = " ".join(turn for _, turn in newest)
+    leaves = {str(leaf).casefold() for value in change.args.values() for leaf in _leaves(value)}
+    accounts = leaves | {caller.casefold(), *_contracts_of(leaves, registry)}
+    numbers = {canonical_number(leaf) for leaf in leaves if _NUMBER.fullmatch(leaf)}
+    if any(account_id not in accounts for account_id in _accounts_in(text)):
+        return "the message names an account that has no part in it"
+    if any(canonical_number(found[0]) not in numbers for found in _DIGITS.finditer(_without(accounts, text))):
+        return "the message holds a number that has no part in it"
+    spoken = folded(text)
+    if any(name in spoken and entry.account_id not in accounts for name, entry in book.by_name.items()):
+        return "the message holds a name of the address book that has no part in it"
+    return None
+
+
+def _leaves(value: JsonValue) -> Iterator[str | int]:
+    match value:
+        case bool() | None:
+            pass
+        case str() | int():
+            yield value
+        case list():
+            for inner in value:
+                yield from _leaves(inner)
+        case dict():
+            for key, inner in value.items():
+                yield key
+                yield from _leaves(inner)
+        case _:
+            pass
+
+
+def _contracts_of(names: set[str], registry: Registry) -> Iterator[str]:
+    """The contracts of tokens that are named, by whichever of their names."""
+    for name in names:
+        token = registry.by_symbol.get(name) or registry.of_contract(name)
+        if token is not None:
+            yield str(token.contract_id)
+
+
+def _accounts_in(text: str) -> Iterator[str]:
+    named = NamedAccounts(known=False)
+    named.within(text, "message")
+    yield from named.accounts  # "" for a text that is too long to be read
+    yield from named.mentioned
+
+
+def _without(names: set[str], text: str) -> str:
+    """The text without accounts whose digits are no numbers."""
+    long = sorted((name for name in names if "." in name or len(name) >= _IMPLICIT), key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, long)) or r"(?!)", " ", text, flags=re.IGNORECASE)
