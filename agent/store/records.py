@@ -45,14 +45,14 @@ _PREAMBLES_KEPT: Final = 8
 """Some 40 KB each; a new one comes with a change of the catalogue."""
 _PREAMBLE_FIELDS: Final[IncEx] = {"messages": {0}, "tools": True}
 """Of an exchange, what its preamble gives back when it is read."""
-_MAY_HAVE_EXECUTED: Final = ("sending", "sent", "included", "final", "unconfirmed")
+_MAY_BE_EXECUTED: Final = ("signed", "sending", "sent", "included", "final", "unconfirmed")
 _EXECUTED: Final = (
     select(INTENTS.c.request_id)
     .where(
         and_(
             INTENTS.c.calls_hash == bindparam("of_calls"),
             INTENTS.c.signer_id == bindparam("of_signer"),
-            INTENTS.c.state.in_(_MAY_HAVE_EXECUTED),
+            INTENTS.c.state.in_(_MAY_BE_EXECUTED),
             INTENTS.c.updated_at >= bindparam("since"),
         )
     )
