@@ -1,4 +1,4 @@
-"""Signed bytes that a fault left unsent: cancelling must not send them, and asking again must not pay twice."""
+"""Signed bytes that may still be executed: cancelling must not send them, and asking again must not pay twice."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
@@ -68,3 +68,16 @@ async def test_the_same_is_not_free_while_signed_bytes_of_it_may_still_be_sent(t
         assert reply.status == "needs_approval"
         assert "WARNING: the same was carried out already, by request lost" in reply.text
         assert agent.chain.executed == []
+
+
+async def test_the_same_is_not_free_while_a_transaction_of_it_is_unconfirmed_however_old(tmp_path: Path) -> None:
+    """A node that hides a transaction for longer than repetitions are looked for."""
+    async with open_agent(tmp_path, policy=FREE) as agent:
+        agent.chain.endings = ["unconfirmed"]
+        first = await agent.ask("/near_transfer bob.localnet 1.5")
+        assert first.status == "unconfirmed"
+        agent.clock.now += 2 * 86_400
+        again = await agent.ask("/near_transfer bob.localnet 1.5", conversation="another")
+        assert again.status == "needs_approval"
+        assert f"WARNING: the same was carried out already, by request {first.request_id}" in again.text
+        assert len(agent.chain.executed) == 1
