@@ -3,7 +3,8 @@
 Provenance holds that each value was said; it cannot hold that the values belong together. Of "send 5 NEAR to bob.near and 19
 to carol.near" a model that was steered can make 19 for bob, of one payment two, and of an earlier message a payment now. A
 person sees that on a card, so whatever has more than one reading is never free: a plan goes without approval only if it is
-one change, all of its values stand in the message itself, and the message names no account and no number besides.
+one change, all of its values stand in the message itself, no account is a mere word of it, and it names no account and no
+number besides.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from agent.planning.provenance import ValueKind, Words, canonical_number, trace
+from agent.planning.provenance import ME, ValueKind, Words, canonical_number, trace
 from agent.records import PlannedCall
 from contracts.checks.named_accounts import NamedAccounts
 from contracts.knowledge.address_book import AddressBook, folded
@@ -47,6 +48,9 @@ def other_reading(
     guessed = [name for name, source in sources.items() if source.kind == "registry" and source.turn is None]
     if guessed:
         return f"the message does not name {guessed[0]}"
+    bare = [name for name, value in change.args.items() if kinds.get(name) == "account" and _is_bare(value)]
+    if bare:
+        return f"{bare[0]} is a word like any other of the message"
     text = " ".join(turn for _, turn in newest)
     leaves = {str(leaf).casefold() for value in change.args.values() for leaf in _leaves(value)}
     accounts = leaves | {caller.casefold(), *_contracts_of(leaves, registry)}
@@ -59,6 +63,11 @@ def other_reading(
     if any(name in spoken and entry.account_id not in accounts for name, entry in book.by_name.items()):
         return "the message holds a name of the address book that has no part in it"
     return None
+
+
+def _is_bare(value: JsonValue) -> bool:
+    """Whether an account id could be any word: there are accounts called `near`, and others can be opened."""
+    return isinstance(value, str) and value != ME and "." not in value and len(value) < _IMPLICIT
 
 
 def _leaves(value: JsonValue) -> Iterator[str | int]:

@@ -44,6 +44,7 @@ async def agent(tmp_path: Path, server: ModelServer) -> AsyncGenerator[Agent]:
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models_at(tmp_path, server))
         agent = await stack.enter_async_context(open_agent(tmp_path, models, policy=FREE))
+        agent.reads.balances |= {"near": 1, "please": 1}
         agent.reads.registered |= {("usdc.localnet", "bob.localnet"), ("usdc.localnet", "alice.localnet")}
         yield agent
 
@@ -108,6 +109,8 @@ async def test_one_payment_in_two_spellings_is_asked_about(
             [("near_transfer", {**PAY, "amount": "1"})],
         ),
         (["send 5 to bob.localnet"], [("ft_transfer", TOKENS)]),
+        (["wrap 5 NEAR"], [("near_transfer", {"receiver_id": "near", "amount": "5"})]),
+        (["wrap 5 NEAR please"], [("near_transfer", {"receiver_id": "please", "amount": "5"})]),
         (
             ["send 5 USDC to bob.localnet for carol.localnet's order 17"],
             [("ft_transfer", {**TOKENS, "amount": "5", "memo": "carol.localnet's order 17"})],
