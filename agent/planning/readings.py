@@ -3,8 +3,8 @@
 Provenance holds that each value was said; it cannot hold that the values belong together. Of "send 5 NEAR to bob.near and 19
 to carol.near" a model that was steered can make 19 for bob, of one payment two, and of an earlier message a payment now. A
 person sees that on a card, so whatever has more than one reading is never free: a plan goes without approval only if it is
-one change, all of its values stand in the message itself, no account is a mere word of it, and it names no account and no
-number besides.
+one change, all of its values stand in the message itself, no account is a mere word of it, it names no account and no number
+besides, and what is given away was to be given away: who asks to stake has not asked for a transfer to the pool.
 """
 
 import re
@@ -23,6 +23,21 @@ _DIGITS: Final = re.compile(r"(?<![A-Za-z0-9_])[0-9]+(?:\.[0-9]+)?")
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _IMPLICIT: Final = 42
 """Characters of the shortest account id without a name."""
+_TRANSFERS: Final = frozenset({"near_transfer", "ft_transfer", "ft_transfer_call", "nft_transfer"})
+_SENDS: Final = re.compile(
+    r"(?i)(?<![\w.@/-])(?:send|transfer|pay|give|tip|move|wire|ship|zap|gift|forward|donate|refund|return|"
+    r"sende?t?|schicke?t?|überweise?t?|zahle?t?|bezahle?|gib|transferiere?|"
+    r"env[ií][ae]r?|envíale|transfi[ea]r[ea]|transfer[ie]r?|pag[ae]r?|da(?:le|me)?|mand[ae]r?|invia|"
+    r"envoie[sz]?|envoyer|transf[èé]re[rz]?|paie[sz]?|paye[rz]?|donne[rz]?|"
+    r"отправ(?:ь|ить|ьте)|пошли(?:те)?|переведи(?:те)?|перевести|перечисли(?:те)?|заплати(?:те)?|оплати(?:те)?|дай(?:те)?|"
+    r"скинь(?:те)?|кинь|надішли|перекажи|gönder|öde|wyślij|przelej|zapłać|stuur|betaal|kirim(?:kan)?|bayar|gửi|chuyển|trả)"
+    r"(?![\w-]|\.\w)|发送|发给|转账|转给|转|支付|付给|付|给|打|發送|轉帳|轉|送って|送金|送信|支払|보내|송금|지불"
+)
+_OTHERWISE: Final = re.compile(
+    r"(?i)stak|стейк|стэйк|质押|質押|ステーク|스테이|wrap|deposit|withdraw|swap|exchange|trade|convert|buy|bridge|lock|vote|"
+    r"propos|mint|call|creat|einzahl|tausch|обмен|внес|внест|депозит|兑换|兌換|交換|存入|교환"
+)
+"""Words of changes that move money in another way than to give it to somebody."""
 
 
 def other_reading(
@@ -51,13 +66,20 @@ def other_reading(
     bare = [name for name, value in change.args.items() if kinds.get(name) == "account" and _is_bare(value)]
     if bare:
         return f"{bare[0]} is a word like any other of the message"
-    text = " ".join(turn for _, turn in newest)
+    return _left_over(change, " ".join(turn for _, turn in newest), caller, registry, book)
+
+
+def _left_over(change: PlannedCall, text: str, caller: str, registry: Registry, book: AddressBook) -> str | None:
+    """Return what a message says besides the one change whose values it holds."""
     leaves = {str(leaf).casefold() for value in change.args.values() for leaf in _leaves(value)}
     accounts = leaves | {caller.casefold(), *_contracts_of(leaves, registry)}
     numbers = {canonical_number(leaf) for leaf in leaves if _NUMBER.fullmatch(leaf)}
     if any(account_id not in accounts for account_id in _accounts_in(text)):
         return "the message names an account that has no part in it"
-    if any(canonical_number(found[0]) not in numbers for found in _DIGITS.finditer(_without(accounts, text))):
+    rest = _without(accounts, text)
+    if change.action in _TRANSFERS and (not _SENDS.search(rest) or _OTHERWISE.search(rest)):
+        return "the message does not say plainly that it is given to somebody"
+    if any(canonical_number(found[0]) not in numbers for found in _DIGITS.finditer(rest)):
         return "the message holds a number that has no part in it"
     spoken = folded(text)
     if any(name in spoken and entry.account_id not in accounts for name, entry in book.by_name.items()):
