@@ -10,7 +10,7 @@ import structlog
 from agent.errors import AgentError
 from contracts.calls import ChangeCall, Grant, ViewCall
 from contracts.chain.budget import Reservation
-from contracts.chain.ledger import OPEN, UNSENT, UNSETTLED, Intent, Ledger
+from contracts.chain.ledger import OPEN, UNSENT, Intent, Ledger
 from contracts.chain.outcome import Effect, Failed, Finalized, NotDone, Outcome, Unconfirmed, ViewReturned
 from contracts.errors import ContractsError, LedgerConflict
 from contracts.signing.transaction import call_digest, calls_hash
@@ -18,8 +18,8 @@ from contracts.types import AccountId, CryptoHash, PublicKey
 
 log = structlog.get_logger()
 
-SENT: Final = UNSETTLED | {"final"}
-"""May have changed something on chain, or still may."""
+SENT: Final = OPEN | {"final"}
+"""May have changed something on chain, or still may: what is signed is sent by the next start."""
 UNKNOWN: Final = "unknown"
 """Stage of a Failed step of which nobody can tell whether it was sent."""
 

@@ -313,6 +313,9 @@ class Pipeline:
                     story.ask_because = story.ask_because or "approval is needed: the message does not say to do it"
                 case "asks":
                     pass
+            other = self._planner.other_reading(story.request, plan)
+            if other is not None:
+                story.ask_because = story.ask_because or f"approval is needed: {other}"
         return plan
 
     async def _answer_card_command(self, story: Story) -> Reply | None:

@@ -1,5 +1,6 @@
 """Plans weighed, and cards: made from built steps, stored, shown with their code, warned on where the same was done."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -15,6 +16,7 @@ from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge, calls_of
 from agent.preflighting import card_lines
 from agent.records import Identity, Refusal, Reply, UserRequest
+from agent.redaction.texts import redact_card
 from agent.store.cards import PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
@@ -194,9 +196,16 @@ class Proposer:
         self, story: Story, turn: Turn, weighed: Weighed, *, before: Sequence[str] = (), warning: str | None = None
     ) -> Reply:
         """Store a card and show it below `before`; `refused` where too many cards wait already."""
-        warning = warning or await self.done_before(turn, weighed.calls_hash)
+        warnings = [one for one in (warning, await self.done_before(turn, weighed.calls_hash)) if one is not None]
+        card = self._card(story, turn, weighed, warnings)
+        if not shows_accounts(card):
+            text = (
+                "An account that this pays or calls is spelled like a confirmation code or a secret, which no card shows, so "
+                "nobody could see what they approve. Nothing was sent"
+            )
+            return story.say(Refusal(text=sentence(text), why="account_not_shown"))
         try:
-            standing = await self._store.cards.add(self._card(story, turn, weighed, warning))
+            standing = await self._store.cards.add(card)
         except ApprovalError as error:
             return story.say(Refusal(text=sentence(error.message), why=error.code))
         return await self.show(story, standing, repeated=standing.request_id != story.request.request_id, before=before)
@@ -208,15 +217,15 @@ class Proposer:
         """
         if await self.done_before(turn, weighed.calls_hash) is not None:
             return None
-        card = self._card(story, turn, weighed, None)
+        card = self._card(story, turn, weighed, ())
         standing = await self._store.cards.add_confirmed(card)
         return standing if standing.request_id == card.request_id else None
 
-    def _card(self, story: Story, turn: Turn, weighed: Weighed, warning: str | None) -> PendingCard:
+    def _card(self, story: Story, turn: Turn, weighed: Weighed, warnings: Sequence[str]) -> PendingCard:
         request_id, now = story.request.request_id, self._clock()
         steps, calls = weighed.steps, weighed.calls
         named = [with_names(step.built.summary, step.planned) for step in steps]
-        notes = [*([warning] if warning else []), *(note for _, more in named for note in more)]
+        notes = [*warnings, *(note for _, more in named for note in more)]
         notes += (note for step in steps for note in step.built.notes)
         return PendingCard(
             request_id=request_id,
@@ -345,6 +354,20 @@ class Proposer:
         """The request whose card led to these calls being executed, or sent, at or after `since`."""
         found = await self._store.records.find_executed(digest, signer_id, since)
         return None if found is None else card_of((await self._store.ledger.of_request(found))[0])
+
+
+def shows_accounts(card: PendingCard) -> bool:
+    """Return whether a card as people see it names each account that its transactions go to, and each that is paid by them.
+
+    What is blanked as a code or as a secret may be the part in which an account differs from the one that was meant.
+    """
+    named = {str(call.receiver_id) for call in card.calls}
+    if card.verdict is not None:
+        named.update(one.account_id for one in card.verdict.recipients if one.account_id)
+    return named <= set(_ACCOUNTS.findall(redact_card(card.text)))
+
+
+_ACCOUNTS: Final = re.compile(r"[a-z0-9._-]*[a-z0-9]")
 
 
 def brief(card: PendingCard) -> str:

@@ -32,6 +32,10 @@ class Fencing(Protocol):
 
     async def settle(self, intent: Intent) -> Outcome: ...
 
+    async def give_up(self, intent: Intent) -> Outcome:
+        """Abandon what was never sent; settle anything else."""
+        ...
+
     async def fence(self, target: Intent, fence: Intent, grant: Grant) -> tuple[Outcome, Outcome]: ...
 
     async def acknowledge_key(
@@ -88,11 +92,17 @@ class Canceller:
         if not found:
             text = f"No transaction of ours belongs to {what[:80]}. near-agent log shows the requests."
             return story.say(Refusal(text=text, why="no_such_transaction"))
+        # Settling would send what is signed and not sent yet.
+        unsent = [await self._chain.give_up(intent) for intent in found if intent.state == "signed"]
+        if unsent:
+            found = await self._find(what)
         targets = [intent for intent in found if intent.state in UNSETTLED and intent.fences is None]
+        lines = [step_text("a transaction that was signed", outcome, self._registry) for outcome in unsent]
+        if not targets and unsent:
+            return story.reply("answered", "\n".join(lines))
         if not targets:
             return await self._nothing_open(story, found)
         story.no_deadline()
-        lines: list[str] = []
         for number, target in enumerate(targets):
             await story.tell(f"Fencing transaction {number + 1} of {len(targets)}")
             fenced, outcome = await self._fence(story, target, number)
@@ -101,7 +111,7 @@ class Canceller:
         return story.reply(status_of(story.outcomes), "\n".join(lines))
 
     async def _nothing_open(self, story: Story, found: list[Intent]) -> Reply:
-        """Signed and never sent is given up; what has ended is told."""
+        """Tell what has ended."""
         lines: list[str] = []
         for intent in found:
             outcome = intent.outcome

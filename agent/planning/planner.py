@@ -16,7 +16,8 @@ from agent.answers import sentence
 from agent.models.provider import ModelAnswer, ModelProvider, ToolCall
 from agent.planning import prompts
 from agent.planning.conversations import mask_cards, own_words
-from agent.planning.provenance import Unsourced, ValueKind, trace
+from agent.planning.provenance import Unsourced, ValueKind, canonical_number, trace
+from agent.planning.readings import other_reading
 from agent.planning.slash import SlashHelp, command_list, parse_slash
 from agent.preamble import Preamble, Tools
 from agent.records import (
@@ -212,7 +213,7 @@ class Planner:
             sources, unsourced = trace(
                 call.action,
                 call.args,
-                {parameter.name: _value_kind(parameter) for parameter in entry.parameters},
+                _value_kinds(entry),
                 words,
                 caller=request.identity.account_id,
                 registry=self._registry,
@@ -222,7 +223,21 @@ class Planner:
             invented += unsourced if entry.kind == "change" else ()
         if invented:
             return _ask_for(invented)
-        return _ask_twice(calls, self._catalogue) or call_plan(tuple(calls))
+        return _ask_twice(calls, self._catalogue, self._registry) or call_plan(tuple(calls))
+
+    def other_reading(self, request: UserRequest, plan: CallPlan) -> str | None:
+        """Return why a model's plan may be another one than the words meant; None if they have one reading."""
+        changes = [call for call in plan.calls if self._catalogue[call.action].kind == "change"]
+        if not changes:
+            return None
+        return other_reading(
+            changes,
+            _value_kinds(self._catalogue[changes[0].action]),
+            own_words(request),
+            caller=request.identity.account_id,
+            registry=self._registry,
+            book=self._book,
+        )
 
     def _named(self, entry: AnyEntry, args: JsonObject) -> tuple[JsonObject, dict[str, str]]:
         """The arguments with accounts in place of their names in the address book, and by which name each was written.
@@ -319,6 +334,10 @@ def missing_of(error: InvalidInput) -> tuple[str, ...]:
     return (argument,) if isinstance(argument, str) else ()
 
 
+def _value_kinds(entry: AnyEntry) -> dict[str, ValueKind]:
+    return {parameter.name: _value_kind(parameter) for parameter in entry.parameters}
+
+
 def _value_kind(parameter: Parameter) -> ValueKind:
     if parameter.symbols or parameter.name == "contract_id":
         return "contract"
@@ -341,15 +360,35 @@ def _ask_for(invented: Sequence[Unsourced]) -> Clarification:
     )
 
 
-def _ask_twice(calls: Sequence[PlannedCall], catalogue: Mapping[str, AnyEntry]) -> Clarification | None:
-    """A question where the same change stands in a plan more than once: nobody's words say whether that was meant."""
-    for place, call in enumerate(calls):
-        earlier = [(one.action, one.args) for one in calls[:place]]
-        if catalogue[call.action].kind == "change" and (call.action, call.args) in earlier:
-            command = inert(catalogue[call.action].slash(call.args), 300)
+def _ask_twice(
+    calls: Sequence[PlannedCall], catalogue: Mapping[str, AnyEntry], registry: Registry
+) -> Clarification | None:
+    """A question if the same change stands in a plan more than once: nobody's words say whether that was meant."""
+    seen: list[tuple[str, JsonObject]] = []
+    for call in calls:
+        entry = catalogue[call.action]
+        meant = (call.action, _meant(entry, call.args, registry))
+        if entry.kind == "change" and meant in seen:
+            command = inert(entry.slash(call.args), 300)
             text = f"The same would be done more than once: {command}. Nothing was prepared. Please ask for each by itself."
             return Clarification(text=text, missing=("intent",))
+        seen.append(meant)
     return None
+
+
+def _meant(entry: AnyEntry, args: JsonObject, registry: Registry) -> JsonObject:
+    """The arguments with one form for each number and each token, so that `5.0 usdc` is the same as `5 USDC`."""
+    meant = dict(args)
+    for parameter in entry.parameters:
+        value = args.get(parameter.name)
+        if not isinstance(value, str):
+            continue
+        if VALUE_KINDS[parameter.kind] in {"amount", "percent", "index"}:
+            meant[parameter.name] = canonical_number(value)
+        elif parameter.kind == "token" or parameter.symbols:
+            token = registry.by_symbol.get(value.casefold()) or registry.of_contract(value)
+            meant[parameter.name] = value.casefold() if token is None else str(token.contract_id)
+    return meant
 
 
 def _spoken(request: UserRequest, answer: ModelAnswer, missing: tuple[str, ...]) -> Plan:

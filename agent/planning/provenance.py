@@ -206,14 +206,14 @@ def _number(value: str, words: Words, registry: Registry, accepted: Units | None
 
     `accepted`: the units it may have; None for any. `beside`: a sign that may stand next to it nevertheless.
     """
-    wanted = _canonical(value)
+    wanted = canonical_number(value)
     units = _UNITS | {symbol.casefold() for symbol in registry.symbols}
     for turn, text in words:
         single = _GROUPED.sub(lambda grouped: "_" * len(grouped[0]), text)
         spoken = NOTHING_SPOKEN if accepted is None else words_of(single)
         for found in _NUMBER.finditer(single):
             start, end = found.span()
-            if _canonical(found[0]) != wanted or not _stands_alone(single, start, end, units, beside):
+            if canonical_number(found[0]) != wanted or not _stands_alone(single, start, end, units, beside):
                 continue
             if accepted is None or is_amount_of(single, start, end, accepted, spoken, registry):
                 return Source(kind="words", turn=turn, span=(start, end))
@@ -306,7 +306,7 @@ def _search(pattern: re.Pattern[str], words: Words) -> Source | None:
     return None
 
 
-def _canonical(number: str) -> str:
+def canonical_number(number: str) -> str:
     """The same text for the same decimal number; compared as text, so that nothing is rounded."""
     whole, _, fraction = number.partition(".")
     return f"{whole.lstrip('0') or '0'}.{fraction.rstrip('0')}"

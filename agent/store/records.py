@@ -21,6 +21,7 @@ from agent.redaction.texts import may_hold_secret, redact, redact_json
 from agent.store.database import Database
 from agent.store.shortening import RecordQuota, shorten_record, shorten_request
 from agent.store.tables import INTENTS, PREAMBLES, RECORDS, RUNNING
+from contracts.chain.ledger import OPEN
 from contracts.types import JsonObject
 
 _FrozenT = TypeVar("_FrozenT", bound=Frozen)
@@ -45,15 +46,16 @@ _PREAMBLES_KEPT: Final = 8
 """Some 40 KB each; a new one comes with a change of the catalogue."""
 _PREAMBLE_FIELDS: Final[IncEx] = {"messages": {0}, "tools": True}
 """Of an exchange, what its preamble gives back when it is read."""
-_MAY_HAVE_EXECUTED: Final = ("sending", "sent", "included", "final", "unconfirmed")
 _EXECUTED: Final = (
     select(INTENTS.c.request_id)
     .where(
         and_(
             INTENTS.c.calls_hash == bindparam("of_calls"),
             INTENTS.c.signer_id == bindparam("of_signer"),
-            INTENTS.c.state.in_(_MAY_HAVE_EXECUTED),
-            INTENTS.c.updated_at >= bindparam("since"),
+            or_(
+                INTENTS.c.state.in_(sorted(OPEN)),
+                and_(INTENTS.c.state == "final", INTENTS.c.updated_at >= bindparam("since")),
+            ),
         )
     )
     .order_by(INTENTS.c.seq.desc())
@@ -182,7 +184,7 @@ class RecordStore:
         )
 
     async def find_executed(self, calls_hash: str, signer_id: str, since: float) -> str | None:
-        """The newest request whose same calls were executed, or are on their way, at or after `since` (Unix seconds)."""
+        """The newest request whose same calls were executed at or after `since` (Unix seconds), or may still be."""
         values = {"of_calls": calls_hash, "of_signer": str(signer_id), "since": since}
         return await self._database.look(lambda c: c.execute(_EXECUTED, values).scalar())
 

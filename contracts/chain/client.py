@@ -104,6 +104,17 @@ class ChainClient:
         async with self._intents.hold(intent.intent_id):
             return await self._settle(await self._stored(intent.intent_id))
 
+    async def give_up(self, intent: Intent) -> Outcome:
+        """Abandon an intent of which not a byte was sent, so that it never will be; any other is settled.
+
+        LedgerConflict for one that is not in the ledger.
+        """
+        async with self._intents.hold(intent.intent_id):
+            stored = await self._stored(intent.intent_id)
+            if stored.state in UNSENT:
+                return await self._abandon(stored, SigningError("cancelled", "it was cancelled before it was sent"))
+            return await self._settle(stored)
+
     async def settle_open(self) -> list[Intent]:
         """At the start: settle every intent with signed bytes and no end; returns them as they are afterwards."""
         return await self._settle_all(await self._ledger.in_states(OPEN))

@@ -168,11 +168,13 @@ async def test_the_same_calls_are_found_while_they_may_have_been_executed(store:
     ledger, find = store.ledger, store.records.find_executed
     await ledger.create([intent(calls_hash="h")])
     await ledger.approve(grant(), ["i1"], NOW)
-    await ledger.store_signed("i1", "g1", signed(1), NOW)
     assert await find("h", ALICE, NOW - 10) is None
-    for state in ("sending", "unconfirmed", "final"):
+    await ledger.store_signed("i1", "g1", signed(1), NOW)
+    for state in ("signed", "sending", "unconfirmed"):
         await ledger.move("i1", state, NOW)
-        assert await find("h", ALICE, NOW - 10) == "r1"
+        assert await find("h", ALICE, NOW - 10) == await find("h", ALICE, NOW + 1) == "r1"
+    await ledger.move("i1", "final", NOW)
+    assert await find("h", ALICE, NOW - 10) == "r1"
     assert await find("h", ALICE, NOW + 1) is None
     assert await find("h", "bob.localnet", NOW - 10) is None
     assert await find("other", ALICE, NOW - 10) is None
