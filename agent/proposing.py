@@ -364,10 +364,10 @@ def shows_accounts(card: PendingCard) -> bool:
     named = {str(call.receiver_id) for call in card.calls}
     if card.verdict is not None:
         named.update(one.account_id for one in card.verdict.recipients if one.account_id)
-    return named <= set(_ACCOUNTS.findall(redact_card(card.text)))
+    return named <= {word.rstrip("._-") for word in _ACCOUNTS.findall(redact_card(card.text))}
 
 
-_ACCOUNTS: Final = re.compile(r"[a-z0-9._-]*[a-z0-9]")
+_ACCOUNTS: Final = re.compile(r"[a-z0-9._-]+")
 
 
 def brief(card: PendingCard) -> str:
