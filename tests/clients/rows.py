@@ -2,11 +2,26 @@
 
 import sys
 
-from tests.clients.child_programs import python_program
+from tests.clients.child_programs import node_program, python_program
 from tests.clients.curl import open_curl
 from tests.clients.seams import Row
 
+_NO_MODEL_LIST = "the library has no call for the list of models"
+
 ROWS: tuple[Row, ...] = (
     Row("openai (Python)", python_program("openai_py", sys.executable), {}),
+    Row("openai (JavaScript)", node_program("openai_js"), {}),
+    Row("AI SDK, chat completions", node_program("ai_sdk", "chat"), {"models": _NO_MODEL_LIST}),
+    Row("AI SDK, Responses", node_program("ai_sdk", "responses"), {"models": _NO_MODEL_LIST}),
+    Row("LangChain", python_program("with_langchain"), {"models": _NO_MODEL_LIST}),
+    Row("LlamaIndex", python_program("with_llama_index"), {"models": _NO_MODEL_LIST}),
+    Row(
+        "llm",
+        python_program("with_llm", sys.executable),
+        {
+            "models": "llm lists the models of its own configuration and asks no server for them",
+            "regenerate": "llm cannot have a prompt answered again within its conversation",
+        },
+    ),
     Row("curl", open_curl, {}),
 )
