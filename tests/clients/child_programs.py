@@ -12,7 +12,11 @@ client keeps the conversation itself reads the last message only; `{"op": "again
 
 import json
 import os
+import socket
 import subprocess
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -23,6 +27,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from contracts.types import JsonObject
 from tests.clients.seams import Access, Client, ClientFailedError, Tab
+from tests.e2e.programs import LIMIT_S
 
 PROGRAMS = Path(__file__).parent / "programs"
 INSTALLED = Path(__file__).parents[2] / "build" / "clients"
@@ -40,9 +45,9 @@ TITLE_PROMPT = (
 class Child:
     """A running program."""
 
-    def __init__(self, process: "subprocess.Popen[str]", access: Access) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", base_url: str, key: str) -> None:
         self._process = process
-        self._write({"base_url": access.base_url, "key": access.key})
+        self._write({"base_url": base_url, "key": key})
 
     def call(self, op: str, **fields: Any) -> dict[str, Any]:
         """Return the program's answer. ClientFailedError if it is an error of the client."""
@@ -62,13 +67,9 @@ class Child:
 
 
 @contextmanager
-def child(command: Sequence[str], access: Access, folder: Path) -> Generator[Child]:
-    """Run a program until the block ends."""
-    environment = {
-        **os.environ,
-        "HOME": str(folder),
-        "PYTHONWARNINGS": "ignore",
-    }
+def program(command: Sequence[str], folder: Path, **more: str) -> Generator["subprocess.Popen[str]"]:
+    """Run a program with a home of its own until the block ends; what it prints as errors is in a log."""
+    environment = {**os.environ, "HOME": str(folder), "PYTHONWARNINGS": "ignore", **more}
     with (
         (INSTALLED / "programs.log").open("a") as log,
         subprocess.Popen(
@@ -76,7 +77,7 @@ def child(command: Sequence[str], access: Access, folder: Path) -> Generator[Chi
         ) as process,
     ):
         try:
-            yield Child(process, access)
+            yield process
         finally:
             process.kill()
 
@@ -84,8 +85,8 @@ def child(command: Sequence[str], access: Access, folder: Path) -> Generator[Chi
 class ProgramTab:
     """A conversation whose history is sent with every message, unless the client keeps it."""
 
-    def __init__(self, program: Child, model: str) -> None:
-        self._program = program
+    def __init__(self, child: Child, model: str) -> None:
+        self._child = child
         self._model = model
         self._messages: list[JsonObject] = []
 
@@ -110,7 +111,7 @@ class ProgramTab:
         return self._answered(str(self._call("again")["text"]))
 
     def _call(self, op: str) -> dict[str, Any]:
-        return self._program.call(op, model=self._model, messages=self._messages)
+        return self._child.call(op, model=self._model, messages=self._messages)
 
     def _answered(self, text: str) -> str:
         self._messages.append({"role": "assistant", "content": text})
@@ -120,25 +121,33 @@ class ProgramTab:
 class ProgramClient:
     """A client whose tabs are programs of their own."""
 
-    def __init__(self, start: Callable[[], AbstractContextManager[Child]]) -> None:
-        self._start = start
+    def __init__(self, command: Sequence[str], folder: Path, base_url: str, key: str) -> None:
+        self._command = command
+        self._folder = folder
+        self._base_url = base_url
+        self._key = key
+
+    @contextmanager
+    def _started(self) -> Generator[Child]:
+        with program(self._command, self._folder) as process:
+            yield Child(process, self._base_url, self._key)
 
     def models(self) -> Sequence[str]:
-        with self._start() as program:
-            return [str(name) for name in program.call("models")["models"]]
+        with self._started() as child:
+            return [str(name) for name in child.call("models")["models"]]
 
     @contextmanager
     def tab(self, model: str = "near-agent") -> Generator[Tab]:
-        with self._start() as program:
-            yield ProgramTab(program, model)
+        with self._started() as child:
+            yield ProgramTab(child, model)
 
     def title(self, said: str, answered: str) -> str:
         with self.tab() as tab:
             return tab.say(TITLE_PROMPT.format(said=said, answered=answered))
 
     def structured(self, prompt: str, schema: JsonObject) -> JsonObject:
-        with self._start() as program:
-            return _OBJECT.validate_python(program.call("structured", prompt=prompt, schema=schema)["value"])
+        with self._started() as child:
+            return _OBJECT.validate_python(child.call("structured", prompt=prompt, schema=schema)["value"])
 
 
 def python_program(name: str, python: str | Path = PYTHON) -> Callable[[Access], AbstractContextManager[Client]]:
@@ -155,6 +164,40 @@ def _opening(command: Sequence[str]) -> Callable[[Access], AbstractContextManage
     @contextmanager
     def opened(access: Access) -> Generator[Client]:
         with TemporaryDirectory() as folder:
-            yield ProgramClient(lambda: child(command, access, Path(folder)))
+            yield ProgramClient(command, Path(folder), access.base_url, access.key)
 
     return opened
+
+
+def served_program(app: Sequence[str], tab: str) -> Callable[[Access], AbstractContextManager[Client]]:
+    """Return what serves an app, given `{port}` in its command, whose pages are opened by `programs/TAB.py`."""
+
+    @contextmanager
+    def opened(access: Access) -> Generator[Client]:
+        port = str(_free_port())
+        command = [part.format(port=port) for part in app]
+        environment = {"DAEMON_URL": access.base_url, "DAEMON_KEY": access.key, "PORT": port}
+        url = f"http://127.0.0.1:{port}"
+        with TemporaryDirectory() as folder, program(command, Path(folder), **environment) as process:
+            _wait_until_served(url, process)
+            yield ProgramClient((str(PYTHON), "-u", str(PROGRAMS / f"{tab}.py")), Path(folder), url, "")
+
+    return opened
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def _wait_until_served(url: str, process: "subprocess.Popen[str]") -> None:
+    for _ in range(round(LIMIT_S / 0.1)):
+        assert process.poll() is None, f"the app ended with {process.returncode}; see {INSTALLED / 'programs.log'}"
+        try:
+            urllib.request.urlopen(url).close()
+        except urllib.error.URLError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(url)

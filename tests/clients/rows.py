@@ -2,11 +2,12 @@
 
 import sys
 
-from tests.clients.child_programs import node_program, python_program
+from tests.clients.child_programs import PROGRAMS, PYTHON, node_program, python_program, served_program
 from tests.clients.curl import open_curl
 from tests.clients.seams import Row
 
 _NO_MODEL_LIST = "the library has no call for the list of models"
+_NO_JSON = "the chat page shows an answer's text and asks for no JSON"
 
 ROWS: tuple[Row, ...] = (
     Row("openai (Python)", python_program("openai_py", sys.executable), {}),
@@ -21,6 +22,31 @@ ROWS: tuple[Row, ...] = (
         {
             "models": "llm lists the models of its own configuration and asks no server for them",
             "regenerate": "llm cannot have a prompt answered again within its conversation",
+        },
+    ),
+    Row(
+        "chainlit",
+        served_program(
+            (
+                str(PYTHON),
+                "-m",
+                "chainlit",
+                "run",
+                "--headless",
+                "--host=127.0.0.1",
+                "--port={port}",
+                str(PROGRAMS / "chainlit_app.py"),
+            ),
+            "chainlit_tab",
+        ),
+        {"structured output": _NO_JSON},
+    ),
+    Row(
+        "gradio",
+        served_program((str(PYTHON), str(PROGRAMS / "gradio_app.py")), "gradio_tab"),
+        {
+            "regenerate": "gradio's retry is a button of its page, which its API client cannot press",
+            "structured output": _NO_JSON,
         },
     ),
     Row("curl", open_curl, {}),

@@ -30,7 +30,7 @@ def command(asked, *options):
 
 
 def run(line):
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(line, check=False, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return done.stdout
