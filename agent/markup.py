@@ -55,7 +55,7 @@ _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,3}")
 _TYPOGRAPHY: Final = frozenset({"c", "r", "p", "tm"})
 """`(c)` and the like become signs in some clients."""
 _MAX_LEAD: Final = 3
-_LABEL: Final = re.compile(r"⚠ [A-Z][a-z]+(?: [a-z]+)?:(?= )")
+_LABEL: Final = re.compile(r"⚠ [A-Z][a-z]+(?: [a-z]+){0,2}:(?= )")
 _SPAN: Final = re.compile(r"`([^`\n]+)`|<(https://[^<>\s]+)>|\*\*")
 
 

@@ -29,6 +29,10 @@ def near_agent(reply: Reply) -> JsonObject:
     }
     if reply.confirm_code is not None:
         extra["confirm_code"] = reply.confirm_code
+    if reply.card is not None:
+        extra["card"] = reply.card.model_dump(mode="json")
+    if reply.cards:
+        extra["cards"] = [card.model_dump(mode="json") for card in reply.cards]
     if reply.calls_hash is not None:
         extra["calls_hash"] = reply.calls_hash
     if reply.error is not None:

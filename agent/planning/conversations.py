@@ -33,7 +33,8 @@ KEPT_CHARACTERS: Final = 262_144
 """Of a conversation, its newest messages. A client may send 4 MiB; no more than this is searched for codes and secrets."""
 
 _CARD = re.compile(
-    re.escape(CARD_BEGIN) + r"`?([^\s`]{1,64})\b.*?(?:" + "|".join(map(re.escape, CARD_ENDS)) + r"|\Z)", re.DOTALL
+    r"(?:\*\*)?" + re.escape(CARD_BEGIN) + r"`?([^\s`]{1,64})\b.*?(?:" + "|".join(map(re.escape, CARD_ENDS)) + r"|\Z)",
+    re.DOTALL,
 )
 
 

@@ -186,7 +186,7 @@ class Entry(Generic[ArgsT]):
             f"  {item.name}: {_description(item)}{'' if item.required else ' (may be left out)'}"
             for item in self.parameters
         ]
-        lines += [f"  e.g. {slash(self.name, example.args)}" for example in self.examples]
+        lines += [f"  Example: {slash(self.name, example.args)}" for example in self.examples]
         if self.quoted:
             lines.append(f"  its author says, and nobody checked: “{inert(self.quoted, _SHOWN_QUOTED)}”")
         return "\n".join(lines)
