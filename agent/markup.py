@@ -44,7 +44,7 @@ _ONE_TAIL: Final = re.compile(_TAIL)
 _LEAD: Final = '(“"‘'
 _KNOWN: Final = re.compile(
     rf"(?P<lead>[{_LEAD}]{{0,2}})(?:(?P<link>{_LINK})|(?P<code>{_FIXED}|{_AMOUNT})"
-    rf"|(?<=“)(?P<said>[^“”]+)(?=”)|(?<=\")(?P<cited>[^\"]+)(?=\"))(?P<tail>{_TAIL})(?= |$)"
+    rf"|(?<=“)(?P<said>(?! )[^“”]+(?<! ))(?=”)|(?<=\")(?P<cited>(?! )[^\"]+(?<! ))(?=\"))(?P<tail>{_TAIL})(?= |$)"
 )
 """What is one span though it has blanks in it: times, commands, amounts with their units, and quotations."""
 _ENDS_PIECE: Final = re.compile(rf"({_TAIL})(?: |$)")
