@@ -161,21 +161,19 @@ def _effect(effect: CardEffect) -> str:
 
 
 def _balances(before: str, after: str) -> tuple[str, str]:
-    """Two balances with few decimals, but enough to differ and to show what is there; `≈` before one that has more."""
+    """Two balances with few decimals, but enough of them to differ; `≈` before one that has more."""
     places = _BALANCE_DECIMALS
-    while _rounded(before, places) == _rounded(after, places) or _is_lost(before, places) or _is_lost(after, places):
+    while before != after and _rounded(before, places) == _rounded(after, places):
         places += 1
     return _rounded(before, places), _rounded(after, places)
 
 
 def _rounded(amount: str, places: int) -> str:
+    """The amount with so many decimals, or as many as show something of it."""
     whole, _, fraction = amount.partition(".")
+    if whole == "0":
+        places = max(places, len(fraction) - len(fraction.lstrip("0")) + 1)
     return amount if len(fraction) <= places else f"≈ {whole}.{fraction[:places]}"
-
-
-def _is_lost(amount: str, places: int) -> bool:
-    """Whether so few decimals show nothing of an amount that is not 0."""
-    return not _rounded(amount, places).strip("≈ 0.") and bool(amount.strip("0."))
 
 
 def _near(amount: str) -> str:

@@ -34,6 +34,12 @@ _FIXED: Final = (
     r"|(?:confirm|cancel) (?:[0-9A-HJKMNP-TV-Z]{8}|CODE)"
     r"|near-agent (?:(?:api-keys|contract|keys|localnet|policy) )?[a-z][a-z-]*(?: --[a-z-]+| [0-9a-f]{8}(?:-[0-9a-f]{1,12}){4}| [A-Z][A-Z_]+)*"
 )
+_CALLED: Final = (
+    r"(?<=usage: )/[a-z_]+(?: [a-z0-9_\[\]|]+)*|/[a-z_]+(?: [A-Z][A-Z_]{2,})+|[A-Za-z_][A-Za-z0-9_]*\([^()]*\)"
+)
+"""A usage, a command with placeholders, a method's signature."""
+_WHOLE: Final = re.compile(r"/(?!.*[.:](?: |$)).*|\[[a-z_.]+\]|[a-z_]+ = .*")
+"""A line that is one span: a command, or of a configuration file."""
 _UNIT: Final = r"(?:%|yoctoNEAR|Tgas|[A-Za-z]?[A-Z]{2,}[A-Za-z0-9]*(?:\.[A-Za-z0-9]+)?)"
 _NUMBER: Final = r"(?:≈ )?[0-9][0-9.]*"
 _AMOUNT: Final = rf"{_NUMBER}(?: → {_NUMBER})+(?: {_UNIT})?|{_NUMBER} {_UNIT}"
@@ -43,7 +49,7 @@ _TAIL: Final = r"[)”\"’]{0,2}[.,;:!?…]?[)”\"’]?"
 _ONE_TAIL: Final = re.compile(_TAIL)
 _LEAD: Final = '(“"‘'
 _KNOWN: Final = re.compile(
-    rf"(?P<lead>[{_LEAD}]{{0,2}})(?:(?P<link>{_LINK})|(?P<code>{_FIXED}|{_AMOUNT})"
+    rf"(?P<lead>[{_LEAD}]{{0,2}})(?:(?P<link>{_LINK})|(?P<code>{_FIXED}|{_CALLED}|{_AMOUNT})"
     rf"|(?<=“)(?P<said>(?! )[^“”]+(?<! ))(?=”)|(?<=\")(?P<cited>(?! )[^\"]+(?<! ))(?=\"))(?P<tail>{_TAIL})(?= |$)"
 )
 """What is one span though it has blanks in it: times, commands, amounts with their units, and quotations."""
@@ -125,9 +131,9 @@ def _inert(text: str) -> str:
 
 
 def _inline(line: str) -> str:
-    """One line as Markdown. A slash command that is all of it is one span, whatever its words."""
+    """One line as Markdown."""
     line = printable(" ".join(line.split()))
-    if line.startswith("/"):
+    if _WHOLE.fullmatch(line):
         return code(line)
     label = _LABEL.match(line)
     if label is None:

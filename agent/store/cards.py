@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from agent.errors import ApprovalError
 from agent.records import CallPlan, CardFacts, Frozen
-from agent.redaction.texts import redact_answer_json, redact_card
+from agent.redaction.texts import redact_card, redact_card_json
 from agent.store.database import Database
 from agent.store.tables import CARDS, WRONG_CODES
 from contracts.calls import ChangeCall, SetOff
@@ -118,7 +118,7 @@ class PendingCard(Frozen):
     def redacted(self) -> "PendingCard":
         """The card as it is kept, without secrets and codes in what people read."""
         facts = None if self.facts is None else self.facts.model_dump(mode="json")
-        clean = None if facts is None else CardFacts.model_validate(redact_answer_json(facts))
+        clean = None if facts is None else CardFacts.model_validate(redact_card_json(facts))
         return self.model_copy(update={"text": redact_card(self.text), "facts": clean})
 
     @property

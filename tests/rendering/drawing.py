@@ -5,6 +5,7 @@ import random
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +71,8 @@ def check(shown: str, text: str | None = None) -> None:
         assert [*drawn.lines] == visible, (name, shown)
         assert drawn.foreign == (), (name, shown)
     if text is not None:
-        assert visible == intended(text)
+        meant = intended(text)
+        assert visible == meant, [pair for pair in zip_longest(visible, meant) if pair[0] != pair[1]][:1]
 
 
 def intended(text: str) -> list[str]:

@@ -118,6 +118,8 @@ class SayingReads(FakeReads):
                 return {"title": self.said, self.said: [self.said]}
             case "fail":
                 raise RpcError("CONTRACT_EXECUTION_ERROR", self.said)
+            case "nft_token" if not self.said:
+                return None
             case "nft_metadata" | "nft_tokens_for_owner" | "nft_token":
                 token: JsonValue = {"token_id": self.said, "owner_id": "bob.localnet", "metadata": {"title": self.said}}
                 return [token] if method == "nft_tokens_for_owner" else token
