@@ -132,7 +132,7 @@ def _inert(text: str) -> str:
 
 def _inline(line: str) -> str:
     """One line as Markdown."""
-    line = printable(" ".join(line.split()))
+    line = _inert(line)
     if _WHOLE.fullmatch(line):
         return code(line)
     label = _LABEL.match(line)
