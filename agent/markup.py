@@ -43,14 +43,14 @@ _WHOLE: Final = re.compile(r"/(?!.*[.:](?: |$)).*|\[[a-z_.]+\]|[a-z_]+ = .*")
 _UNIT: Final = r"(?:%|yoctoNEAR|Tgas|[A-Za-z]?[A-Z]{2,}[A-Za-z0-9]*(?:\.[A-Za-z0-9]+)?)"
 _NUMBER: Final = r"(?:≈ )?[0-9][0-9.]*"
 _AMOUNT: Final = rf"{_NUMBER}(?: → {_NUMBER})+(?: {_UNIT})?|{_NUMBER} {_UNIT}"
-_AFTER: Final = ')”"’.,;:!?…'
-_TAIL: Final = r"[)”\"’]{0,2}[.,;:!?…]?[)”\"’]?"
+_AFTER: Final = ")”\"’'.,;:!?…"
+_TAIL: Final = r"[)”\"’']{0,2}[.,;:!?…]?[)”\"’']?"
 """At most one stop: two dots or question marks become other signs in some clients."""
 _ONE_TAIL: Final = re.compile(_TAIL)
-_LEAD: Final = '(“"‘'
+_LEAD: Final = "(“\"‘'"
 _KNOWN: Final = re.compile(
     rf"(?P<lead>[{_LEAD}]{{0,2}})(?:(?P<link>{_LINK})|(?P<code>{_FIXED}|{_CALLED}|{_AMOUNT})"
-    rf"|(?<=“)(?P<said>(?! )[^“”]+(?<! ))(?=”)|(?<=\")(?P<cited>(?! )[^\"]+(?<! ))(?=\"))(?P<tail>{_TAIL})(?= |$)"
+    rf"|(?<=“)(?P<said>(?! )[^“”]+(?<! ))(?=”)|(?<=\")(?P<cited>(?! )[^\"]+(?<! ))(?=\")|(?<=')(?P<named>(?! )[^']+(?<! ))(?='))(?P<tail>{_TAIL})(?= |$)"
 )
 """What is one span though it has blanks in it: times, commands, amounts with their units, and quotations."""
 _ENDS_PIECE: Final = re.compile(rf"({_TAIL})(?: |$)")
@@ -158,7 +158,7 @@ def _pieces(line: str) -> Iterator[_Piece]:
                 continue
         found = _KNOWN.match(line, position)
         if found is not None:
-            core = found["link"] or found["code"] or found["said"] or found["cited"]
+            core = found["link"] or found["code"] or found["said"] or found["cited"] or found["named"]
             yield _Piece(found["lead"], core, found["tail"], "link" if found["link"] else "code")
             position = found.end() + 1
             continue

@@ -26,7 +26,7 @@ from contracts.chain.outcome import Effect, Place, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.exchange import DEFAULT_SWAP, PriceImpact, SwapSettings
 from contracts.knowledge.facts import ChainFacts, FactRequest
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, quoted_json
 from contracts.knowledge.limits import Limits
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.knowledge.registry import Network, Registry
@@ -84,7 +84,7 @@ class Example:
 def show_value(args: Args, returned: ViewReturned, facts: ChainFacts, context: BuildContext) -> str:
     """Any returned value, inert."""
     del args, facts, context
-    return inert_json(returned.value)
+    return quoted_json(returned.value)
 
 
 def explain_nothing(args: Args, error: RpcError, context: BuildContext) -> None:

@@ -11,7 +11,7 @@ PAY = "/near_transfer bob.localnet 1.5"
 async def test_a_card_shows_the_memo(tmp_path: Path) -> None:
     async with open_agent(tmp_path) as agent:
         reply = await agent.ask('/ft_transfer USDC bob.localnet 5 memo="deposit\u202e 4711"')
-        assert "memo: deposit\\u202e 4711" in reply.text
+        assert "memo: “deposit\\u202e 4711”" in reply.text
         assert "\u202e" not in reply.text
 
 
