@@ -307,6 +307,32 @@ async def test_a_title_in_json_is_answered_by_text_format(http: aiohttp.ClientSe
     assert (status, refused["error"]["param"]) == (400, "text.format")
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "name_it"}])
+async def test_a_title_is_the_argument_of_a_forced_tool(http: aiohttp.ClientSession, choice: object) -> None:
+    schema = {"type": "object", "properties": {"title": TEXT}, "required": ["title"]}
+    tools = [{"type": "function", "name": "name_it", "parameters": schema, "strict": True}]
+    forced = {"tools": tools, "tool_choice": choice}
+    async with served() as api:
+        _, body, _ = await post(http, api, {**ASKED, "input": PROMPTS["title"], **forced})
+        found = await events(http, api, {**ASKED, "input": PROMPTS["title"], **forced})
+        status, refused, _ = await post(http, api, {**ASKED, "input": "send 3 NEAR to bob.localnet", **forced})
+    assert (status, refused["error"]["param"]) == (400, "tool_choice")
+    for response in (body, found[-1]["response"]):
+        [call] = Response.model_validate(response).output
+        assert call.type == "function_call"
+        assert (call.name, call.status) == ("name_it", "completed")
+        assert json.loads(call.arguments) == {"title": "Transfer to bob.localnet"}
+    assert [event["type"] for event in found] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+
+
 async def test_an_image_beside_text_is_said_not_to_be_read(http: aiohttp.ClientSession) -> None:
     content = [{"type": "input_text", "text": "pay this"}, {"type": "input_image", "image_url": "data:,"}]
     async with served() as api:

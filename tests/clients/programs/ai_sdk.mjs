@@ -1,6 +1,6 @@
 // Vercel's AI SDK with its OpenAI provider: `chat` for chat completions, `responses` for the Responses API, its default.
 import { createOpenAI } from "@ai-sdk/openai";
-import { Output, generateText, jsonSchema, streamText } from "ai";
+import { Output, embed, generateText, jsonSchema, streamText, tool } from "ai";
 import { access, serve } from "./lines.mjs";
 
 const openai = createOpenAI({ baseURL: access.base_url, apiKey: access.key });
@@ -46,5 +46,28 @@ await serve({
     const output = Output.object({ schema: jsonSchema(schema) });
     const answer = await generateText({ model: chosen("near-agent"), prompt, output, maxRetries: 0 });
     return { value: answer.output };
+  },
+  async image({ text, image }) {
+    const content = [{ type: "image", image }];
+    if (text) content.unshift({ type: "text", text });
+    const messages = [{ role: "user", content }];
+    return { text: (await generateText({ model: chosen("near-agent"), messages, maxRetries: 0 })).text };
+  },
+  async embed() {
+    return { value: await embed({ model: openai.embedding("near-agent"), value: "words", maxRetries: 0 }) };
+  },
+  async complete() {
+    const model = openai.completion("near-agent");
+    return { text: (await generateText({ model, prompt: "/help", maxRetries: 0 })).text };
+  },
+  async forced({ prompt, schema }) {
+    const answer = await generateText({
+      model: chosen("near-agent"),
+      prompt,
+      tools: { save: tool({ inputSchema: jsonSchema(schema) }) },
+      toolChoice: { type: "tool", toolName: "save" },
+      maxRetries: 0,
+    });
+    return { value: answer.toolCalls[0].input };
   },
 });

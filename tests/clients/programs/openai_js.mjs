@@ -38,4 +38,24 @@ await serve({
     });
     return { value: JSON.parse(answer.choices[0].message.content) };
   },
+  image({ text, image }) {
+    const content = [{ type: "image_url", image_url: { url: image } }];
+    if (text) content.unshift({ type: "text", text });
+    return ask({ model: "near-agent", messages: [{ role: "user", content }] });
+  },
+  async embed() {
+    return { value: await client.embeddings.create({ model: "near-agent", input: "words" }) };
+  },
+  async complete() {
+    return { text: (await client.completions.create({ model: "near-agent", prompt: "/help" })).choices[0].text };
+  },
+  async forced({ prompt, schema }) {
+    const answer = await client.chat.completions.create({
+      model: "near-agent",
+      messages: [{ role: "user", content: prompt }],
+      tools: [{ type: "function", function: { name: "save", parameters: schema } }],
+      tool_choice: { type: "function", function: { name: "save" } },
+    });
+    return { value: JSON.parse(answer.choices[0].message.tool_calls[0].function.arguments) };
+  },
 });

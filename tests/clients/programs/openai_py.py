@@ -1,5 +1,7 @@
 """The official Python client of OpenAI: chat completions."""
 
+import json
+
 from lines import serve, setup
 from openai import OpenAI
 from pydantic import create_model
@@ -43,4 +45,40 @@ def structured(asked):
     return {"value": answer.choices[0].message.parsed.model_dump()}
 
 
-serve(models=models, ask=ask, again=ask, stream=stream, leave=leave, structured=structured)
+def image(asked):
+    parts = [{"type": "image_url", "image_url": {"url": asked["image"]}}]
+    if asked["text"]:
+        parts.insert(0, {"type": "text", "text": asked["text"]})
+    return ask({"model": "near-agent", "messages": [{"role": "user", "content": parts}]})
+
+
+def embed(_):
+    return {"value": client.embeddings.create(model="near-agent", input="words").model_dump()}
+
+
+def complete(_):
+    return {"text": client.completions.create(model="near-agent", prompt="/help").choices[0].text}
+
+
+def forced(asked):
+    answer = client.chat.completions.create(
+        model="near-agent",
+        messages=[{"role": "user", "content": asked["prompt"]}],
+        tools=[{"type": "function", "function": {"name": "save", "parameters": asked["schema"]}}],
+        tool_choice={"type": "function", "function": {"name": "save"}},
+    )
+    return {"value": json.loads(answer.choices[0].message.tool_calls[0].function.arguments)}
+
+
+serve(
+    models=models,
+    ask=ask,
+    again=ask,
+    stream=stream,
+    leave=leave,
+    structured=structured,
+    image=image,
+    embed=embed,
+    complete=complete,
+    forced=forced,
+)

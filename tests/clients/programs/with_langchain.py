@@ -31,4 +31,10 @@ def structured(asked):
     return {"value": chosen("near-agent").with_structured_output(schema).invoke(asked["prompt"])}
 
 
-serve(ask=ask, again=ask, stream=stream, leave=leave, structured=structured)
+def forced(asked):
+    schema = {"title": "save", **asked["schema"]}
+    chain = chosen("near-agent").with_structured_output(schema, method="function_calling")
+    return {"value": chain.invoke(asked["prompt"])}
+
+
+serve(ask=ask, again=ask, stream=stream, leave=leave, structured=structured, forced=forced)
