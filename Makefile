@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One lock in sections: build tools first (near-api is a source distribution), default, dev, rank files.
 section = awk '/^\# section:/{on=($$3=="$(1)")} on' requirements.lock
 
-.PHONY: run test check coverage fuzz bench drill table format contracts clean lock
+.PHONY: run test check coverage fuzz bench drill clients table format contracts clean lock
 
 run: .venv/.default
 	$(BIN)/near-agent run
@@ -39,6 +39,19 @@ bench: .venv/.dev
 # Transfers through a faulty network and kills of the daemon; about five minutes.
 drill: .venv/.dev
 	$(BIN)/python -m tests.drill
+
+# Chat clients that others wrote, from PyPI and npm, each in the same cells; the matrix is in build/clients.md. Needs node.
+clients: build/clients/.installed
+	rm -rf build/clients/programs && cp -r tests/clients/programs build/clients/programs
+	$(BIN)/python -m pytest -o python_files='check_*.py' --clients-table build/clients.md tests/clients
+
+build/clients/.installed: .venv/.dev tests/clients/requirements.txt tests/clients/package.json
+	@node --version > /dev/null || { echo "make clients needs node 20 or newer, with npm"; exit 1; }
+	mkdir -p build/clients
+	test -x build/clients/venv/bin/python || $(PYTHON) -m venv build/clients/venv
+	build/clients/venv/bin/python -m pip --disable-pip-version-check --quiet install -r tests/clients/requirements.txt
+	cp tests/clients/package.json build/clients && npm install --prefix build/clients --no-audit --no-fund --no-package-lock
+	touch $@
 
 # The README's table of what is shown for each action, made from the tests that pass.
 table: .venv/.dev

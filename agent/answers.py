@@ -20,7 +20,7 @@ from contracts.chain.outcome import (
 )
 from contracts.chain.outcome_reader import in_units
 from contracts.errors import ContractsError, RpcError
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, quoted, quoted_json
 from contracts.knowledge.registry import Registry
 from contracts.rpc_meanings import About, about
 from contracts.types import CryptoHash
@@ -112,7 +112,7 @@ def step_text(summary: str, outcome: Outcome, registry: Registry, call: ChangeCa
         case Finalized(execution):
             told = call and told_result(call, execution, registry)
             if told is None:
-                returned = () if execution.value is None else (f"It returned {inert_json(execution.value, 300)}.",)
+                returned = () if execution.value is None else (f"It returned {quoted_json(execution.value, 300)}.",)
                 told = " ".join((*returned, *moved_nfts(execution.effects)))
             return f"Done: {summary}.{f' {told}' if told else ''}\n  {_where(execution.tx_hash, registry, execution.block_height)}"
         case PartiallyExecuted(execution, message):
@@ -144,7 +144,7 @@ def step_text(summary: str, outcome: Outcome, registry: Registry, call: ChangeCa
         case Declined(reason) | NotDone(reason):
             return f"Not done: {summary}. {reason}"
         case ViewReturned(value):
-            return f"{summary}: {inert_json(value, 300)}"
+            return f"{summary}: {quoted_json(value, 300)}"
         case _:
             assert_never(outcome)
 
@@ -184,7 +184,7 @@ def rpc_text(what: str, error: RpcError) -> str:
 
 def _quoted(message: str) -> str:
     """Text of a contract or a node, on one line, marked as theirs."""
-    return f"The chain says: “{inert(message, 400)}”."
+    return f"The chain says: {quoted(message, 400)}."
 
 
 def _where(tx_hash: CryptoHash, registry: Registry, block_height: int | None) -> str:

@@ -18,6 +18,7 @@ from agent.commands.log import log
 from agent.commands.policy import policy_app
 from agent.commands.running import run
 from agent.commands.signer import signer
+from agent.commands.verifying import verify
 
 app = typer.Typer(
     name="near-agent",
@@ -45,7 +46,7 @@ def options(
     """Carries out what you write on NEAR: plans, asks for approval, signs and sends once, records."""
 
 
-for command in (run, ask, chat, approve, log, doctor, signer, backup, restore, endorse):
+for command in (run, ask, chat, approve, log, doctor, signer, backup, restore, endorse, verify):
     app.command()(command)
 app.command("cancel-tx")(cancel_tx)
 keys_app.command("acknowledge")(acknowledge)

@@ -95,7 +95,8 @@ class Decider:
         if not cards:
             return story.reply("answered", "No card of yours waits for approval.")
         texts = [await self._proposer.card_with_decision(story.request.identity, card) for card in cards]
-        return story.reply("answered", "\n\n".join(texts))
+        facts = tuple(card.facts for card in cards if card.facts is not None)
+        return story.reply("answered", "\n\n".join(texts), cards=facts)
 
     async def cancel_waiting(self, story: Story, request_id: str | None) -> Reply:
         """Cancel the requester's own card of this request, or all of them."""

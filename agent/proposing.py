@@ -1,20 +1,20 @@
 """Plans weighed, and cards: made from built steps, stored, shown with their code, warned on where the same was done."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from agent.answers import sentence
-from agent.approval import Codes, GasBound, Waiting, card_text, gas_bound, gas_cost, how_to_decide, with_names
+from agent.approval import Codes, GasBound, gas_bound, gas_cost
 from agent.building import Reads, Step
+from agent.card import Proposal, Waiting, card_facts, card_text, how_to_decide, ids_in, with_names
 from agent.errors import ApprovalError
 from agent.executor import SENT, card_of, intent_id
+from agent.findings import Findings, findings_of
 from agent.merging import Sending, price_impacts, sendings_of
 from agent.planning.conversations import mask_codes, turn_hash
 from agent.planning.planner import call_plan
 from agent.policy_judge import PolicyJudge, calls_of
-from agent.preflighting import card_lines
 from agent.records import Identity, Refusal, Reply, UserRequest
 from agent.redaction.texts import redact_card
 from agent.store.cards import PendingCard
@@ -207,7 +207,9 @@ class Proposer:
         try:
             standing = await self._store.cards.add(card)
         except ApprovalError as error:
-            return story.say(Refusal(text=sentence(error.message), why=error.code))
+            waiting = await self._store.cards.pending_of(turn.key_id, self._clock())
+            lines = "".join(f"\n  {brief(card)} (request {card.request_id})" for card in waiting)
+            return story.say(Refusal(text=f"{sentence(error.message)}{lines}", why=error.code))
         return await self.show(story, standing, repeated=standing.request_id != story.request.request_id, before=before)
 
     async def card_of_free(self, story: Story, turn: Turn, weighed: Weighed) -> PendingCard | None:
@@ -225,8 +227,26 @@ class Proposer:
         request_id, now = story.request.request_id, self._clock()
         steps, calls = weighed.steps, weighed.calls
         named = [with_names(step.built.summary, step.planned) for step in steps]
-        notes = [*warnings, *(note for _, more in named for note in more)]
-        notes += (note for step in steps for note in step.built.notes)
+        notes = [note for _, more in named for note in more] + [note for step in steps for note in step.built.notes]
+        report = weighed.preflight
+        facts = card_facts(
+            Proposal(
+                request_id=request_id,
+                network=self._settings.network,
+                signer_id=turn.signer_id,
+                summaries=[summary for summary, _ in named],
+                notes=[*dict.fromkeys(notes)],
+                calls=calls,
+                calls_hash=weighed.calls_hash,
+                bound=weighed.bound,
+                expires_at=now + self._settings.approval_ttl_s,
+                findings=Findings()
+                if report is None
+                else findings_of(report, turn.signer_id, self._registry, weighed.bound.gas),
+                verdict=weighed.verdict,
+                warnings=warnings,
+            )
+        )
         return PendingCard(
             request_id=request_id,
             identity_key_id=turn.key_id,
@@ -244,19 +264,8 @@ class Proposer:
             sets_off=weighed.sets_off,
             verdict=weighed.verdict,
             preflight=weighed.preflight,
-            text=card_text(
-                request_id,
-                network=self._settings.network,
-                signer_id=turn.signer_id,
-                summaries=[summary for summary, _ in named],
-                notes=[*dict.fromkeys(notes)],
-                calls=calls,
-                bound=weighed.bound,
-                checks=()
-                if weighed.preflight is None
-                else card_lines(weighed.preflight, turn.signer_id, self._registry, weighed.bound.gas),
-                verdict=weighed.verdict,
-            ),
+            text=card_text(facts),
+            facts=facts,
             created_at=now,
             expires_at=now + self._settings.approval_ttl_s,
         )
@@ -268,7 +277,8 @@ class Proposer:
             story.repeats, story.plan = card.request_id, card.plan
         story.calls, story.calls_hash = card.calls, card.calls_hash
         end = how_to_decide(card.request_id, card.expires_at, waiting)
-        return story.reply("needs_approval", "\n".join((*before, card.text, end)), confirm_code=waiting.code)
+        text = "\n".join((*before, card.text, end))
+        return story.reply("needs_approval", text, confirm_code=waiting.code, card=card.facts)
 
     async def card_with_decision(self, identity: Identity, card: PendingCard) -> str:
         """The card's text and the way to decide it, for this identity."""
@@ -330,7 +340,7 @@ class Proposer:
             if reason is not None:
                 return f"the last card is void, things have changed since: {reason}"
         found = await self._executed(card.calls_hash, AccountId(card.signer_id), card.created_at)
-        return None if found is None or found in card.text else _again("the same", found)
+        return None if found is None or found in card.text else await self._again("the same", found)
 
     async def done_before(self, turn: Turn, digest: str) -> str | None:
         """A warning that names the earlier request, where this turn or these calls were carried out already."""
@@ -338,17 +348,22 @@ class Proposer:
         if same:
             steps = [await self._store.ledger.get(intent_id(same.request_id, step)) for step in range(len(same.calls))]
             if any(intent is not None and intent.state in SENT for intent in steps):
-                return _again("this message", same.request_id)
+                return await self._again("this message", same.request_id)
         since = self._clock() - self._settings.duplicate_window_s
         found = await self._executed(digest, turn.signer_id, since)
         if found is not None:
-            return _again("the same", found)
+            return await self._again("the same", found)
         if await self._store.ledger.acknowledged_since(self._settings.chain_id, turn.signer_id, since):
             return (
-                f"WARNING: a key of {turn.signer_id} was used outside of what this agent remembers, so this may have been "
+                f"a key of {turn.signer_id} was used outside of what this agent remembers, so this may have been "
                 "carried out already; look at the account's last transactions before you confirm"
             )
         return None
+
+    async def _again(self, what: str, request_id: str) -> str:
+        card = await self._store.cards.by_request(request_id)
+        words = "" if card is None else f" ({brief(card)})"
+        return f"{what}{words} was carried out already, by request {request_id}; confirming does it once more"
 
     async def _executed(self, digest: str, signer_id: AccountId, since: float) -> str | None:
         """The request whose card led to these calls being executed, or sent, at or after `since`."""
@@ -364,16 +379,12 @@ def shows_accounts(card: PendingCard) -> bool:
     named = {str(call.receiver_id) for call in card.calls}
     if card.verdict is not None:
         named.update(one.account_id for one in card.verdict.recipients if one.account_id)
-    return named <= {word.rstrip("._-") for word in _ACCOUNTS.findall(redact_card(card.text))}
-
-
-_ACCOUNTS: Final = re.compile(r"[a-z0-9._-]+")
+    return named <= ids_in(redact_card(card.text))
 
 
 def brief(card: PendingCard) -> str:
-    """Return the planned calls of a card in one line."""
-    calls = (f"{call.action} {' '.join(map(str, call.args.values()))}" for call in card.plan.calls)
-    return inert("; ".join(calls), _BRIEF)
+    """Return what a card would do, in one line."""
+    return inert("; ".join(card.words), _BRIEF)
 
 
 _BRIEF: Final = 160
@@ -417,7 +428,3 @@ def _used_since(card: PendingCard, lanes: Sequence[LaneStanding]) -> str | None:
     if any(now[name].record.baseline > nonce for name, nonce in card.lanes.items()):
         return f"the last card is void: a use of a key of {card.signer_id} by something else was acknowledged since"
     return None
-
-
-def _again(what: str, request_id: str) -> str:
-    return f"WARNING: {what} was carried out already, by request {request_id}; confirming does it once more"

@@ -173,6 +173,8 @@ class Clarification(Frozen):
 class Answer(Frozen):
     kind: Literal["answer"] = "answer"
     text: str
+    verbatim: bool = False
+    """The text has the form that a front end asked for (a title, JSON), and is shown as it is."""
 
 
 class Unsupported(Frozen):
@@ -203,16 +205,101 @@ class CallOutcome(Frozen):
     """`{"code", "message"}` or None."""
 
 
+class CardEffect(Frozen):
+    """A balance that the plan changes, as the pre-flight found it; exact decimals, gas left out of NEAR."""
+
+    account_id: str
+    token: str
+    """`NEAR`, or the token contract's account id."""
+    symbol: str | None
+    """None: the token's decimals are not known, and the numbers are base units."""
+    before: str
+    after: str
+    change: str
+    """After less before; negative for what leaves the account."""
+
+
+class CardTransaction(Frozen):
+    receiver_id: str
+    actions: tuple[str, ...]
+    """In words."""
+    deposit_near: str
+    """NEAR that leaves the signer with it."""
+    gas_tgas: str
+    """Attached to its function calls."""
+
+
+class CardGas(Frozen):
+    limit_tgas: int
+    """Attached gas and fees together; what is not burnt comes back."""
+    limit_near: str | None
+    """At the price of the day; None: the node did not say one."""
+    simulated_tgas: str | None
+    """What the pre-flight measured, with its margin; None: nothing."""
+
+
+class CardCheck(Frozen):
+    name: str
+    result: Literal["pass", "fail", "unknown"]
+    detail: str
+    transaction: int | None
+    """Counted from 1; None: of the plan as a whole."""
+
+
+WarningKind: TypeAlias = Literal["warning", "policy", "unknown"]
+
+
+class CardWarning(Frozen):
+    kind: WarningKind
+    """Of the action or of an earlier request, of a rule of the policy that asks, of what could not be checked."""
+    text: str
+
+
+class CardFacts(Frozen):
+    """A card as data (INTERFACE: `near_agent.card`). Text from outside in it is inert; it never holds the code."""
+
+    request_id: str
+    network: str
+    signer_id: str
+    summary: tuple[str, ...]
+    """Each planned action in words, with exact amounts."""
+    near_out: str
+    """NEAR that leaves the signer, gas apart."""
+    effects: tuple[CardEffect, ...]
+    nfts: tuple[str, ...]
+    """NFTs that change hands, in words."""
+    warnings: tuple[CardWarning, ...]
+    notes: tuple[str, ...]
+    named: tuple[str, ...]
+    """Accounts that the calls name and that stand nowhere else on the card, with where."""
+    transactions: tuple[CardTransaction, ...]
+    gas: CardGas
+    simulation: Literal["success", "partial", "failure", "unknown", "none"]
+    checked_at_block: int | None
+    checks: tuple[CardCheck, ...]
+    fingerprint: str
+    """The first 12 hex digits of `calls_hash`, in fours."""
+    expires_at: str
+    """ISO 8601, UTC."""
+
+
 class Reply(Frozen):
     """The pipeline's answer to one request: text for people and the facts behind it."""
 
     request_id: str
     status: Status
     text: str
+    """Plain, in the layout of `agent.markup`; chat clients get it as Markdown."""
+    verbatim: bool = False
+    """As `Answer.verbatim`."""
     route: Route
     plan: Plan | None
     confirm_code: str | None = None
     """Only in the answer to the requester; never in a record, a log or a prompt."""
+    card: CardFacts | None = None
+    """The card that waits for approval."""
+    cards: tuple[CardFacts, ...] = ()
+    """All that wait, in an answer that lists them."""
     calls_hash: str | None = None
     outcomes: tuple[CallOutcome, ...] = ()
     error: dict[str, JsonValue] | None = None

@@ -13,6 +13,7 @@ from agent.preamble import Preamble
 from agent.records import (
     Answer,
     CallOutcome,
+    CardFacts,
     Clarification,
     InteractionRecord,
     ModelExchange,
@@ -108,14 +109,25 @@ class Story:
         if self.deadline:
             self.deadline.reschedule(None)
 
-    def reply(self, status: Status, text: str, *, confirm_code: str | None = None) -> Reply:
+    def reply(
+        self,
+        status: Status,
+        text: str,
+        *,
+        confirm_code: str | None = None,
+        card: CardFacts | None = None,
+        cards: tuple[CardFacts, ...] = (),
+    ) -> Reply:
         return Reply(
             request_id=self.request.request_id,
             status=status,
             text=text,
+            verbatim=isinstance(self.plan, Answer) and self.plan.verbatim,
             route=self.route,
             plan=self.plan,
             confirm_code=confirm_code,
+            card=card,
+            cards=cards,
             calls_hash=self.calls_hash,
             outcomes=tuple(self.call_outcomes),
             prompt_tokens=sum(exchange.prompt_tokens or 0 for exchange in self.exchanges),

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.answers import call_outcome, is_open, severity, status_of, step_text
-from agent.approval import call_line
+from agent.card import call_line
 from agent.merging import Sending
 from agent.records import CallOutcome
 from agent.store.cards import PendingCard
 from agent.story import Story
 from contracts.calls import ChangeCall
-from contracts.catalogue.entry import slash
 from contracts.chain.outcome import Finalized, Outcome
 from contracts.knowledge.registry import Registry
 
@@ -85,11 +84,11 @@ def headed(outcomes: Sequence[Outcome], lines: Sequence[str]) -> list[str]:
 
 
 def tell_card(story: Story, card: PendingCard, outcomes: Sequence[Outcome], registry: Registry) -> list[str]:
-    """Put what the ledger knows of a card's transactions into the story; in words, each action as its command."""
+    """Put what the ledger knows of a card's transactions into the story; in words, each action as the card had it."""
     story.outcomes += outcomes
     sent, lines = sent_of_card(card, outcomes), list[str]()
-    for place, planned in enumerate(card.plan.calls):
-        found = tell_place(place, planned.action, slash(planned.action, planned.args), sent, registry)
+    for place, (planned, words) in enumerate(zip(card.plan.calls, card.words, strict=True)):
+        found = tell_place(place, planned.action, words, sent, registry)
         if found is not None:
             story.call_outcomes.append(found[0])
             lines += found[1]

@@ -352,6 +352,7 @@ def shown_card(card: PendingCard) -> JsonObject:
         "key_id": card.identity_key_id,
         "expires_at": datetime.fromtimestamp(card.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "text": card.text,
+        "card": None if card.facts is None else card.facts.model_dump(mode="json"),
         "chain_id": card.chain_id,
         "calls_hash": card.calls_hash,
         "calls": _CALLS.dump_python(card.calls, mode="json"),

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from agent.errors import DaemonError
 from agent.frontends import sse
 from agent.frontends.errors import answer_for
+from agent.markup import markdown
 from agent.records import Answer, CallPlan, Clarification, Plan, Refusal, Reply, Route, Unsupported
 from contracts.types import JsonObject
 
@@ -28,11 +29,20 @@ def near_agent(reply: Reply) -> JsonObject:
     }
     if reply.confirm_code is not None:
         extra["confirm_code"] = reply.confirm_code
+    if reply.card is not None:
+        extra["card"] = reply.card.model_dump(mode="json")
+    if reply.cards:
+        extra["cards"] = [card.model_dump(mode="json") for card in reply.cards]
     if reply.calls_hash is not None:
         extra["calls_hash"] = reply.calls_hash
     if reply.error is not None:
         extra["error"] = reply.error
     return extra
+
+
+def content(reply: Reply) -> str:
+    """The reply's text as chat clients show it: Markdown, unless it has the form that the client asked for."""
+    return reply.text if reply.verbatim else markdown(reply.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class ChatAnswer:
     """The forced tool whose arguments an answer is."""
 
     def whole(self, reply: Reply) -> JsonObject:
-        message: JsonObject = {"role": "assistant", "content": reply.text, "refusal": None}
+        message: JsonObject = {"role": "assistant", "content": content(reply), "refusal": None}
         if self._is_call(reply):
             call: JsonObject = {"name": self.tool, "arguments": reply.text}
             message |= {
@@ -86,7 +96,7 @@ class ChatAnswer:
 
     def _deltas(self, reply: Reply) -> Iterator[JsonObject]:
         if not self._is_call(reply):
-            for piece in pieces(reply.text):
+            for piece in pieces(content(reply)):
                 yield {"content": piece}
             return
         call: JsonObject = {"index": 0, "id": self._call_id, "type": "function"}

@@ -6,7 +6,7 @@ from typing import Final
 
 from agent.errors import DaemonError
 from agent.frontends import sse
-from agent.frontends.replies import near_agent, pieces
+from agent.frontends.replies import content, near_agent, pieces
 from agent.records import Reply
 from agent.redaction.texts import redact_answer
 from contracts.types import JsonObject
@@ -16,16 +16,17 @@ _OPENING_EVENTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ResponseAnswer:
-    """One message of text."""
+    """One message of text, or one call of the tool that was forced."""
 
     request_id: str
     model: str
     created: int
     """Unix seconds."""
+    tool: str | None = None
 
     def whole(self, reply: Reply) -> JsonObject:
         return {
-            **self._response("completed", [self._item("completed", reply.text)]),
+            **self._response("completed", [self._output(reply)]),
             "completed_at": self.created,
             "usage": _usage(reply),
             "near_agent": near_agent(reply),
@@ -47,16 +48,39 @@ class ResponseAnswer:
         return _event(_OPENING_EVENTS, "error", {**fields, "error": {"type": "server_error", **fields}})
 
     def _rest(self, reply: Reply) -> Iterator[tuple[str, JsonObject]]:
-        item = {"output_index": 0}
-        part = {"item_id": self._item_id, "output_index": 0, "content_index": 0}
-        yield "response.output_item.added", {**item, "item": self._item("in_progress", None)}
-        yield "response.content_part.added", {**part, "part": _part("")}
-        for piece in pieces(reply.text):
-            yield "response.output_text.delta", {**part, "delta": piece, "logprobs": []}
-        yield "response.output_text.done", {**part, "text": reply.text, "logprobs": []}
-        yield "response.content_part.done", {**part, "part": _part(reply.text)}
-        yield "response.output_item.done", {**item, "item": self._item("completed", reply.text)}
+        yield from self._rest_of_call(reply) if self._is_call(reply) else self._rest_of_message(reply)
+        yield "response.output_item.done", {"output_index": 0, "item": self._output(reply)}
         yield "response.completed", {"response": self.whole(reply)}
+
+    def _rest_of_call(self, reply: Reply) -> Iterator[tuple[str, JsonObject]]:
+        part = {"item_id": self._call_id, "output_index": 0}
+        yield "response.output_item.added", {"output_index": 0, "item": self._call("in_progress", "")}
+        for piece in pieces(reply.text):
+            yield "response.function_call_arguments.delta", {**part, "delta": piece}
+        yield "response.function_call_arguments.done", {**part, "name": self.tool, "arguments": reply.text}
+
+    def _rest_of_message(self, reply: Reply) -> Iterator[tuple[str, JsonObject]]:
+        part = {"item_id": self._item_id, "output_index": 0, "content_index": 0}
+        yield "response.output_item.added", {"output_index": 0, "item": self._item("in_progress", None)}
+        yield "response.content_part.added", {**part, "part": _part("")}
+        for piece in pieces(content(reply)):
+            yield "response.output_text.delta", {**part, "delta": piece, "logprobs": []}
+        yield "response.output_text.done", {**part, "text": content(reply), "logprobs": []}
+        yield "response.content_part.done", {**part, "part": _part(content(reply))}
+
+    def _is_call(self, reply: Reply) -> bool:
+        return self.tool is not None and reply.status == "answered"
+
+    def _output(self, reply: Reply) -> JsonObject:
+        return self._call("completed", reply.text) if self._is_call(reply) else self._item("completed", content(reply))
+
+    def _call(self, status: str, arguments: str) -> JsonObject:
+        call: JsonObject = {"id": self._call_id, "type": "function_call", "status": status}
+        return {**call, "call_id": f"call_{self.request_id}", "name": self.tool, "arguments": arguments}
+
+    @property
+    def _call_id(self) -> str:
+        return f"fc_{self.request_id}"
 
     @property
     def _item_id(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, TypeAlias, cast
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
-from agent.frontends.shapes import shape_of_format
+from agent.frontends.shapes import shape_of_format, shape_of_tools
 from agent.frontends.wire import ChatRequest, Content, Message, WireModel, chat_request, invalid, parse_body
 from agent.limits import Limits
 
@@ -109,7 +109,8 @@ def parse_response(body: bytes, limits: Limits) -> ChatRequest:
         instructions=parsed.instructions,
         stream=bool(parsed.stream),
         metadata=parsed.metadata,
-        shape=None if parsed.text is None else shape_of_format(parsed.text.format, "text.format"),
+        shape=shape_of_tools(parsed.tool_choice, parsed.tools)
+        or (None if parsed.text is None else shape_of_format(parsed.text.format, "text.format")),
     )
 
 
@@ -132,12 +133,6 @@ def _refuse_tools(parsed: _ResponseBody) -> None:
             case _:
                 told = "this tool does not run here; leave it out, the agent has its own actions: /help"
                 raise invalid(f"tools[{number}]", f"tools[{number}]: {told}")
-    match parsed.tool_choice:
-        case None | "auto" | "none" | {"type": "allowed_tools", "mode": "auto"}:
-            pass
-        case _:
-            told = "no tool is called here; send auto or none, or ask for JSON with text.format"
-            raise invalid("tool_choice", f"tool_choice: {told}")
 
 
 def _messages(items: str | list[_Item]) -> list[Message]:

@@ -75,27 +75,36 @@ def shape_of_format(asked: JsonValue, param: str) -> Shape | None:
 
 
 def shape_of_tools(choice: JsonValue, tools: list[JsonValue] | None) -> Shape | None:
-    """Return the shape of a forced tool's arguments; None if no tool is forced. Errors as `shape_of_format`."""
-    functions = {
-        name: function.get("parameters")
-        for tool in tools or []
-        if isinstance(tool, dict) and isinstance(function := tool.get("function"), dict)
-        if isinstance(name := function.get("name"), str)
-    }
+    """Return the shape of a forced tool's arguments, in either API's terms; None if no tool is forced.
+
+    Errors as `shape_of_format`.
+    """
+    functions = dict(function for tool in tools or [] if (function := _function(tool)) is not None)
     match choice:
-        case None | "auto" | "none" | {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}:
+        case None | "auto" | "none":
+            return None
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}} | {"type": "allowed_tools", "mode": "auto"}:
             return None
         case "required" if len(functions) == 1:
             [name] = functions
         case "required":
             raise _invalid("tool_choice", f"{len(functions)} functions are in tools; name the one that is required")
-        case {"type": "function", "function": {"name": str() as name}}:
+        case {"type": "function", "function": {"name": str() as name}} | {"type": "function", "name": str() as name}:
             if name not in functions:
                 raise _invalid("tool_choice", f"tools holds no function {name[:80]!r}")
         case _:
             raise _invalid("tool_choice", "send auto, none, required, or a function's name in OpenAI's form")
     schema = functions[name]
     return Shape("tool_choice", _keys({} if schema is None else schema, "tool_choice"), name)
+
+
+def _function(tool: JsonValue) -> tuple[str, JsonValue] | None:
+    """Return a function's name and the schema of its arguments; None for another kind of tool."""
+    match tool:
+        case {"function": {"name": str() as name, **rest}} | {"type": "function", "name": str() as name, **rest}:
+            return name, rest.get("parameters")
+        case _:
+            return None
 
 
 def _keys(schema: JsonValue, param: str) -> tuple[Key, ...]:
@@ -171,7 +180,9 @@ class ShapedAnswer:
 
     def in_place_of(self, reply: Reply) -> Reply:
         """The reply with this answer as its text; a reply that is none (a refusal, say) stays as it is."""
-        return reply.model_copy(update={"text": self.text}) if reply.status == "answered" else reply
+        if reply.status != "answered":
+            return reply
+        return reply.model_copy(update={"text": self.text, "verbatim": True})
 
 
 def _usual_key(form: Form) -> Key:

@@ -40,12 +40,15 @@ class WireForm:
 
 
 def _chat_answer(request: UserRequest, asked: ChatRequest) -> AnswerForm:
-    tool = None if asked.shape is None else asked.shape.tool
-    return ChatAnswer(request.request_id, asked.model, int(request.received_at), asked.include_usage, tool)
+    return ChatAnswer(request.request_id, asked.model, int(request.received_at), asked.include_usage, _tool(asked))
 
 
 def _response_answer(request: UserRequest, asked: ChatRequest) -> AnswerForm:
-    return ResponseAnswer(request.request_id, asked.model, int(request.received_at))
+    return ResponseAnswer(request.request_id, asked.model, int(request.received_at), _tool(asked))
+
+
+def _tool(asked: ChatRequest) -> str | None:
+    return None if asked.shape is None else asked.shape.tool
 
 
 CHAT_COMPLETIONS: Final = WireForm("chat_completions", parse_chat, _chat_answer)

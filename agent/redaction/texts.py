@@ -6,7 +6,7 @@ looked at window by window, so that the work is linear and other threads get the
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -64,13 +64,22 @@ def redact_card(text: str) -> str:
 
 def redact_answer_json(value: JsonValue) -> JsonValue:
     """A value for the client that asked, texts only: what a contract calls its fields says nothing about secrets of ours."""
+    return _each_text(value, redact_answer)
+
+
+def redact_card_json(value: JsonValue) -> JsonValue:
+    """The data of a card as they are kept, texts only."""
+    return _each_text(value, redact_card)
+
+
+def _each_text(value: JsonValue, clean: Callable[[str], str]) -> JsonValue:
     match value:
         case str():
-            return redact_answer(value)
+            return clean(value)
         case list():
-            return [redact_answer_json(inner) for inner in value]
+            return [_each_text(inner, clean) for inner in value]
         case dict():
-            return {_storable(key): redact_answer_json(inner) for key, inner in value.items()}
+            return {_storable(key): _each_text(inner, clean) for key, inner in value.items()}
         case _:
             return value
 

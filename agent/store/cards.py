@@ -24,11 +24,12 @@ from sqlalchemy import (
 )
 
 from agent.errors import ApprovalError
-from agent.records import CallPlan, Frozen
-from agent.redaction.texts import redact_card
+from agent.records import CallPlan, CardFacts, Frozen
+from agent.redaction.texts import redact_card, redact_card_json
 from agent.store.database import Database
 from agent.store.tables import CARDS, WRONG_CODES
 from contracts.calls import ChangeCall, SetOff
+from contracts.catalogue.entry import slash
 from contracts.chain.outcome import Effect
 from contracts.checks.report import PreflightReport
 from contracts.checks.verdict import Verdict
@@ -99,11 +100,26 @@ class PendingCard(Frozen):
     """What was found out when the card was made."""
     text: str
     """The card in words, without its code."""
+    facts: CardFacts | None = None
+    """The card as data; None: it was made by an earlier version."""
     created_at: float
     expires_at: float
     """Unix seconds."""
     status: CardStatus = "pending"
     resolved_at: float | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Each planned action in words; of a card of an earlier version as its command."""
+        if self.facts is not None:
+            return self.facts.summary
+        return tuple(slash(call.action, call.args) for call in self.plan.calls)
+
+    def redacted(self) -> "PendingCard":
+        """The card as it is kept, without secrets and codes in what people read."""
+        facts = None if self.facts is None else self.facts.model_dump(mode="json")
+        clean = None if facts is None else CardFacts.model_validate(redact_card_json(facts))
+        return self.model_copy(update={"text": redact_card(self.text), "facts": clean})
 
     @property
     def public_keys(self) -> frozenset[PublicKey]:
@@ -127,14 +143,12 @@ class CardStore:
 
         ApprovalError `too_many_cards` for a fourth pending card of the identity.
         """
-        clean = card.model_copy(update={"text": redact_card(card.text)})
+        clean = card.redacted()
         return await self._database.write(lambda c: _add(c, clean))
 
     async def add_confirmed(self, card: PendingCard) -> PendingCard:
         """Store a card that nobody has to confirm; returns the one that stands, as `add`: an earlier pending one is shown."""
-        confirmed = card.model_copy(
-            update={"text": redact_card(card.text), "status": "confirmed", "resolved_at": card.created_at}
-        )
+        confirmed = card.redacted().model_copy(update={"status": "confirmed", "resolved_at": card.created_at})
         return await self._database.write(lambda c: _add(c, confirmed))
 
     async def by_code_hash(self, key_id: str, code_hash: str) -> PendingCard | None:
@@ -226,14 +240,13 @@ def _add(connection: Connection, card: PendingCard) -> PendingCard:
     if same is not None:
         return _card(same)
     rows = connection.execute(_WAITING, {"of_key": card.identity_key_id}).all()
-    waiting = {str(row.request_id): float(row.expires_at) for row in rows}
-    pending = len(waiting)
+    pending = len(rows)
     if card.status == "pending" and pending >= MAX_PENDING:
-        first_end = min(waiting.values())
+        first_end = min(float(row.expires_at) for row in rows)
         raise ApprovalError(
             "too_many_cards",
-            f"{pending} cards are waiting already, of the requests {', '.join(waiting)}; /cards shows them and "
-            f"/cancel REQUEST_ID drops one. The first expires in {max(1, math.ceil(first_end - now))} s",
+            f"{pending} cards are waiting already, at most {MAX_PENDING} may; the first expires in "
+            f"{max(1, math.ceil(first_end - now))} s. /cards shows them whole, /cancel REQUEST_ID or /cancel all drops them:",
             details={"pending": pending, "limit": MAX_PENDING},
         )
     connection.execute(

@@ -23,7 +23,7 @@ from contracts.knowledge.facts import (
     InterfaceFacts,
     execution_reason,
 )
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, inert_json, quoted, quoted_json
 from contracts.knowledge.interface import Interface, Method, type_name
 from contracts.knowledge.registry import NEAR_SYMBOL
 from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, base_units, format_units, near_text, parse_near
@@ -87,7 +87,7 @@ def _view_answer(args: ContractViewArgs, returned: ViewReturned, _facts: ChainFa
     if returned.value is None:
         return f"{asked} returned nothing."
     cut = "" if returned.cut is None else f" ({returned.cut})"
-    return f"{asked} returned: {inert_json(returned.value)}{cut}"
+    return f"{asked} returned: {quoted_json(returned.value)}{cut}"
 
 
 def _view_explain(args: ContractViewArgs, error: RpcError, context: BuildContext) -> str | None:
@@ -104,7 +104,7 @@ def _view_explain(args: ContractViewArgs, error: RpcError, context: BuildContext
                     "use contract_call."
                 )
             case "failed":
-                return f"{args.contract_id} refused {inert(args.method_name, 80)}: {inert(error.message, 300)}"
+                return f"{args.contract_id} refused {inert(args.method_name, 80)}: {quoted(error.message, 300)}"
             case _:
                 return f"{args.contract_id} has no contract on {context.network}."
     return _explain(args, error, context)
@@ -184,7 +184,7 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
         expected=(Effect(context.signer_id, NEAR_SYMBOL, -deposit),) if deposit else (),
         sets_off=sets_off,
         notes=(
-            f"arguments: {inert_json(args.args, MAX_SHOWN_ARGUMENTS)}",
+            f"arguments: {quoted_json(args.args, MAX_SHOWN_ARGUMENTS)}",
             *(unseen if written > MAX_SHOWN_ARGUMENTS else ()),
             *voted,
             *warnings,

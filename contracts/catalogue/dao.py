@@ -19,7 +19,7 @@ from contracts.knowledge.facts import (
     ViewFact,
     ViewFacts,
 )
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, inert_json, quoted
 from contracts.knowledge.sputnik import Proposal, read_proposal
 from contracts.types import AccountId, format_near, format_units
 
@@ -59,7 +59,7 @@ def answered(request: ViewFacts, facts: ChainFacts, context: BuildContext) -> Js
         )
     raise InvalidInput(
         "not_a_dao",
-        f"{request.contract_id} does not answer {request.method_name} as sputnik-dao v2 does: {inert(fact.detail, 160)}",
+        f"{request.contract_id} does not answer {request.method_name} as sputnik-dao v2 does: {quoted(fact.detail, 160)}",
         details={"dao_id": request.contract_id, "reason": fact.reason},
     )
 

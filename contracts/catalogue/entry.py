@@ -26,7 +26,7 @@ from contracts.chain.outcome import Effect, Place, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.exchange import DEFAULT_SWAP, PriceImpact, SwapSettings
 from contracts.knowledge.facts import ChainFacts, FactRequest
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, quoted_json
 from contracts.knowledge.limits import Limits
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.knowledge.registry import Network, Registry
@@ -84,7 +84,7 @@ class Example:
 def show_value(args: Args, returned: ViewReturned, facts: ChainFacts, context: BuildContext) -> str:
     """Any returned value, inert."""
     del args, facts, context
-    return inert_json(returned.value)
+    return quoted_json(returned.value)
 
 
 def explain_nothing(args: Args, error: RpcError, context: BuildContext) -> None:
@@ -186,7 +186,7 @@ class Entry(Generic[ArgsT]):
             f"  {item.name}: {_description(item)}{'' if item.required else ' (may be left out)'}"
             for item in self.parameters
         ]
-        lines += [f"  e.g. {slash(self.name, example.args)}" for example in self.examples]
+        lines += [f"  Example: {slash(self.name, example.args)}" for example in self.examples]
         if self.quoted:
             lines.append(f"  its author says, and nobody checked: “{inert(self.quoted, _SHOWN_QUOTED)}”")
         return "\n".join(lines)

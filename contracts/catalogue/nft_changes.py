@@ -13,7 +13,7 @@ from contracts.catalogue.tokens import MAX_SHOWN_MEMO, ONE_YOCTO
 from contracts.chain.outcome import Effect
 from contracts.errors import InvalidInput
 from contracts.knowledge.facts import AccountFact, AccountFacts, ChainFacts, FactRequest
-from contracts.knowledge.inert import inert
+from contracts.knowledge.inert import inert, quoted
 from contracts.knowledge.registry import NEAR_SYMBOL
 from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, format_near
 
@@ -68,7 +68,7 @@ def _transfer_build(args: NftTransferArgs, facts: ChainFacts, context: BuildCont
         notes.append(f"{token.owner_id} owns it; {signer_id} is approved to transfer it")
     if args.memo is not None:
         sent["memo"] = args.memo
-        notes.append(f"memo: {inert(args.memo, MAX_SHOWN_MEMO)}")
+        notes.append(f"memo: {quoted(args.memo, MAX_SHOWN_MEMO)}")
     return Built(
         calls=(ChangeCall(args.contract_id, (_call("nft_transfer", sent, ONE_YOCTO),)),),
         summary=f"send {shown_nft(args.contract_id, args.token_id)}{token.title} to {receiver_id}",

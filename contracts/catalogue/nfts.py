@@ -19,7 +19,7 @@ from contracts.knowledge.facts import (
     ViewFact,
     ViewFacts,
 )
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, inert_json, quoted
 from contracts.types import U64_MAX, AccountId, JsonObject
 
 MAX_TOKEN_ID: Final = 256
@@ -115,7 +115,7 @@ def nft_value(args: NftArgs, facts: ChainFacts, context: BuildContext) -> JsonVa
         raise missing_contract(args.contract_id, fact, context)
     raise InvalidInput(
         "no_nft_contract",
-        f"{args.contract_id} is no NFT contract on {context.network}: its nft_token says {inert(fact.detail, 160)}",
+        f"{args.contract_id} is no NFT contract on {context.network}: its nft_token says {quoted(fact.detail, 160)}",
         details={"contract_id": args.contract_id, "reason": fact.reason},
     )
 

@@ -3,7 +3,7 @@
 from contracts.catalogue.entry import BuildContext
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.facts import Absent, AccountFact, AccountFacts, ChainFacts, execution_reason
-from contracts.knowledge.inert import inert
+from contracts.knowledge.inert import quoted
 from contracts.knowledge.names import nearest
 from contracts.types import AccountId
 
@@ -61,7 +61,7 @@ def explain_view(contract_id: AccountId, error: RpcError, context: BuildContext,
     if error.code != "CONTRACT_EXECUTION_ERROR":
         return explain_absence(contract_id, error, context)
     if execution_reason(error) == "failed":
-        return f"{contract_id} refused: {inert(error.message)}"
+        return f"{contract_id} refused: {quoted(error.message)}"
     return otherwise
 
 

@@ -16,7 +16,7 @@ from contracts.chain.outcome import Effect, ViewReturned
 from contracts.errors import InvalidInput, RpcError
 from contracts.knowledge.epochs import EpochFact, EpochFacts
 from contracts.knowledge.facts import Absent, ChainFacts, FactRequest, ViewFact, ViewFacts
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert_json, quoted
 from contracts.knowledge.registry import NEAR_SYMBOL
 from contracts.types import TGAS, AccountId, Gas, Yocto, base_units, format_near, parse_near
 
@@ -78,7 +78,7 @@ def _read_account(pool_id: AccountId, facts: ChainFacts, context: BuildContext) 
     if isinstance(fact, Absent):
         if fact.reason in {"no_account", "no_code"}:
             raise missing_contract(pool_id, fact, context)
-        raise _not_a_pool(pool_id, inert(fact.detail, 120))
+        raise _not_a_pool(pool_id, quoted(fact.detail, 120))
     try:
         return PoolAccount.model_validate(fact.value)
     except ValidationError as error:

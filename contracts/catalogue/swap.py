@@ -31,7 +31,7 @@ from contracts.knowledge.facts import (
     ViewFact,
     ViewFacts,
 )
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, inert_json, quoted, quoted_json
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
 from contracts.types import TGAS, AccountId, Gas, JsonObject, base_units, format_units
 
@@ -146,7 +146,7 @@ def _quote(args: SwapQuoteArgs, facts: ChainFacts, context: BuildContext) -> Quo
         said = facts.of(_get_return(exchange_id, hop), ViewFact)
         told = base_units(said.value) if isinstance(said, ViewFact) else None
         if told != hop.amount_out:
-            answer = inert_json(said.value, 80) if isinstance(said, ViewFact) else inert(said.detail, 120)
+            answer = quoted_json(said.value, 80) if isinstance(said, ViewFact) else inert(said.detail, 120)
             raise InvalidInput(
                 "quote_differs",
                 f"pool {hop.pool.pool_id} of {exchange_id} should give {hop.amount_out} base units of {hop.token_out} by "
@@ -175,7 +175,7 @@ def _quote_answer(args: SwapQuoteArgs, returned: ViewReturned, facts: ChainFacts
 def _explain(args: SwapQuoteArgs, error: RpcError, context: BuildContext) -> str | None:
     if error.code != "CONTRACT_EXECUTION_ERROR":
         return None
-    return f"{exchange_of(context)} gives no quote for {token_label(args.token_in)}: {inert(error.message)}"
+    return f"{exchange_of(context)} gives no quote for {token_label(args.token_in)}: {quoted(error.message)}"
 
 
 def _swap_build(args: SwapArgs, facts: ChainFacts, context: BuildContext) -> Built:

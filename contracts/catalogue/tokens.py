@@ -19,7 +19,7 @@ from contracts.knowledge.facts import (
     TokenFact,
     TokenFacts,
 )
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, inert_json, quoted
 from contracts.knowledge.registry import NEAR_SYMBOL, TokenEntry
 from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, base_units, format_units, parse_units
 
@@ -58,7 +58,7 @@ def token_fact(token: TokenEntry, facts: ChainFacts, context: BuildContext) -> T
         if fact.reason == "no_account":
             raise missing_account(token.contract_id, context)
         why = {"no_code": "it has no contract", "no_method": "it has no ft_metadata (NEP-148)"}.get(
-            fact.reason, f"its ft_metadata says {inert(fact.detail, 160)}"
+            fact.reason, f"its ft_metadata says {quoted(fact.detail, 160)}"
         )
         raise InvalidInput(
             "not_a_token",
@@ -194,7 +194,7 @@ def _transfer_build(args: FtTransferArgs, facts: ChainFacts, context: BuildConte
     sent: JsonObject = {"receiver_id": receiver_id, "amount": str(units)}
     if args.memo is not None:
         sent["memo"] = args.memo
-        notes.append(f"memo: {inert(args.memo, MAX_SHOWN_MEMO)}")
+        notes.append(f"memo: {quoted(args.memo, MAX_SHOWN_MEMO)}")
     transfer = FunctionCall("ft_transfer", compact_json(sent), FT_TRANSFER_GAS, ONE_YOCTO)
     actions: tuple[Action, ...] = (*register.actions, transfer)
     deposit = register.deposit + ONE_YOCTO

@@ -11,7 +11,7 @@ from contracts.catalogue.nfts import shown_nft
 from contracts.chain.outcome import ViewReturned
 from contracts.errors import RpcError
 from contracts.knowledge.facts import ChainFacts
-from contracts.knowledge.inert import inert, inert_json
+from contracts.knowledge.inert import inert, inert_json, quoted
 from contracts.knowledge.registry import NEAR_SYMBOL
 from contracts.types import AccountId, format_units, near_text
 
@@ -103,7 +103,7 @@ def _ending(answer: TxAnswer) -> str:
             return " and succeeded"
         case {"Failure": failure}:
             said = f"{answer.error.code}: {answer.error.message}" if answer.error else None
-            return f" and failed: {inert(said, 300) if said else inert_json(failure, 300)}"
+            return f" and failed: {quoted(said, 300) if said else inert_json(failure, 300)}"
         case _:
             return ""
 

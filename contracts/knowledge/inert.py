@@ -21,7 +21,7 @@ _VARIATIONS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\u17b4
 _MAX_DEPTH: Final = 32
 """Of the lists and objects that are shown; a contract may answer with thousands, one in the other."""
 _MARKUP: Final = str.maketrans(
-    {"`": "'", "<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "|": "\u00a6", "$": "\uff04"}
+    {"`": "'", "“": '"', "”": '"', "<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "|": "\u00a6", "$": "\uff04"}
 )
 _FORMULA: Final = re.compile(r"\\(?=[()\[\]]|begin\b|end\b|ce\b|pu\b)")
 _ADDRESS: Final = re.compile(r"://|\bwww\.|\b(mailto|data|javascript|tel):", re.IGNORECASE)
@@ -34,6 +34,16 @@ def inert(text: str, limit: int = 200) -> str:
     shown = " ".join("".join(_character(character) for character in cut).split())
     shown = _ADDRESS.sub(lambda found: f"{found.group()[:-1]} {found.group()[-1]}", shown)
     return shown if len(text) <= limit and len(shown) <= limit else shown[: limit - 1] + "\u2026"
+
+
+def quoted(text: str, limit: int = 200) -> str:
+    """The text as `inert`, in quotation marks that nothing in it can close: so that it cannot pass for words of the agent."""
+    return f"“{inert(text, limit)}”"
+
+
+def quoted_json(value: "JsonValue", limit: int = 1000) -> str:
+    """A JSON value as `inert_json`; a text in quotation marks, unless it is a number, as contracts write large ones."""
+    return quoted(value, limit) if isinstance(value, str) and not value.isdecimal() else inert_json(value, limit)
 
 
 def inert_lines(text: str, limit: int) -> str:

@@ -97,7 +97,7 @@ def _failed(
 ) -> Reading:
     said = inert(message, _SHOWN)
     todo = correction_of(message)
-    detail = f"simulated, it fails: {said}" + (f". To correct it: {todo}" if todo else "")
+    detail = f"simulated, it fails: “{said}”" + (f". To correct it: {todo}" if todo else "")
     simulated = Simulated("failure", said, logs) if execution is None else _simulated("failure", said, logs, execution)
     spent = execution.tokens_burnt if execution is not None else 0
     return Reading(simulated, Check("simulation", "fail", detail, place), None, spent, burnt)

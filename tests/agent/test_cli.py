@@ -117,7 +117,8 @@ def test_a_card_waits_for_its_code_or_the_operator(cli: Cli) -> None:
     assert "no card waits" in cli("approve", "--list").stdout
     unwanted = cli.json("ask", "/near_transfer bob.localnet 4", exit_code=3)["request_id"]
     assert (
-        cli("approve", unwanted, "--drop").stdout == f"Cancelled: near_transfer bob.localnet 4 (request {unwanted})\n"
+        cli("approve", unwanted, "--drop").stdout
+        == f"Cancelled: send 4 NEAR from alice.localnet to bob.localnet (request {unwanted})\n"
     )
     again = cli("approve", unwanted, "--drop")
     assert (again.exit_code, f"No card waits for request {unwanted}" in again.stdout) == (2, True)

@@ -247,7 +247,10 @@ async def test_a_repeated_turn_after_execution_is_warned_about(agent: Agent) -> 
     await agent.ask(f"confirm {code(card)}")
     agent.clock.now += 10_000
     again = await agent.ask(SEND)
-    assert "\n  WARNING: this message was carried out already" in again.text
+    assert (
+        "\n  ⚠ Warning: this message (send 1.5 NEAR from alice.localnet to bob.localnet) was carried out already"
+        in again.text
+    )
     assert card.request_id in again.text
     assert code(again) != code(card)
     await agent.ask(f"confirm {code(again)}")
@@ -261,13 +264,13 @@ async def test_the_same_calls_within_the_window_are_warned_about(agent: Agent) -
     assert card.request_id in within.text
     await agent.ask(f"cancel {code(within)}")
     agent.clock.now += 3601
-    assert "WARNING" not in (await agent.ask(SEND, conversation="c")).text
+    assert "⚠ Warning" not in (await agent.ask(SEND, conversation="c")).text
 
 
 async def test_a_second_card_for_calls_done_meanwhile_asks_again(agent: Agent) -> None:
     first = await agent.ask(SEND, conversation="a")
     second = await agent.ask(SEND, conversation="b")
-    assert "WARNING" not in second.text
+    assert "⚠ Warning" not in second.text
     await agent.ask(f"confirm {code(first)}")
     asked = await agent.ask(f"confirm {code(second)}")
     assert asked.status == "needs_approval"
@@ -304,7 +307,7 @@ async def test_a_fourth_card_is_refused(agent: Agent) -> None:
         assert (await agent.ask(f"/near_transfer bob.localnet {n}")).status == "needs_approval"
     fourth = await agent.ask("/near_transfer bob.localnet 4")
     assert fourth.status == "refused"
-    assert "The first expires in 600 s" in fourth.text
+    assert "the first expires in 600 s" in fourth.text
     assert (await agent.ask("/near_transfer alice.localnet 1", identity=BOB)).status == "needs_approval"
 
 

@@ -56,7 +56,7 @@ async def test_a_request_cancelled_before_it_was_signed_is_never_sent(tmp_path: 
         assert again.status == "failed"
         assert [outcome.status for outcome in again.outcomes] == ["not_done"]
         assert agent.chain.executed == []
-        assert "WARNING" not in (await agent.ask(SEND)).text
+        assert "⚠ Warning" not in (await agent.ask(SEND)).text
 
 
 async def test_what_breaks_inside_an_execution_is_told_by_the_ledger(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ async def test_the_same_words_again_ask_with_a_warning_and_never_run_by_themselv
     for conversation in ("talk", "another"):
         again = await agent.ask(SEND, conversation=conversation)
         assert again.status == "needs_approval"
-        assert "WARNING" in again.text
+        assert "⚠ Warning" in again.text
         assert first.request_id in again.text
     assert len(agent.chain.executed) == 1
     agent.clock.now += 3601

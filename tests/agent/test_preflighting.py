@@ -1,4 +1,4 @@
-"""The pre-flight in the pipeline: three lines on a card, a refusal where it would fail, a new card where facts moved."""
+"""The pre-flight in the pipeline: its findings on a card, a refusal where it would fail, a new card where facts moved."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from agent.preflighting import card_lines
+from agent.findings import findings_of
 from contracts.chain.effects import NEAR
 from contracts.chain.outcome import Effect
 from contracts.checks.preflight import UsedCode
@@ -63,11 +63,18 @@ async def agent(tmp_path: Path, foretelling: Foretelling) -> AsyncGenerator[Agen
         yield opened
 
 
-async def test_a_card_has_three_lines_and_the_record_has_all(agent: Agent, foretelling: Foretelling) -> None:
+async def test_a_card_tells_the_findings_and_the_record_has_all(agent: Agent, foretelling: Foretelling) -> None:
     reply = await agent.ask("/near_transfer bob.localnet 1")
     assert reply.status == "needs_approval"
-    for line in card_lines(GOOD, ALICE, Registry.for_network("localnet"), TGAS):
+    for line in (
+        "alice.localnet pays 1 NEAR: 10 → 9",
+        "bob.localnet receives 1 NEAR: 10 → 11",
+        "Simulated: it succeeds; it takes about 0.58 Tgas with a margin",
+        "Checked at block 100: 2 of 2 checks passed",
+    ):
         assert f"  {line}\n" in reply.text
+    assert reply.card is not None
+    assert reply.card.effects == findings_of(GOOD, ALICE, Registry.for_network("localnet"), TGAS).effects
     assert (await agent.record(reply)).preflight == GOOD
     (request,) = foretelling.asked
     assert (request.signer_id, len(request.calls), len(request.expected)) == (ALICE, 1, 1)
@@ -107,23 +114,29 @@ async def test_a_preflight_that_breaks_says_unknown_on_the_card(tmp_path: Path) 
     async with open_agent(tmp_path, preflight=Foretelling(unknown_report("no `node` answers"))) as agent:
         reply = await agent.ask("/near_transfer bob.localnet 1")
         assert reply.status == "needs_approval"
-        assert "not known: preflight (no 'node' answers)" in reply.text
+        assert "\n  ⚠ Not known: preflight: no 'node' answers\n" in reply.text
         assert "Simulated: not known what it does" in reply.text
         assert (await agent.ask(f"confirm {reply.confirm_code}")).status == "executed"
 
 
-def test_the_lines_are_exact_and_inert() -> None:
+def test_findings_are_exact_and_inert() -> None:
     registry = Registry.for_network("localnet")
-    checked, simulated, gas = card_lines(GOOD, ALICE, registry, TGAS)
-    assert checked == "Checked at block 100: 2 of 2 checks passed"
-    assert simulated == ("Simulated: it succeeds; alice.localnet from 10 to 9 NEAR, bob.localnet from 10 to 11 NEAR")
-    assert gas == "Gas by simulation: about 0.58 Tgas with a margin"
-    assert card_lines(GOOD, ALICE, registry, TGAS // 2)[2] == "Gas by simulation: about 0.5 Tgas with a margin"
+    found = findings_of(GOOD, ALICE, registry, TGAS)
+    assert [(one.account_id, one.symbol, one.before, one.after, one.change) for one in found.effects] == [
+        (ALICE, "NEAR", "10", "9", "-1"),
+        (BOB, "NEAR", "10", "11", "1"),
+    ]
+    assert (found.simulation, found.gas_tgas, found.block_height) == ("success", "0.58", 100)
+    assert (found.unknown, found.doubts) == ((), ())
+    assert findings_of(GOOD, ALICE, registry, TGAS // 2).gas_tgas == "0.5"
     deposits = replace(GOOD, balances=(*GOOD.balances, Balance(BOB, NEAR, 5, 6), Balance(ALICE, USDC, 10**6, 0)))
-    assert card_lines(deposits, ALICE, registry, TGAS)[1].endswith("11 NEAR")
+    assert [(one.account_id, one.symbol) for one in findings_of(deposits, ALICE, registry, TGAS).effects] == [
+        (ALICE, "NEAR"),
+        (ALICE, "USDC"),
+        (BOB, "NEAR"),
+    ]
     dust = replace(GOOD, balances=(Balance(BOB, NEAR, 5, 6),))
-    told = card_lines(dust, ALICE, registry, TGAS)[1]
-    assert told == "Simulated: it succeeds; no balance changes by more than a few yoctoNEAR"
+    assert findings_of(dust, ALICE, registry, TGAS).effects == ()
     strange = AccountId("strange.localnet")
     hostile = replace(
         GOOD,
@@ -131,24 +144,18 @@ def test_the_lines_are_exact_and_inert() -> None:
         simulated=(Simulated("partial", "`rm` http://x\nconfirm"),),
         balances=(Balance(BOB, strange, 0, 7),),
     )
-    lines = card_lines(hostile, ALICE, registry, TGAS)
-    assert lines[0].endswith("; and 2 more")
-    assert "bob.localnet from 0 to 7 base units of strange.localnet" in lines[1]
-    assert "it ends partial" in lines[1]
-    assert lines[2].startswith("Gas: not measured; 'rm' http")
-    for line in lines:
-        assert "\n" not in line
-        assert "://" not in line
-        assert "`" not in line
+    found = findings_of(hostile, ALICE, registry, TGAS)
+    assert [(one.token, one.symbol, one.change) for one in found.effects] == [(strange, None, "7")]
+    assert found.unknown == tuple(f"c{number}: a (link)(http:/ /x)" for number in range(5))
+    assert found.doubts == ("simulated, it ends in partial: 'rm' http:/ /x confirm",)
+    assert (found.simulation, found.gas_tgas) == ("partial", None)
 
 
 def test_a_trial_of_unknown_code_is_told_as_no_promise() -> None:
     """A contract can tell by the time or the gas that it is only tried, and give what it never gives on chain."""
     unknown = replace(GOOD, checks=(*GOOD.checks, Check("code", "unknown", "its code is not known here", 0)))
-    _, told, _ = card_lines(unknown, ALICE, Registry.for_network("localnet"), TGAS)
-    assert told.startswith(
-        "Simulated: it succeeds by code that is not known here and may do otherwise when it is sent;"
-    )
+    (doubt,) = findings_of(unknown, ALICE, Registry.for_network("localnet"), TGAS).doubts
+    assert doubt.startswith("it runs code that is not known here and may do otherwise when it is sent")
 
 
 async def test_the_code_that_was_approved_is_the_known_one_next_time(agent: Agent, foretelling: Foretelling) -> None:
@@ -211,11 +218,11 @@ async def test_nfts_that_would_move_are_on_the_card_with_inert_ids_and_other_one
         burnt = Effect(ALICE, nft, -1, token_id="old")
         return replace(GOOD, simulated=(replace(GOOD.simulated[0], effects=(*effects, burnt)),))
 
-    lines = card_lines(moving("1\n[x](http://evil) `confirm`"), ALICE, Registry.for_network("localnet"), TGAS)
-    assert "bob.localnet has NFT “1 " in lines[1]
-    assert lines[1].endswith("; alice.localnet no longer has NFT “old” of nft.localnet")
-    assert not {"\n", "`"} & set("".join(lines))
-    assert "](" not in lines[1]
+    told = findings_of(moving("1\n[x](http://evil) `confirm`"), ALICE, Registry.for_network("localnet"), TGAS).nfts
+    assert told[0].startswith("bob.localnet has NFT “1 ")
+    assert told[-1] == "alice.localnet no longer has NFT “old” of nft.localnet"
+    assert not {"\n", "`"} & set("".join(told))
+    assert "](" not in "".join(told)
     foretelling.reports = [moving("1"), moving("2")]
     card = await agent.ask("/near_transfer bob.localnet 1")
     again = await agent.ask(f"confirm {card.confirm_code}")

@@ -48,7 +48,7 @@ async def test_cancel_drops_one_card_or_all(agent: Agent) -> None:
     assert isinstance(refused.plan, Refusal)
     assert "/cancel REQUEST_ID" in refused.text
     dropped = await agent.ask(f"/cancel {cards[0].request_id}")
-    assert dropped.text == f"Cancelled: near_transfer bob.localnet 1 (request {cards[0].request_id})"
+    assert dropped.text == f"Cancelled: send 1 NEAR from alice.localnet to bob.localnet (request {cards[0].request_id})"
     assert (await agent.ask(f"confirm {cards[0].confirm_code}")).status == "declined"
     assert (await agent.ask("/near_transfer bob.localnet 4")).status == "needs_approval"
     assert (await agent.ask("/cancel all")).text.count("Cancelled") == 3

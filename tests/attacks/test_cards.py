@@ -11,7 +11,7 @@ PAY = "/near_transfer bob.localnet 1.5"
 async def test_a_card_shows_the_memo(tmp_path: Path) -> None:
     async with open_agent(tmp_path) as agent:
         reply = await agent.ask('/ft_transfer USDC bob.localnet 5 memo="deposit\u202e 4711"')
-        assert "memo: deposit\\u202e 4711" in reply.text
+        assert "memo: “deposit\\u202e 4711”" in reply.text
         assert "\u202e" not in reply.text
 
 
@@ -51,7 +51,7 @@ async def test_a_kill_between_the_approval_and_the_ledger_sends_nothing_and_says
         assert agent.chain.executed == []
         fresh = await agent.ask(PAY)
         assert fresh.status == "needs_approval"
-        assert "WARNING" not in fresh.text
+        assert "⚠ Warning" not in fresh.text
         assert (await agent.ask(f"confirm {fresh.confirm_code}")).status == "executed"
         assert len(agent.chain.executed) == 1
 
@@ -71,7 +71,7 @@ async def test_a_clock_that_jumps_brings_no_card_back(tmp_path: Path) -> None:
         agent.clock.now = start - 20_000
         assert (await agent.ask(f"confirm {later.confirm_code}")).status == "executed"
         assert len(agent.chain.executed) == 1
-        assert "WARNING" in (await agent.ask(PAY)).text
+        assert "⚠ Warning" in (await agent.ask(PAY)).text
 
 
 async def test_another_key_neither_sees_nor_decides_nor_repeats(tmp_path: Path) -> None:

@@ -179,8 +179,8 @@ async def test_a_memo_on_a_card_is_one_line_of_it(agent: Agent) -> None:
         cards += 1
         lines = reply.text.splitlines()
         assert [line for line in lines if line.startswith("Approval needed for request")] == lines[:1], one.id
-        (approve,) = [line for line in lines if line.startswith("  To approve, write:")]
-        assert approve.endswith(reply.confirm_code)
+        (place,) = [number for number, line in enumerate(lines) if line == "To approve, write:"]
+        assert lines[place + 1] == f"confirm {reply.confirm_code}"
         assert len([line for line in lines if "memo: " in line]) == 1
         assert (await agent.ask(f"cancel {reply.confirm_code}")).status == "declined"
     assert cards >= 40

@@ -16,6 +16,7 @@ from typing import Any
 from typer.testing import CliRunner, Result
 
 from agent.cli import app
+from agent.markup import plain
 from agent.records import DATABASE_NAME, InteractionRecord, read_records
 
 CLI = (sys.executable, "-m", "agent.cli")
@@ -70,6 +71,11 @@ class Answer:
 
     @property
     def text(self) -> str:
+        """As a terminal shows it."""
+        return plain(self.markdown)
+
+    @property
+    def markdown(self) -> str:
         return self.body["choices"][0]["message"]["content"]
 
     @property

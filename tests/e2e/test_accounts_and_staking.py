@@ -81,7 +81,7 @@ def test_keys_are_added_and_deleted(people: People) -> None:
     assert told.count("full access") == 2
     misspelt = people.bob.refused(f"/key_add_function_call {NEW} counter.localnet incremint")
     assert "did you mean increment?" in misspelt
-    own = next(line for line in told.splitlines() if "full access" in line and NEW not in line).split()[1].rstrip(":")
+    own = next(line for line in told.splitlines() if "full access" in line and NEW not in line).split()[0].rstrip(":")
     assert "this agent signs" in people.bob.refused(f"/key_delete {own}")
     people.bob.done(f"/key_delete {NEW}")
     people.bob.done(f"/key_delete {ODD}")

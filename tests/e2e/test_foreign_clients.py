@@ -199,7 +199,7 @@ def test_llm_holds_the_first_conversation(tmp_path: Path) -> None:
         assert "10000 NEAR" in prompt("/near_balance alice.localnet")
         code = CODE.findall(prompt("/near_transfer bob.localnet 1.5", "--no-stream"))[0]
         done = prompt(f"confirm {code}", "-c")
-        tx_hash = re.findall(r"Transaction (\w+)", done)[0]
+        tx_hash = re.findall(r"Transaction `(\w+)`", done)[0]
         assert running.chain_balance_yocto("bob.localnet") == before + 3 * NEAR // 2
         assert "final" in prompt(f"/tx_status {tx_hash}", "--no-stream").lower()
         assert tx_hash in prompt(f"confirm {code}", "-c")

@@ -39,7 +39,7 @@ def test_a_token_is_minted_shown_and_sent(people: People) -> None:
     assert "carol.localnet has NFT “1” of nft.localnet" in card
     assert "carol.localnet has NFT “1” of nft.localnet." in done.text
     assert "send NFT “1” of nft.localnet “The ‹harbour›” to carol.localnet" in card
-    assert "memo: for you" in card.lower()
+    assert "memo: “for you”" in card.lower()
     assert "belongs to carol.localnet" in people.bob.told("/nft_token nft.localnet 1")
 
 

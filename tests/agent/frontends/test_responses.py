@@ -66,7 +66,7 @@ async def test_a_response_has_openais_form_and_the_facts_behind_it(http: aiohttp
         first, second = api.pipeline.requests
     assert status == 200
     response = Response.model_validate(body)
-    assert response.output_text.endswith("confirm 7K3M9QRT")
+    assert response.output_text.endswith("`confirm 7K3M9QRT`")
     assert response.output_text == completion["choices"][0]["message"]["content"]
     assert (response.status, response.model, response.created_at) == ("completed", "near-agent", 1_700_000_123)
     assert response.usage is not None
@@ -101,9 +101,9 @@ async def test_a_stream_has_the_events_that_clients_wait_for(http: aiohttp.Clien
         "response.output_item.done",
         "response.completed",
     ]
-    assert kinds.count("response.output_text.delta") == 2
+    assert kinds.count("response.output_text.delta") == 3
     text = "".join(event["delta"] for event in found if event["type"] == "response.output_text.delta")
-    assert text.endswith("confirm 7K3M9QRT")
+    assert text.endswith("`confirm 7K3M9QRT`")
     final = Response.model_validate(found[-1]["response"])
     assert final.output_text == text == found[-4]["text"]
     assert final.id == found[0]["response"]["id"] == f"resp_{request.request_id}"
@@ -305,6 +305,32 @@ async def test_a_title_in_json_is_answered_by_text_format(http: aiohttp.ClientSe
     for response in (body, found[-1]["response"]):
         assert json.loads(Response.model_validate(response).output_text) == {"title": "Transfer to bob.localnet"}
     assert (status, refused["error"]["param"]) == (400, "text.format")
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "name_it"}])
+async def test_a_title_is_the_argument_of_a_forced_tool(http: aiohttp.ClientSession, choice: object) -> None:
+    schema = {"type": "object", "properties": {"title": TEXT}, "required": ["title"]}
+    tools = [{"type": "function", "name": "name_it", "parameters": schema, "strict": True}]
+    forced = {"tools": tools, "tool_choice": choice}
+    async with served() as api:
+        _, body, _ = await post(http, api, {**ASKED, "input": PROMPTS["title"], **forced})
+        found = await events(http, api, {**ASKED, "input": PROMPTS["title"], **forced})
+        status, refused, _ = await post(http, api, {**ASKED, "input": "send 3 NEAR to bob.localnet", **forced})
+    assert (status, refused["error"]["param"]) == (400, "tool_choice")
+    for response in (body, found[-1]["response"]):
+        [call] = Response.model_validate(response).output
+        assert call.type == "function_call"
+        assert (call.name, call.status) == ("name_it", "completed")
+        assert json.loads(call.arguments) == {"title": "Transfer to bob.localnet"}
+    assert [event["type"] for event in found] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
 
 
 async def test_an_image_beside_text_is_said_not_to_be_read(http: aiohttp.ClientSession) -> None:

@@ -3,6 +3,9 @@
 from agent.records import (
     CallOutcome,
     CallPlan,
+    CardFacts,
+    CardGas,
+    CardWarning,
     Identity,
     InteractionRecord,
     PlannedCall,
@@ -139,4 +142,26 @@ def card(
         text=text,
         created_at=created_at,
         expires_at=created_at + 600,
+    )
+
+
+def card_facts(summary: str) -> CardFacts:
+    return CardFacts(
+        request_id="r1",
+        network="localnet",
+        signer_id=ALICE,
+        summary=(summary,),
+        near_out="1.5",
+        effects=(),
+        nfts=(),
+        warnings=(CardWarning(kind="warning", text=summary),),
+        notes=(summary,),
+        named=(),
+        transactions=(),
+        gas=CardGas(limit_tgas=1, limit_near=None, simulated_tgas=None),
+        simulation="none",
+        checked_at_block=None,
+        checks=(),
+        fingerprint="ab12 cd34 ef56",
+        expires_at="2027-01-15T08:00:00Z",
     )

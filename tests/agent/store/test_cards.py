@@ -1,14 +1,17 @@
 """Cards: at most three wait, each is resolved once, wrong codes are counted, and codes are never on disk."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, select, update
 
 from agent.errors import ApprovalError
 from agent.store.cards import Resolution
 from agent.store.store import Store, open_store
-from tests.agent.store.examples import NOW, card
+from agent.store.tables import CARDS
+from tests.agent.store.examples import NOW, card, card_facts
 
 ME = "key-of-alice"
 
@@ -32,7 +35,7 @@ async def test_a_fourth_card_is_refused_until_one_is_resolved_or_expires(store: 
     cards = store.cards
     for number in range(3):
         await cards.add(card(f"r{number}", created_at=NOW + number))
-    with pytest.raises(ApprovalError, match=r"3 cards .* requests r0, r1, r2; /cards .*/cancel REQUEST_ID") as caught:
+    with pytest.raises(ApprovalError, match=r"3 cards .* /cards .*/cancel REQUEST_ID or /cancel all") as caught:
         await cards.add(card("r3", created_at=NOW + 3))
     assert caught.value.code == "too_many_cards"
     assert await cards.by_request("r3") is None
@@ -179,3 +182,33 @@ async def test_codes_are_kept_hashed_with_salt_and_identity_and_the_text_without
     async with open_store(path.with_name("other.db")) as store:
         assert store.cards.hash_code(ME, "7Z4K9QXA") != hashed
     assert b"7Z4K9QXA" not in path.read_bytes()
+
+
+async def test_the_data_of_a_card_are_kept_without_secrets_and_codes(path: Path) -> None:
+    pair = "3D4YudUahN1nawWogh8pAKSj92sUNMdbZGjn7kERKzYoTy8tnFQuwoGUC51DowKqorvkr2pytJSnwuSbsNVfqygr"
+    facts = card_facts(f"memo ed25519:{pair}, confirm 7Z4K9QXA")
+    async with open_store(path) as store:
+        kept = await store.cards.add(card().model_copy(update={"facts": facts}))
+        assert kept.facts is not None
+        assert (await store.cards.by_request("r1")) == kept
+        assert kept.facts.summary[0].startswith("memo ed25519:***")
+        assert kept.words == kept.facts.summary
+        assert kept.facts.fingerprint == facts.fingerprint
+    stored = path.read_bytes()
+    assert pair.encode() not in stored
+    assert b"7Z4K9QXA" not in stored
+
+
+async def test_a_card_of_an_earlier_version_is_told_as_its_commands(store: Store) -> None:
+    await store.cards.add(card())
+
+    def without_facts(connection: Connection) -> None:
+        (text,) = connection.execute(select(CARDS.c.card)).scalars()
+        earlier = {name: value for name, value in json.loads(text).items() if name != "facts"}
+        connection.execute(update(CARDS).values(card=json.dumps(earlier)))
+
+    await store.cards._database.write(without_facts)
+    found = await store.cards.by_request("r1")
+    assert found is not None
+    assert found.facts is None
+    assert found.words == ("/near_transfer password=kept",)

@@ -136,7 +136,7 @@ def test_a_view_is_asked_and_its_answer_quoted() -> None:
         (RpcError("CONTRACT_EXECUTION_ERROR", "HostError(ProhibitedInView { method_name })"), "use contract_call"),
         (
             RpcError("CONTRACT_EXECUTION_ERROR", "Smart contract panicked: nope"),
-            "refused get_num: Smart contract panicked: nope",
+            "refused get_num: “Smart contract panicked: nope”",
         ),
         (RpcError("CONTRACT_EXECUTION_ERROR", "CompilationError(CodeDoesNotExist)"), "has no contract"),
         (RpcError("NO_CONTRACT_CODE", "x"), "has no contract"),

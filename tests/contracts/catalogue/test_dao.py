@@ -412,7 +412,7 @@ def test_one_proposal_with_its_votes_and_its_description_as_data() -> None:
         ("NO_CONTRACT_CODE", "", "dao.localnet has no contract on localnet."),
         ("CONTRACT_EXECUTION_ERROR", "panicked: ERR_NO_PROPOSAL", "has no such proposal"),
         ("CONTRACT_EXECUTION_ERROR", "MethodNotFound", "is not a DAO"),
-        ("CONTRACT_EXECUTION_ERROR", "panicked: no", "dao.localnet refused: panicked: no"),
+        ("CONTRACT_EXECUTION_ERROR", "panicked: no", "dao.localnet refused: “panicked: no”"),
         ("TIMEOUT_ERROR", "", None),
     ],
 )

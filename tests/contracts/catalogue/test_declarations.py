@@ -54,7 +54,7 @@ def test_examples_parse_and_read_back_from_their_command(entry: AnyEntry) -> Non
     for example in entry.examples:
         args = entry.parse(example.args, ALICE, REGISTRY)
         assert isinstance(args, Args)
-        assert f"e.g. {entry.slash(example.args)}" in entry.help()
+        assert f"Example: {entry.slash(example.args)}" in entry.help()
 
 
 def test_usage_shows_positions_and_what_may_be_left_out() -> None:

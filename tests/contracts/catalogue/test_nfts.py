@@ -96,7 +96,7 @@ def test_an_owners_tokens_are_listed_up_to_a_page() -> None:
         (RpcError("UNKNOWN_ACCOUNT", "x"), "does not exist on localnet"),
         (RpcError("NO_CONTRACT_CODE", "x"), "has no contract on localnet"),
         (RpcError("CONTRACT_EXECUTION_ERROR", "MethodNotFound"), "is no NFT contract"),
-        (RpcError("CONTRACT_EXECUTION_ERROR", "panicked: Out of bounds"), "refused: panicked: Out of bounds"),
+        (RpcError("CONTRACT_EXECUTION_ERROR", "panicked: Out of bounds"), "refused: “panicked: Out of bounds”"),
     ],
 )
 def test_a_view_that_was_refused_is_explained(error: RpcError, said: str) -> None:
@@ -116,7 +116,7 @@ def test_the_owner_sends_it() -> None:
     assert (change(built).receiver_id, step.method_name, step.deposit, step.gas) == (NFT, "nft_transfer", 1, 30 * TGAS)
     assert json.loads(step.args) == {"receiver_id": CAROL, "token_id": "1", "memo": "for <you>"}
     assert built.summary == "send NFT “1” of nft.localnet “Harbour” to carol.localnet"
-    assert built.notes == ("memo: for ‹you›",)
+    assert built.notes == ("memo: “for ‹you›”",)
     assert built.expected == (
         Effect(ALICE, NFT, -1, token_id="1"),
         Effect(CAROL, NFT, 1, token_id="1"),

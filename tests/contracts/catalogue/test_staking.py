@@ -186,7 +186,7 @@ def test_a_balance_in_words(value: JsonValue, said: str) -> None:
         ("UNKNOWN_ACCOUNT", "", "pool.localnet does not exist on localnet."),
         ("NO_CONTRACT_CODE", "", "pool.localnet has no contract on localnet."),
         ("CONTRACT_EXECUTION_ERROR", "MethodResolveError(MethodNotFound)", "pool.localnet is not a staking pool."),
-        ("CONTRACT_EXECUTION_ERROR", "Smart contract panicked: `x`", "refused: Smart contract panicked: 'x'"),
+        ("CONTRACT_EXECUTION_ERROR", "Smart contract panicked: `x`", "refused: “Smart contract panicked: 'x'”"),
         ("TIMEOUT_ERROR", "", None),
     ],
 )

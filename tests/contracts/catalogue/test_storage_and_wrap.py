@@ -129,7 +129,7 @@ def test_a_storage_balance_is_told() -> None:
             RpcError("CONTRACT_EXECUTION_ERROR", "x", details={"error": {"MethodResolveError": "MethodNotFound"}}),
             "no storage",
         ),
-        (RpcError("CONTRACT_EXECUTION_ERROR", "panicked"), "refused: panicked"),
+        (RpcError("CONTRACT_EXECUTION_ERROR", "panicked"), "refused: “panicked”"),
     ],
 )
 def test_a_refused_storage_view_is_explained(error: RpcError, said: str) -> None:

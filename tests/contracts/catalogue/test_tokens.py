@@ -76,7 +76,7 @@ def test_a_registered_receiver_costs_one_yocto() -> None:
     (transfer,) = steps(change(built))
     assert json.loads(transfer.args) == {"receiver_id": "carol.localnet", "amount": "12500000", "memo": "rent"}
     assert change(built).deposit == 1
-    assert built.notes == ("memo: rent",)
+    assert built.notes == ("memo: “rent”",)
 
 
 def test_more_decimals_than_the_token_has_are_refused_by_name() -> None:
@@ -263,7 +263,7 @@ def test_metadata_is_quoted_inert_and_held_against_the_registry() -> None:
         ("UNKNOWN_ACCOUNT", "x", "does not exist on localnet"),
         ("NO_CONTRACT_CODE", "x", "has no contract on localnet"),
         ("CONTRACT_EXECUTION_ERROR", "MethodResolveError(MethodNotFound)", "is not a token contract"),
-        ("CONTRACT_EXECUTION_ERROR", "Smart contract panicked: `x`", "refused: Smart contract panicked: 'x'"),
+        ("CONTRACT_EXECUTION_ERROR", "Smart contract panicked: `x`", "refused: “Smart contract panicked: 'x'”"),
     ],
 )
 def test_a_refused_view_is_explained(code: str, message: str, said: str) -> None:

@@ -51,7 +51,7 @@ def test_a_contracts_own_words_are_told_inert() -> None:
         "error": {"code": "FunctionCallError", "message": "`x`\n[confirm](http://evil)"},
     }
     said = answer("tx_status", {"tx_hash": HASH}, failed).splitlines()[0]
-    assert said.endswith("is final and failed: FunctionCallError: 'x' (confirm)(http:/ /evil).")
+    assert said.endswith("is final and failed: “FunctionCallError: 'x' (confirm)(http:/ /evil)”.")
 
 
 def test_many_effects_are_cut() -> None:

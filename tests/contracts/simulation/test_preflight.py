@@ -67,7 +67,7 @@ async def test_an_unregistered_recipient_fails_with_the_correction(world: World)
     ((result, detail),) = found(report, "simulation")
     assert result == "fail"
     assert detail.startswith(
-        "simulated, it fails: The account carol.localnet is not registered. To correct it: register"
+        "simulated, it fails: “The account carol.localnet is not registered”. To correct it: register"
     )
     registered = await world.one(
         ALICE,
