@@ -40,7 +40,7 @@ _CALLED: Final = (
 """A usage, a command with placeholders, a method's signature."""
 _WHOLE: Final = re.compile(r"/(?!.*[.:](?: |$)).*|\[[a-z_.]+\]|[a-z_]+ = .*")
 """A line that is one span: a command, or of a configuration file."""
-_UNIT: Final = r"(?:%|yoctoNEAR|Tgas|[A-Za-z]?[A-Z]{2,}[A-Za-z0-9]*(?:\.[A-Za-z0-9]+)?)"
+_UNIT: Final = r"(?:%|yoctoNEAR|Tgas|[A-Za-z]?[A-Z]{2}[A-Za-z0-9]*+(?:\.[A-Za-z0-9]+)?)"
 _NUMBER: Final = r"(?:≈ )?[0-9][0-9.]*"
 _AMOUNT: Final = rf"{_NUMBER}(?: → {_NUMBER})+(?: {_UNIT})?|{_NUMBER} {_UNIT}"
 _AFTER: Final = ")”\"’'.,;:!?…"
