@@ -1,0 +1,171 @@
+"""Texts for people as Markdown for chat clients, and that Markdown as plain text again for terminals.
+
+Inside the daemon a text for people is plain: one paragraph per line, and a line that begins with two blanks is an item
+below it. Chat clients render Markdown, each in a dialect of its own (CommonMark, GFM, links found in bare text, formulas,
+emoji), and texts hold ids, amounts and words from outside. So `markdown` trusts no text: outside code spans it leaves only
+English words, short numbers and a few signs, none of which means anything in any dialect. Everything else stands in a code
+span, whoever wrote it. `plain` takes exactly this subset off again.
+
+Imports nothing heavy: the command line prints with it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from contracts.knowledge.inert import printable
+
+ITEM: Final = "  "
+"""The beginning of a line that is an item."""
+WARNING: Final = "⚠ "
+"""The beginning of an item that people must not overlook."""
+
+_IN_SPANS: Final = str.maketrans({"`": "'", "<": "\u2039", ">": "\u203a", "$": "\uff04"})
+"""A span needs only the first. Some clients look for tags and formulas before they look for spans."""
+_FORMULA: Final = re.compile(r"\\(?=[()\[\]])")
+
+_LINK: Final = r"https://(?:testnet\.)?nearblocks\.io/txns/[1-9A-HJ-NP-Za-km-z]{32,64}"
+"""The only addresses that become links: a transaction in the registry's explorers."""
+_FIXED: Final = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} UTC"
+    r"|(?:confirm|cancel) (?:[0-9A-HJKMNP-TV-Z]{8}|CODE)"
+    r"|near-agent [a-z][a-z-]*(?: --[a-z-]+| [0-9a-f]{8}(?:-[0-9a-f]{1,12}){4}| [A-Z][A-Z_]+)*"
+)
+_UNIT: Final = r"(?:%|yoctoNEAR|Tgas|[A-Za-z]?[A-Z]{2,}[A-Za-z0-9]*(?:\.[A-Za-z0-9]+)?)"
+_NUMBER: Final = r"(?:≈ )?[0-9][0-9.]*"
+_AMOUNT: Final = rf"{_NUMBER}(?: → {_NUMBER})+(?: {_UNIT})?|{_NUMBER} {_UNIT}"
+_AFTER: Final = ')”"’.,;:!?…'
+_TAIL: Final = r"[)”\"’]{0,2}[.,;:!?…]?[)”\"’]?"
+"""At most one stop: two dots or question marks become other signs in some clients."""
+_ONE_TAIL: Final = re.compile(_TAIL)
+_LEAD: Final = '(“"‘'
+_KNOWN: Final = re.compile(
+    rf"(?P<lead>[{_LEAD}]{{0,2}})(?:(?P<link>{_LINK})|(?P<code>{_FIXED}|{_AMOUNT})"
+    rf"|(?<=“)(?P<said>[^“”]+)(?=”)|(?<=\")(?P<cited>[^\"]+)(?=\"))(?P<tail>{_TAIL})(?= |$)"
+)
+"""What is one span though it has blanks in it: times, commands, amounts with their units, and quotations."""
+_PROSE: Final = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*|[→≈–—…·⚠]")
+_SHORT_NUMBER: Final = re.compile(r"[0-9]{1,3}")
+_TYPOGRAPHY: Final = frozenset({"c", "r", "p", "tm"})
+"""`(c)` and the like become signs in some clients."""
+_MAX_LEAD: Final = 3
+_LABEL: Final = re.compile(r"⚠ [A-Z][a-z]+(?: [a-z]+)?:(?= )")
+_SPAN: Final = re.compile(r"`([^`\n]+)`|<(https://[^<>\s]+)>|\*\*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A word, or several that belong together, with the punctuation around."""
+
+    lead: str
+    core: str
+    tail: str
+    kind: Literal["prose", "code", "link"]
+
+    def shown(self) -> str:
+        match self.kind:
+            case "prose":
+                return f"{self.lead}{self.core}{self.tail}"
+            case "code":
+                return f"{self.lead}{code(self.core)}{self.tail}"
+            case "link":
+                return f"{self.lead}<{self.core}>{self.tail}"
+
+
+def code(text: str) -> str:
+    """A code span that shows the text on one line, hidden signs written out: inert, whatever the text is."""
+    return f"`{_inert(text) or '(empty)'}`"
+
+
+def markdown(text: str) -> str:
+    """The text as Markdown that every renderer shows alike: paragraphs, items, a bold line above items, and code spans.
+
+    A line is bold if it ends with a colon and items follow.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    items = [line.startswith(ITEM) for line in lines]
+    pieces: list[str] = []
+    for number, line in enumerate(lines):
+        if number:
+            pieces.append("\n" if items[number] and items[number - 1] else "\n\n")
+        if items[number]:
+            pieces.append(f"- {_inline(line)}")
+        elif line.rstrip().endswith(":") and items[number + 1 : number + 2] == [True]:
+            pieces.append(f"**{_inline(line)}**")
+        else:
+            pieces.append(_inline(line))
+    return "".join(pieces)
+
+
+def plain(text: str) -> str:
+    """Return what `markdown` wrote as plain text for a terminal: spans, bold words and links bare, items indented."""
+    lines = (line for line in text.split("\n") if line)
+    return "\n".join(
+        f"{ITEM}{_bare(line.removeprefix('- '))}" if line.startswith("- ") else _bare(line) for line in lines
+    )
+
+
+def _bare(line: str) -> str:
+    return _SPAN.sub(lambda found: found[1] or found[2] or "", line)
+
+
+def _inert(text: str) -> str:
+    return _FORMULA.sub("\u29f5", printable(" ".join(text.split())).translate(_IN_SPANS))
+
+
+def _inline(line: str) -> str:
+    """One line as Markdown. A slash command that is all of it is one span, whatever its words."""
+    line = printable(" ".join(line.split()))
+    if line.startswith("/"):
+        return code(line)
+    label = _LABEL.match(line)
+    if label is None:
+        return _words(line)
+    return f"{WARNING}**{label[0].removeprefix(WARNING)}** {_words(line[label.end() + 1 :])}"
+
+
+def _words(line: str) -> str:
+    return " ".join(piece.shown() for piece in _merged(_pieces(line)))
+
+
+def _pieces(line: str) -> Iterator[_Piece]:
+    position = 0
+    while position < len(line):
+        found = _KNOWN.match(line, position)
+        if found is not None:
+            core = found["link"] or found["code"] or found["said"] or found["cited"]
+            yield _Piece(found["lead"], core, found["tail"], "link" if found["link"] else "code")
+            position = found.end() + 1
+            continue
+        end = line.find(" ", position)
+        end = len(line) if end < 0 else end
+        yield _word(line[position:end], first=position == 0)
+        position = end + 1
+
+
+def _word(word: str, *, first: bool) -> _Piece:
+    """A word between blanks. A number and a stop that begin a line would begin a list."""
+    begun = word.lstrip(_LEAD)
+    core = begun.rstrip(_AFTER)
+    lead, tail = word[: len(word) - len(begun)], begun[len(core) :]
+    if not core or len(lead) > _MAX_LEAD or not _ONE_TAIL.fullmatch(tail):
+        return _Piece("", word, "", "code")
+    is_typography = "(" in lead and ")" in tail and core.lower() in _TYPOGRAPHY
+    is_number = _SHORT_NUMBER.fullmatch(core) is not None and not (first and tail)
+    is_prose = is_number or (_PROSE.fullmatch(core) is not None and not is_typography)
+    return _Piece(lead, core, tail, "prose" if is_prose else "code")
+
+
+def _merged(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
+    """Pieces of code with nothing between them as one."""
+    last: _Piece | None = None
+    for piece in pieces:
+        if last is not None and last.kind == piece.kind == "code" and not last.tail and not piece.lead:
+            last = _Piece(last.lead, f"{last.core} {piece.core}", piece.tail, "code")
+            continue
+        if last is not None:
+            yield last
+        last = piece
+    if last is not None:
+        yield last

@@ -1,0 +1,1 @@
+"""What people see: texts of the daemon drawn by Markdown renderers."""
