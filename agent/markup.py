@@ -18,6 +18,8 @@ from contracts.knowledge.inert import printable
 
 ITEM: Final = "  "
 """The beginning of a line that is an item."""
+_ITEMS: Final = (ITEM, "- ", "* ", "• ")
+"""Models write items as they are used to."""
 WARNING: Final = "⚠ "
 """The beginning of an item that people must not overlook."""
 
@@ -30,7 +32,7 @@ _LINK: Final = r"https://(?:testnet\.)?nearblocks\.io/txns/[1-9A-HJ-NP-Za-km-z]{
 _FIXED: Final = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} UTC"
     r"|(?:confirm|cancel) (?:[0-9A-HJKMNP-TV-Z]{8}|CODE)"
-    r"|near-agent [a-z][a-z-]*(?: --[a-z-]+| [0-9a-f]{8}(?:-[0-9a-f]{1,12}){4}| [A-Z][A-Z_]+)*"
+    r"|near-agent (?:(?:api-keys|contract|keys|localnet|policy) )?[a-z][a-z-]*(?: --[a-z-]+| [0-9a-f]{8}(?:-[0-9a-f]{1,12}){4}| [A-Z][A-Z_]+)*"
 )
 _UNIT: Final = r"(?:%|yoctoNEAR|Tgas|[A-Za-z]?[A-Z]{2,}[A-Za-z0-9]*(?:\.[A-Za-z0-9]+)?)"
 _NUMBER: Final = r"(?:≈ )?[0-9][0-9.]*"
@@ -45,6 +47,9 @@ _KNOWN: Final = re.compile(
     rf"|(?<=“)(?P<said>[^“”]+)(?=”)|(?<=\")(?P<cited>[^\"]+)(?=\"))(?P<tail>{_TAIL})(?= |$)"
 )
 """What is one span though it has blanks in it: times, commands, amounts with their units, and quotations."""
+_ENDS_PIECE: Final = re.compile(rf"({_TAIL})(?: |$)")
+_OPENS_JSON: Final = "{["
+_JSON_SIGN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|[\[\]{}]")
 _PROSE: Final = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*|[→≈–—…·⚠]")
 _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,3}")
 _TYPOGRAPHY: Final = frozenset({"c", "r", "p", "tm"})
@@ -84,13 +89,13 @@ def markdown(text: str) -> str:
     A line is bold if it ends with a colon and items follow.
     """
     lines = [line for line in text.split("\n") if line.strip()]
-    items = [line.startswith(ITEM) for line in lines]
+    items = [line.startswith(_ITEMS) for line in lines]
     pieces: list[str] = []
     for number, line in enumerate(lines):
         if number:
             pieces.append("\n" if items[number] and items[number - 1] else "\n\n")
         if items[number]:
-            pieces.append(f"- {_inline(line)}")
+            pieces.append(f"- {_inline(line.removeprefix(line[:2]))}")
         elif line.rstrip().endswith(":") and items[number + 1 : number + 2] == [True]:
             pieces.append(f"**{_inline(line)}**")
         else:
@@ -104,6 +109,11 @@ def plain(text: str) -> str:
     return "\n".join(
         f"{ITEM}{_bare(line.removeprefix('- '))}" if line.startswith("- ") else _bare(line) for line in lines
     )
+
+
+def as_shown(text: str) -> str:
+    """The text as people see it in a chat client, without its layout; front ends quote it so, or as Markdown."""
+    return plain(markdown(text))
 
 
 def _bare(line: str) -> str:
@@ -130,8 +140,16 @@ def _words(line: str) -> str:
 
 
 def _pieces(line: str) -> Iterator[_Piece]:
-    position = 0
+    position, json_ends = 0, True
     while position < len(line):
+        if json_ends and line[position] in _OPENS_JSON:
+            end = _end_of_json(line, position)
+            json_ends = end is not None  # else every further bracket would look through the rest in vain
+            tail = None if end is None else _ENDS_PIECE.match(line, end)
+            if end is not None and tail is not None:
+                yield _Piece("", line[position:end], tail[1], "code")
+                position = tail.end()
+                continue
         found = _KNOWN.match(line, position)
         if found is not None:
             core = found["link"] or found["code"] or found["said"] or found["cited"]
@@ -142,6 +160,16 @@ def _pieces(line: str) -> Iterator[_Piece]:
         end = len(line) if end < 0 else end
         yield _word(line[position:end], first=position == 0)
         position = end + 1
+
+
+def _end_of_json(line: str, start: int) -> int | None:
+    """Return the index behind the value whose bracket stands at `start`; None if it does not close."""
+    depth = 0
+    for found in _JSON_SIGN.finditer(line, start):
+        depth += 1 if found[0] in _OPENS_JSON else -1 if found[0] in "]}" else 0
+        if depth == 0:
+            return found.end()
+    return None
 
 
 def _word(word: str, *, first: bool) -> _Piece:

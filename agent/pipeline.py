@@ -17,6 +17,7 @@ from agent.deciding import Decider, SigningChain
 from agent.ending import Ending, Work
 from agent.executor import Executor
 from agent.frontends.request_id import new_request_id
+from agent.markup import as_shown
 from agent.models.provider import ModelProvider, Serving
 from agent.planning.asking import asking
 from agent.planning.authorship import (
@@ -135,7 +136,7 @@ class Pipeline:
         """Answer a request of a conversation. Too many wrong codes: a Refusal with why `too_many_wrong_codes`."""
         story = Story.of(request, progress, self._clock)
         reply = await self._ending.recorded(story, self._converse)
-        self._recent.note(request.identity.key_id, story.request.text, mask_text(reply.text))
+        self._recent.note(request.identity.key_id, story.request.text, mask_text(as_shown(reply.text)))
         return reply
 
     async def plan_only(self, request: UserRequest) -> Reply:
@@ -193,7 +194,7 @@ class Pipeline:
         """After a start, before any request: settle what is on chain, then close what an earlier process left open."""
         for stored in await self._store.records.latest(_RECENT_RECORDS):
             request = stored.record.request
-            self._recent.note(request.identity.key_id, request.text, stored.record.text)
+            self._recent.note(request.identity.key_id, request.text, as_shown(stored.record.text))
         await self._executor.settle_all()
         for request in await self._store.records.interrupted():
             story = Story.of(request, None, self._clock)
@@ -398,7 +399,7 @@ def _answer_to_prompt(prompt: FrontEndPrompt) -> Answer | Clarification:
         return Clarification(text=MIXED_PROMPT, missing=("intent",))
     if prompt.form is None:
         return Clarification(text=ONLY_QUOTES, missing=("intent",))
-    return Answer(text=answer_form(prompt.form, prompt.quoted))
+    return Answer(text=answer_form(prompt.form, prompt.quoted), verbatim=True)
 
 
 def _why_not_taken(planned: Planned) -> str | None:

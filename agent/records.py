@@ -173,6 +173,8 @@ class Clarification(Frozen):
 class Answer(Frozen):
     kind: Literal["answer"] = "answer"
     text: str
+    verbatim: bool = False
+    """The text has the form that a front end asked for (a title, JSON), and is shown as it is."""
 
 
 class Unsupported(Frozen):
@@ -209,6 +211,9 @@ class Reply(Frozen):
     request_id: str
     status: Status
     text: str
+    """Plain, in the layout of `agent.markup`; chat clients get it as Markdown."""
+    verbatim: bool = False
+    """As `Answer.verbatim`."""
     route: Route
     plan: Plan | None
     confirm_code: str | None = None

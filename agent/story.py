@@ -113,6 +113,7 @@ class Story:
             request_id=self.request.request_id,
             status=status,
             text=text,
+            verbatim=isinstance(self.plan, Answer) and self.plan.verbatim,
             route=self.route,
             plan=self.plan,
             confirm_code=confirm_code,

@@ -11,6 +11,7 @@ import typer
 from agent.commands.exits import USAGE, WAITS, CommandError, exit_code_of, print_json, say, told
 from agent.commands.sessions import Session, open_session
 from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption
+from agent.markup import plain
 
 _CODE_LENGTH: Final = 8
 _IS_DECISIVE: Final = re.compile(r"(?i)[0-9A-HJKMNP-TV-Z]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -84,14 +85,19 @@ def approve_now(session: Session, answer: Mapping[str, Any], model: str) -> dict
     return session.complete([{"role": "user", "content": f"confirm {code}"}], None, model)
 
 
+def text_of(answer: Mapping[str, Any]) -> str:
+    """The answer as plain text for a terminal."""
+    return plain(answer["choices"][0]["message"]["content"])
+
+
 def show(answer: Mapping[str, Any]) -> None:
-    say(answer["choices"][0]["message"]["content"])
+    say(text_of(answer))
 
 
 def finish(answer: Mapping[str, Any], *, as_json: bool) -> None:
     """Print an answer and end with its exit code."""
     if as_json:
-        print_json({"text": answer["choices"][0]["message"]["content"], **answer["near_agent"]})
+        print_json({"text": text_of(answer), **answer["near_agent"]})
     else:
         show(answer)
     raise typer.Exit(exit_code_of(answer["near_agent"]))

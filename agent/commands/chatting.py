@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agent.commands.asking import show
+from agent.commands.asking import show, text_of
 from agent.commands.exits import CommandError, print_error, print_json, say, told
 from agent.commands.sessions import Session, open_session
 from agent.commands.settings import MODEL, ConfigOption, DataDirOption, JsonOption, ModelOption, find_data_dir
@@ -47,7 +47,7 @@ def converse(
             continue
         messages = [*asked, {"role": "assistant", "content": answer["choices"][0]["message"]["content"]}]
         if as_json:
-            print_json({"text": messages[-1]["content"], **answer["near_agent"]})
+            print_json({"text": text_of(answer), **answer["near_agent"]})
         else:
             show(answer)
 

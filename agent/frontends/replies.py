@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from agent.errors import DaemonError
 from agent.frontends import sse
 from agent.frontends.errors import answer_for
+from agent.markup import markdown
 from agent.records import Answer, CallPlan, Clarification, Plan, Refusal, Reply, Route, Unsupported
 from contracts.types import JsonObject
 
@@ -35,6 +36,11 @@ def near_agent(reply: Reply) -> JsonObject:
     return extra
 
 
+def content(reply: Reply) -> str:
+    """The reply's text as chat clients show it: Markdown, unless it has the form that the client asked for."""
+    return reply.text if reply.verbatim else markdown(reply.text)
+
+
 @dataclass(frozen=True, slots=True)
 class ChatAnswer:
     """A chat completion: CreateChatCompletionResponse, or chunks in `data:` lines with `[DONE]` at the end."""
@@ -48,7 +54,7 @@ class ChatAnswer:
     """The forced tool whose arguments an answer is."""
 
     def whole(self, reply: Reply) -> JsonObject:
-        message: JsonObject = {"role": "assistant", "content": reply.text, "refusal": None}
+        message: JsonObject = {"role": "assistant", "content": content(reply), "refusal": None}
         if self._is_call(reply):
             call: JsonObject = {"name": self.tool, "arguments": reply.text}
             message |= {
@@ -86,7 +92,7 @@ class ChatAnswer:
 
     def _deltas(self, reply: Reply) -> Iterator[JsonObject]:
         if not self._is_call(reply):
-            for piece in pieces(reply.text):
+            for piece in pieces(content(reply)):
                 yield {"content": piece}
             return
         call: JsonObject = {"index": 0, "id": self._call_id, "type": "function"}

@@ -6,7 +6,7 @@ from typing import Final
 
 from agent.errors import DaemonError
 from agent.frontends import sse
-from agent.frontends.replies import near_agent, pieces
+from agent.frontends.replies import content, near_agent, pieces
 from agent.records import Reply
 from agent.redaction.texts import redact_answer
 from contracts.types import JsonObject
@@ -25,7 +25,7 @@ class ResponseAnswer:
 
     def whole(self, reply: Reply) -> JsonObject:
         return {
-            **self._response("completed", [self._item("completed", reply.text)]),
+            **self._response("completed", [self._item("completed", content(reply))]),
             "completed_at": self.created,
             "usage": _usage(reply),
             "near_agent": near_agent(reply),
@@ -51,11 +51,11 @@ class ResponseAnswer:
         part = {"item_id": self._item_id, "output_index": 0, "content_index": 0}
         yield "response.output_item.added", {**item, "item": self._item("in_progress", None)}
         yield "response.content_part.added", {**part, "part": _part("")}
-        for piece in pieces(reply.text):
+        for piece in pieces(content(reply)):
             yield "response.output_text.delta", {**part, "delta": piece, "logprobs": []}
-        yield "response.output_text.done", {**part, "text": reply.text, "logprobs": []}
-        yield "response.content_part.done", {**part, "part": _part(reply.text)}
-        yield "response.output_item.done", {**item, "item": self._item("completed", reply.text)}
+        yield "response.output_text.done", {**part, "text": content(reply), "logprobs": []}
+        yield "response.content_part.done", {**part, "part": _part(content(reply))}
+        yield "response.output_item.done", {**item, "item": self._item("completed", content(reply))}
         yield "response.completed", {"response": self.whole(reply)}
 
     @property

@@ -171,7 +171,9 @@ class ShapedAnswer:
 
     def in_place_of(self, reply: Reply) -> Reply:
         """The reply with this answer as its text; a reply that is none (a refusal, say) stays as it is."""
-        return reply.model_copy(update={"text": self.text}) if reply.status == "answered" else reply
+        if reply.status != "answered":
+            return reply
+        return reply.model_copy(update={"text": self.text, "verbatim": True})
 
 
 def _usual_key(form: Form) -> Key:

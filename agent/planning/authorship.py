@@ -181,11 +181,11 @@ def _alternates(text: str) -> bool:
 
 
 def _repeats(text: str, around: Surroundings, *, asks_form: bool) -> bool:
-    whole = _folded(text)
+    whole, bare = _folded(text), _folded(_MARKS.sub("", text))
     for answer in around.answers:
         # Long answers are quoted in part: their first lines are what a prompt shows of them.
-        inner = _folded(answer)[:400].rstrip()
-        if len(inner) >= REPEATED_ANSWER and inner in whole and inner != whole:
+        inner = _folded(_MARKS.sub("", answer))[:400].rstrip()
+        if len(inner) >= REPEATED_ANSWER and inner in bare and inner != bare:
             return True
     for request in around.requests:
         inner = _folded(request)
@@ -194,6 +194,10 @@ def _repeats(text: str, around: Surroundings, *, asks_form: bool) -> bool:
         if asks_form or _is_set_apart(whole, inner):
             return True
     return False
+
+
+_MARKS: Final = re.compile(r"`|\*\*|(?m:^\s*[-•*] )")
+"""The markup of an answer as chat clients get it. They quote it as it came, or as it was drawn."""
 
 
 def _is_set_apart(whole: str, inner: str) -> bool:

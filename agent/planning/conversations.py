@@ -16,7 +16,7 @@ from agent.redaction.codes import blank, known_codes, shaped_codes
 
 CARD_BEGIN: Final = "Approval needed for request "
 CARD_END: Final = "Nothing is sent unless it is confirmed before then."
-"""First words and last words of a card, so that it can be found again in a history."""
+"""First words and last words of a card, so that it can be found again in a history, as Markdown or as it was drawn."""
 CARD_ENDS: Final = (CARD_END, "Nothing is sent before that.")
 """With the last words of cards of earlier versions, which clients still send in their histories."""
 
@@ -33,7 +33,7 @@ KEPT_CHARACTERS: Final = 262_144
 """Of a conversation, its newest messages. A client may send 4 MiB; no more than this is searched for codes and secrets."""
 
 _CARD = re.compile(
-    re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + "|".join(map(re.escape, CARD_ENDS)) + r"|\Z)", re.DOTALL
+    re.escape(CARD_BEGIN) + r"`?([^\s`]{1,64})\b.*?(?:" + "|".join(map(re.escape, CARD_ENDS)) + r"|\Z)", re.DOTALL
 )
 
 

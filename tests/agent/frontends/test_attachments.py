@@ -61,7 +61,7 @@ async def test_an_image_that_was_spoken_of_before_is_not_mentioned_again(http: a
     history = [*asking(WORDS, IMAGE)["messages"], {"role": "user", "content": "/near_balance"}]
     async with served() as api:
         _, body, _ = await post(http, api, {**HELLO, "messages": history})
-    assert body["choices"][0]["message"]["content"] == "you said: /near_balance"
+    assert body["choices"][0]["message"]["content"] == "you said: `/near_balance`"
 
 
 async def test_a_title_stays_a_title(http: aiohttp.ClientSession) -> None:

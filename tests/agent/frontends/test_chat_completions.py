@@ -72,7 +72,7 @@ async def test_an_answer_has_openais_form_and_the_facts_behind_it(http: aiohttp.
     assert choice["logprobs"] is None
     assert choice["finish_reason"] == "stop"
     assert choice["message"]["refusal"] is None
-    assert choice["message"]["content"].startswith("Send 1.5 NEAR")
+    assert choice["message"]["content"].startswith("Send `1.5 NEAR` to `bob.localnet`")
     assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
     assert body["near_agent"] == {
         "request_id": answer.headers["x-request-id"],
@@ -128,7 +128,7 @@ async def test_a_stream_holds_every_rule_of_the_chunks(
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
     assert deltas[0] == {"role": "assistant", "content": ""}
     assert sum("role" in delta for delta in deltas) == 1
-    assert "".join(delta.get("content", "") for delta in deltas).endswith("confirm 7K3M9QRT")
+    assert "".join(delta.get("content", "") for delta in deltas).endswith("`confirm 7K3M9QRT`")
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
     assert deltas[-1] == {}
     assert [i for i, chunk in enumerate(chunks) if "near_agent" in chunk] == [len(chunks) - 1]
@@ -142,7 +142,7 @@ async def test_progress_and_silence_are_comments(http: aiohttp.ClientSession) ->
         assert progress is not None
         await progress("sent 9xYz,\r\n\ndata: waiting for it to be final")
         await go_on.wait()
-        return reply_to(request, "done\u2028 \U0001f600")
+        return reply_to(request, "done\u2028 \U0001f600", verbatim=True)
 
     async with served(script, ping_interval_s=0.02) as api:
         request = http.post(f"{api.url}/v1/chat/completions", json={**HELLO, "stream": True}, headers=api.headers)

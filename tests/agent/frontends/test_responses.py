@@ -66,7 +66,7 @@ async def test_a_response_has_openais_form_and_the_facts_behind_it(http: aiohttp
         first, second = api.pipeline.requests
     assert status == 200
     response = Response.model_validate(body)
-    assert response.output_text.endswith("confirm 7K3M9QRT")
+    assert response.output_text.endswith("`confirm 7K3M9QRT`")
     assert response.output_text == completion["choices"][0]["message"]["content"]
     assert (response.status, response.model, response.created_at) == ("completed", "near-agent", 1_700_000_123)
     assert response.usage is not None
@@ -101,9 +101,9 @@ async def test_a_stream_has_the_events_that_clients_wait_for(http: aiohttp.Clien
         "response.output_item.done",
         "response.completed",
     ]
-    assert kinds.count("response.output_text.delta") == 2
+    assert kinds.count("response.output_text.delta") == 3
     text = "".join(event["delta"] for event in found if event["type"] == "response.output_text.delta")
-    assert text.endswith("confirm 7K3M9QRT")
+    assert text.endswith("`confirm 7K3M9QRT`")
     final = Response.model_validate(found[-1]["response"])
     assert final.output_text == text == found[-4]["text"]
     assert final.id == found[0]["response"]["id"] == f"resp_{request.request_id}"

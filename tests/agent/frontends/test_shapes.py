@@ -184,7 +184,7 @@ async def test_what_forces_nothing_is_let_through(http: aiohttp.ClientSession, f
     async with served() as api:
         status, body, _ = await post(http, api, asking("/near_balance", **fields))
     assert status == 200
-    assert body["choices"][0]["message"]["content"] == "you said: /near_balance"
+    assert body["choices"][0]["message"]["content"] == "you said: `/near_balance`"
 
 
 @pytest.mark.parametrize(
