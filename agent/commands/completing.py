@@ -60,9 +60,11 @@ def completions(line: str, names: Names) -> list[Completion]:
     other words: accounts, tokens and names of the address book. Case does not count.
     """
     before, word = _split(line)
+    if not before and not word:
+        return []
     if not before:
         commands = (Completion(text, len(word)) for text in (*_ALWAYS, *(f"/{name} " for name in names.actions)))
-        found = [one for one in commands if word and one.text.startswith(word)]
+        found = [one for one in commands if one.text.startswith(word)]
         return (found or [*_values(word, ("account_id", "token"), names)])[:_MAX]
     if before[0] in _HELP:
         return [Completion(f"{name} ", len(word)) for name in names.actions if name.startswith(word)][:_MAX]
