@@ -21,6 +21,9 @@ CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"
 ENTER: Final = "\r"
 TAB: Final = "\t"
+_OPENED: Final = b"\x1b[?2004h"
+_CLOSED: Final = b"\x1b[?2004l"
+"""Pastes are marked while a line is edited: the one sure sign that keys are read, and that a line was taken."""
 _TAKE_TERMINAL: Final = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
@@ -70,9 +73,19 @@ class Terminal:
             assert self._read() or self.process.poll() is None, f"it ended before {shown} came\n{self.text}"
         return self.text
 
-    def at_prompt(self) -> str:
-        """Read until the last line of the screen is an empty prompt; the screen's text."""
-        return self.until(lambda text: text.split("\n")[-1].strip() == ">")
+    def at_prompt(self, prompt: str = ">") -> str:
+        """Read until a line can be typed and its prompt is the screen's last line; the screen's text."""
+        return self.until(lambda text: self._open() and text.split("\n")[-1].strip() == prompt)
+
+    def enter(self, line: str, end: str = ENTER) -> None:
+        """Type a line and end it, and wait until it is taken. What follows is read by whoever asks for it."""
+        self.until(lambda _: self._open())
+        before = self.written.count(_CLOSED)
+        self.type(line + end)
+        self.until(lambda _: self.written.count(_CLOSED) > before)
+
+    def _open(self) -> bool:
+        return self.written.count(_OPENED) > self.written.count(_CLOSED)
 
     def ended(self) -> int:
         """Read to the end; the exit code."""

@@ -5,6 +5,7 @@ Everything is written through `printable`: whatever stands in a text, it does no
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Final, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -113,8 +114,8 @@ class Screen:
 
     def _write(self, line: Sequence[Run], plain: str) -> None:
         text = Text()
-        for run in line:
-            text.append(run.text, plain if run.kind == "plain" else _STYLES[run.kind])
+        for kind, runs in groupby(line, key=lambda run: run.kind):
+            text.append("".join(run.text for run in runs), plain if kind == "plain" else _STYLES[kind])
         self._console.print(text, soft_wrap=True)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyte
 import pytest
 
-from tests.e2e.programs import CLI, RunningDaemon, daemon, environment, near_agent, records
+from tests.e2e.programs import CLI, ROOT, RunningDaemon, daemon, environment, near_agent, records
+from tests.recording import COLUMNS, ROWS, record
 from tests.terminal import CTRL_C, CTRL_D, ENTER, TAB, Terminal, terminal
 from tests.training.provider_server import ProviderState, serving_provider
 
@@ -20,6 +22,7 @@ WORDS = "send 1 NEAR to robert"
 IMPLICIT = "98793cd91a3f870fb126f66285808c7e094afcfc4eda8a970f6648cdf0dbd6de"
 AMOUNT = "1.234567890123456789012345"
 COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?[349][0-7](?:;[0-9;]*)?m|\x1b\[[0-9;]*[34]8;")
+QUESTION = "Send it? [y/N]"
 YOCTO = 10**24
 
 
@@ -73,11 +76,11 @@ def test_a_card_is_sent_by_y_and_its_settling_is_seen(running: RunningDaemon) ->
     drop_all(running)
     before = running.chain_balance_yocto("bob.localnet")
     with chat(running.folder) as shown:
-        shown.type("/near_transfer bob.localnet 1.5" + ENTER)
-        card = shown.until("Send it? [y/N]")
+        shown.enter("/near_transfer bob.localnet 1.5")
+        card = shown.at_prompt(QUESTION)
         assert "Approval needed" in card
         assert running.chain_balance_yocto("bob.localnet") == before
-        shown.type("y" + ENTER)
+        shown.enter("y")
         shown.until("ending transaction ")  # "Sending transaction HASH…"
         done = shown.until("Done: ")
         shown.at_prompt()
@@ -94,19 +97,19 @@ def test_n_cancels_the_card_and_enter_leaves_it(running: RunningDaemon) -> None:
     drop_all(running)
     before = running.chain_balance_yocto("bob.localnet")
     with chat(running.folder) as shown:
-        shown.type("/near_transfer bob.localnet 2" + ENTER)
-        shown.until("Send it? [y/N]")
-        shown.type("perhaps" + ENTER)
-        shown.until(lambda text: text.count("Send it? [y/N]") == 2)
-        shown.type("n" + ENTER)
+        shown.enter("/near_transfer bob.localnet 2")
+        shown.at_prompt(QUESTION)
+        shown.enter("perhaps")
+        shown.at_prompt(QUESTION)
+        shown.enter("n")
         shown.until("was cancelled")
         shown.at_prompt()
-        shown.type("/near_transfer bob.localnet 3" + ENTER)
-        shown.until(lambda text: text.count("Send it? [y/N]") == 3)
-        shown.type(ENTER)
+        shown.enter("/near_transfer bob.localnet 3")
+        shown.at_prompt(QUESTION)
+        shown.enter("")
         shown.until("/cards shows it again")
         shown.at_prompt()
-        shown.type("/cards" + ENTER)
+        shown.enter("/cards")
         shown.until(lambda text: text.count("3 NEAR from alice.localnet to bob.localnet") == 2)
         shown.at_prompt()
         leave(shown)
@@ -121,12 +124,12 @@ def test_what_is_typed_before_a_card_can_be_read_does_not_approve_it(
     before = running.chain_balance_yocto("bob.localnet")
     with chat(running.folder) as shown:
         provider.answering.clear()
-        shown.type(WORDS + ENTER)
+        shown.enter(WORDS)
         shown.until("Planning with standard-model")
         shown.type("y" + ENTER + "yes" + ENTER)
         provider.answering.set()
-        shown.until("Send it? [y/N]")
-        shown.type(ENTER)
+        shown.at_prompt(QUESTION)
+        shown.enter("")
         shown.until("Nothing is sent.")
         shown.at_prompt()
         leave(shown)
@@ -136,16 +139,16 @@ def test_what_is_typed_before_a_card_can_be_read_does_not_approve_it(
 def test_ctrl_c_clears_a_line_an_empty_one_does_nothing_and_ctrl_d_leaves(running: RunningDaemon) -> None:
     count = len(records(running.folder))
     with chat(running.folder) as shown:
-        shown.type("/near_transfer bob.localnet 5" + CTRL_C)
+        shown.enter("/near_transfer bob.localnet 5", CTRL_C)
         shown.at_prompt()
         for _ in range(3):
-            shown.type(ENTER)
-        shown.type("   " + ENTER)
-        shown.until(lambda text: len([line for line in text.split("\n") if line.strip() == ">"]) >= 5)
+            shown.enter("")
+        shown.enter("   ")
+        shown.at_prompt()
         assert len(records(running.folder)) == count
         leave(shown)
     with chat(running.folder) as shown:
-        shown.type("/quit" + ENTER)
+        shown.enter("/quit")
         assert shown.ended() == 0
 
 
@@ -153,7 +156,7 @@ def test_ctrl_c_stops_waiting_and_the_request_goes_on(running: RunningDaemon, pr
     drop_all(running)
     with chat(running.folder, columns=300) as shown:
         provider.answering.clear()
-        shown.type(WORDS + ENTER)
+        shown.enter(WORDS)
         shown.until("Planning with standard-model")
         shown.type(CTRL_C)
         said = shown.until("Stopped waiting. ")
@@ -161,7 +164,7 @@ def test_ctrl_c_stops_waiting_and_the_request_goes_on(running: RunningDaemon, pr
         [request_id] = re.findall(r"Request ([0-9a-f-]{36}) goes on in the daemon", said)
         assert "near-agent log, or /cards" in said
         provider.answering.set()
-        shown.type("/near_balance bob.localnet" + ENTER)
+        shown.enter("/near_balance bob.localnet")
         shown.until("in total")
         shown.at_prompt()
         leave(shown)
@@ -175,19 +178,23 @@ def test_names_tokens_and_accounts_complete(running: RunningDaemon) -> None:
         shown.until("/ft_transfer_call")
         shown.type("ansfer us")
         shown.until("USDT")
-        shown.type(CTRL_C)
+        shown.enter("", CTRL_C)
         shown.at_prompt()
         shown.type("/near_transfer ro")
         assert "bob.localnet (address book)" in shown.until("address book")
         shown.type(TAB)
         shown.until("> /near_transfer robert")
-        shown.type("am" + TAB)
+        shown.type("am")
+        shown.until("amount=  ")
+        shown.type(TAB)
         shown.until("> /near_transfer robert amount=")
-        shown.type(CTRL_C)
+        shown.enter("", CTRL_C)
         shown.at_prompt()
-        shown.type("how much has car" + TAB)
+        shown.type("how much has car")
+        shown.until("> how much has car")
+        shown.type(TAB)
         shown.until("> how much has carol.localnet")
-        shown.type(CTRL_C)
+        shown.enter("", CTRL_C)
         shown.at_prompt()
         leave(shown)
 
@@ -195,13 +202,12 @@ def test_names_tokens_and_accounts_complete(running: RunningDaemon) -> None:
 def test_forty_columns_break_no_amount_no_id_and_no_code(running: RunningDaemon) -> None:
     drop_all(running)
     with chat(running.folder, columns=40) as shown:
-        shown.type(f"/near_transfer {IMPLICIT} {AMOUNT}" + ENTER)
-        shown.until("Send it? [y/N]")
-        typed = shown.written.index(b"Approval needed")
-        shown.type(ENTER)
+        shown.enter(f"/near_transfer {IMPLICIT} {AMOUNT}")
+        shown.at_prompt(QUESTION)
+        shown.enter("")
         shown.until("Nothing is sent. The card")
         shown.at_prompt()
-        text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown.written[typed:]).decode()
+        text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown.written).decode().partition("Approval needed")[2]
         assert f"{AMOUNT} NEAR" in text
         assert IMPLICIT in text
         assert re.search(r"confirm [0-9A-Z]{8}\r?\n", text)
@@ -214,15 +220,15 @@ def test_forty_columns_break_no_amount_no_id_and_no_code(running: RunningDaemon)
 
 def test_no_color_writes_no_colour(running: RunningDaemon) -> None:
     with terminal(
-        ("env", "NO_COLOR=1", *CLI, "chat"), environment(running.folder), running.folder.parent, columns=100
+        ("/usr/bin/env", "NO_COLOR=1", *CLI, "chat"), environment(running.folder), running.folder.parent, columns=100
     ) as shown:
         shown.at_prompt()
-        shown.type("/near_balance bob.localnet" + ENTER)
+        shown.enter("/near_balance bob.localnet")
         shown.until("in total")
         shown.at_prompt()
         shown.type("/near_b")
         shown.until(lambda text: text.count("/near_balance") >= 2)
-        shown.type(CTRL_C)
+        shown.enter("", CTRL_C)
         shown.at_prompt()
         leave(shown)
         assert not COLOUR.search(shown.written)
@@ -238,13 +244,13 @@ def test_the_history_holds_lines_and_no_codes(running: RunningDaemon) -> None:
             "`cancel 00000001`.",
             " CONFIRM\u00a000000002",
         ):
-            shown.type(line + ENTER)
+            shown.enter(line)
             shown.at_prompt()
         shown.type("\x1b[A")
         shown.until(lambda text: text.split("\n")[-1] == "> /near_balance carol.localnet")
         shown.type("\x1b[A")
         shown.until(lambda text: text.split("\n")[-1] == "> /near_balance dave.localnet")
-        shown.type(CTRL_C)
+        shown.enter("", CTRL_C)
         shown.at_prompt()
         leave(shown)
     text = kept.read_text()
@@ -269,21 +275,51 @@ def test_a_pipe_gets_plain_answers_and_json(running: RunningDaemon) -> None:
     assert done.stdout.startswith("Done: ")
 
 
+def _played(recording: str) -> str:
+    """The screen at the end of a recording."""
+    head, *events = map(json.loads, recording.splitlines())
+    assert (head["version"], head["width"], head["height"]) == (2, COLUMNS, ROWS)
+    times = [at for at, _, _ in events]
+    assert times == sorted(times)
+    screen = pyte.Screen(head["width"], head["height"])
+    stream = pyte.Stream(screen)
+    for _, kind, data in events:
+        assert kind == "o"
+        stream.feed(data)
+    return "\n".join(line.rstrip() for line in screen.display)
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the one in docs", "a new one"])
+def test_the_recording_shows_a_conversation(fresh: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    recording = record(tmp_path) if fresh else (ROOT / "docs" / "chat.cast").read_text(encoding="utf-8")
+    shown = _played(recording)
+    assert shown.startswith("Write what to do, or /help.")
+    assert "> /near_transfer robert 1.5\n" in shown
+    assert "Send it? [y/N] y\nDone: send 1.5 NEAR from alice.localnet to bob.localnet" in shown
+    assert "Send it? [y/N] n\n" in shown
+    assert "was cancelled" in shown
+    assert "ending transaction " not in shown
+    written = "".join(json.loads(line)[2] for line in recording.splitlines()[1:])
+    assert "bob.localnet (address book)" in written
+    assert "ending transaction " in written
+    assert str(tmp_path) not in recording
+
+
 def test_without_a_daemon_the_chat_is_the_same(tmp_path: Path, provider: ProviderState) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
     (folder / "policy.toml").write_text(POLICY)
     with chat(folder, columns=200, more=_model(provider)) as shown:
         provider.answering.clear()
-        shown.type(WORDS + ENTER)
+        shown.enter(WORDS)
         shown.until("Planning with standard-model")
         shown.type(CTRL_C)
         shown.until("goes on in this process")
         shown.at_prompt()
         provider.answering.set()
-        shown.type("/near_transfer robert 2" + ENTER)
-        shown.until("Send it? [y/N]")
-        shown.type("y" + ENTER)
+        shown.enter("/near_transfer robert 2")
+        shown.at_prompt(QUESTION)
+        shown.enter("y")
         shown.until("Done: ")
         shown.at_prompt()
         leave(shown)
