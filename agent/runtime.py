@@ -17,7 +17,6 @@ from agent.data_folder import (
 )
 from agent.errors import ConfigError, DaemonError
 from agent.frontends.operator import Operator
-from agent.frontends.vocabulary import Vocabulary
 from agent.models.serving import Models, open_models
 from agent.operations.cancelling import Canceller
 from agent.operations.onboarding import Contracts, GrowingCatalogue, growing, read_contracts
@@ -130,19 +129,7 @@ async def open_runtime(
             store=store,
             chain=chain,
             models=models,
-            operator=_operator(
-                config,
-                pipeline,
-                store,
-                chain,
-                signer,
-                contracts,
-                Vocabulary(catalogue, registry, policy.address_book),
-                first,
-                chain_id,
-                clock,
-                kill_point,
-            ),
+            operator=_operator(config, pipeline, store, chain, signer, contracts, first, chain_id, clock, kill_point),
             first=first,
             verifier=verifier,
             rpc_url=rpc_url,
@@ -205,7 +192,6 @@ def _operator(
     chain: ChainClient,
     signer: SignerClient,
     contracts: Contracts,
-    vocabulary: Vocabulary,
     first: Identity,
     chain_id: str,
     clock: Callable[[], float],
@@ -239,7 +225,7 @@ def _operator(
         lanes=canceller,
         rotation=rotator,
         contracts=contracts,
-        vocabulary=vocabulary,
+        vocabulary=pipeline.vocabulary,
     )
 
 

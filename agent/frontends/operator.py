@@ -18,8 +18,8 @@ from agent.frontends.bodies import Bodies
 from agent.frontends.errors import no_key
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import CardDesk, Progress
-from agent.frontends.vocabulary import Vocabulary
 from agent.frontends.wire import MAX_HEADER_ID
+from agent.planning.vocabulary import Vocabulary
 from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
 from agent.store.cards import PendingCard

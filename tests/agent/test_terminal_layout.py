@@ -168,7 +168,7 @@ def test_a_stream_that_ends_in_any_other_way_is_an_error(line: bytes, code: str)
 
 def test_a_stream_without_an_end_is_cut() -> None:
     with pytest.raises(CommandError) as caught:
-        [*read_stream(lambda _limit: b": ping\n" * 1000)]
+        list(read_stream(lambda _limit: b": ping\n" * 1000))
     assert caught.value.code == "bad_stream"
 
 
