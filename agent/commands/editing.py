@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import DummyHistory, History
 from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.output import ColorDepth
@@ -75,12 +77,15 @@ class _Completer(Completer):
         self._names = names
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        line = document.text_before_cursor
-        # While somebody writes sentences, a menu below each word would be in the way; there Tab asks for it.
-        if not complete_event.completion_requested and not line.startswith("/"):
-            return
-        for one in completions(line, self._names.now()):
+        del complete_event
+        for one in completions(document.text_before_cursor, self._names.now()):
             yield Completion(printable(one.text), -one.replaces, display_meta=printable(one.about))
+
+
+@Condition
+def _in_command() -> bool:
+    """While somebody writes sentences, a menu below each word would be in the way; there Tab asks for it."""
+    return get_app().current_buffer.text.startswith("/")
 
 
 class Editor:
@@ -94,7 +99,7 @@ class Editor:
             history=PrivateHistory(history),
             completer=_Completer(self._names),
             complete_in_thread=True,
-            complete_while_typing=True,
+            complete_while_typing=_in_command,
             enable_suspend=True,
             reserve_space_for_menu=6,
             color_depth=depth,
