@@ -82,8 +82,8 @@ def test_a_card_is_sent_by_y_and_its_settling_is_seen(running: RunningDaemon) ->
         assert running.chain_balance_yocto("bob.localnet") == before
         shown.enter("y")
         shown.until("ending transaction ")  # "Sending transaction HASH…"
-        done = shown.until("Done: ")
-        shown.at_prompt()
+        shown.until("Done: ")
+        done = shown.at_prompt()
         assert running.chain_balance_yocto("bob.localnet") == before + 15 * YOCTO // 10
         [tx_hash] = re.findall(r"Transaction ([1-9A-HJ-NP-Za-km-z]{43,44})", done.split("Done: ")[1])
         # What was seen while it settled is gone from the screen, and was there.
