@@ -34,9 +34,11 @@ from contracts.types import AccountId, JsonObject
 MAX_RECIPIENTS: Final = 64
 """More accounts in one call's arguments than that are not told apart: the call is refused by the judge."""
 
+_LONGEST_NAME: Final = 256
+"""Bytes of a method name on chain (`max_length_method_name`)."""
 _OWNER_LIKE: Final = re.compile(
     r"(set|change|update|transfer|propose|accept|claim|add|remove|grant|revoke|extend|renounce|assign)"
-    r"\w{0,80}(owner|admin|operator|guardian|manager|minter|role|governance|council|whitelist|key|contract|code|permission"
+    r"\w{0,255}(owner|admin|operator|guardian|manager|minter|role|governance|council|whitelist|key|contract|code|permission"
     r"|policy)|^(owner|upgrade|migrate|deploy|init|selfdestruct|upstagecode|updeploycode|setcode|acl|unsafe)\w*"
     r"|^pa(un)?pause\w*|^new(default\w*)?$"
 )
@@ -209,6 +211,12 @@ def _found(contract_id: AccountId, known: Known | None, arguments: JsonObject | 
     return (known.unread(contract_id), known.actions) if found is None else (found, ())
 
 
+def _is_owner_like(method_name: str) -> bool:
+    """Whether a method of this name may change who owns or runs a contract; a name that no contract can have may be any."""
+    name = method_name.replace("_", "").lower()
+    return len(name) > _LONGEST_NAME or _OWNER_LIKE.search(name) is not None
+
+
 def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
     arguments = read_arguments(call.args)
     known = KNOWN.get(call.method_name)
@@ -222,7 +230,7 @@ def _read_function_call(contract_id: AccountId, call: FunctionCall) -> Judged:
     categories = found.categories
     if foreign:
         categories = (*categories, "unknown_method")
-    if known is None and _OWNER_LIKE.search(call.method_name.replace("_", "").lower()):
+    if known is None and _is_owner_like(call.method_name):
         categories = (*categories, "owner_change")
     if call.method_name.startswith("mt_"):
         categories = (*categories, "unread_amount")
