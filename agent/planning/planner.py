@@ -36,6 +36,7 @@ from contracts.catalogue.arguments import (
     Parameter,
     read_account,
     read_argument,
+    read_call_arguments,
     read_json,
     read_object,
     read_text,
@@ -194,7 +195,7 @@ class Planner:
             )
         if len(tool_call.arguments) > MAX_ARGUMENT_CHARACTERS:
             raise InvalidInput("too_long", f"the arguments of {entry.name} are longer than {MAX_ARGUMENT_CHARACTERS}")
-        raw = read_object(f"the arguments of {entry.name}", tool_call.arguments or "{}")
+        raw = read_object(f"the arguments of {entry.name}", tool_call.arguments or "{}", numbers=True)
         args, _ = self._named(entry, plan_arguments(entry, raw, lower_case=True))
         self._check(entry, args, request, text_only=text_only)
         return PlannedCall(action=entry.name, args=args)
@@ -281,7 +282,7 @@ def plan_arguments(entry: AnyEntry, raw: Mapping[str, object], *, lower_case: bo
             continue
         value = given[parameter.name]
         if parameter.kind == "object":
-            args[parameter.name] = read_object(parameter.name, value)
+            args[parameter.name] = read_call_arguments(parameter.name, value)
             continue
         if parameter.kind == "json":
             args[parameter.name] = read_json(parameter.name, value)

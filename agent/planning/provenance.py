@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
@@ -102,8 +103,8 @@ class _Switch(str):
     __slots__ = ()
 
 
-def _leaves(value: JsonValue) -> Iterator[str | int]:
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+def _leaves(value: JsonValue) -> Iterator[str | int | float]:
+    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
         yield value
     elif isinstance(value, list):
         for inner in value:
@@ -117,10 +118,12 @@ def _leaves(value: JsonValue) -> Iterator[str | int]:
 
 
 def _source(
-    value: str | int, kind: ValueKind, words: Words, caller: str, registry: Registry, units: Units | None
+    value: str | float, kind: ValueKind, words: Words, caller: str, registry: Registry, units: Units | None
 ) -> Source | None:
     if isinstance(value, _Switch):
         return _name(value, words)
+    if isinstance(value, float):
+        return _number(format(Decimal(repr(value)), "f"), words, registry, units, beside=_BESIDE.get(kind, ""))
     if isinstance(value, int) or (kind in {"amount", "index", "percent", "text"} and _NUMBER.fullmatch(value)):
         return _number(str(value), words, registry, units, beside=_BESIDE.get(kind, ""))
     match kind:
