@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from agent.data_folder import read_key, write_key
-from agent.planning.conversations import CARD_BEGIN, CARD_END, mask_text
+from agent.planning.conversations import CARD_BEGIN, CARD_END, CARD_ENDS, mask_text
 from agent.planning.typography import DECISION
 from agent.records import PlannedCall
 from contracts.calls import Action, ChangeCall, Delegate, FunctionCall, Transfer, TransferToGasKey, WithdrawFromGasKey
@@ -32,7 +32,9 @@ CODE_KEY: Final = "code_key"
 _KEY_DIGITS: Final = 64
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _WORDS = re.compile(r"[a-z0-9._-]*[a-z0-9]")
-_CARD_WORDS = re.compile(f"{CARD_BEGIN.strip()}|{CARD_END[:-1]}|to (approve|drop it), write:?", re.IGNORECASE)
+_CARD_WORDS = re.compile(
+    "|".join((CARD_BEGIN.strip(), *(end[:-1] for end in CARD_ENDS), "to (approve|drop it), write:?")), re.IGNORECASE
+)
 _WARNING = re.compile(r"warning\b", re.IGNORECASE)
 _HIGH_GAS_PRICE: Final = 1_000_000_000
 """0.001 NEAR a Tgas, ten times the usual price."""

@@ -12,6 +12,7 @@ from agent.building import Builder, Step
 from agent.errors import ApprovalError
 from agent.executor import Approved, Chain, Executor
 from agent.locks import KeyedLocks
+from agent.planning.conversations import history
 from agent.planning.planner import question_or_refusal
 from agent.policy_judge import PolicyJudge
 from agent.proposing import Proposer, Turn, Weighed, brief, not_checked
@@ -27,6 +28,7 @@ from contracts.chain.outcome import Declined, NotDone, Outcome
 from contracts.checks.verdict import CHAT, Channel, Verdict
 from contracts.errors import InvalidInput, LedgerConflict, RpcError, SigningError
 from contracts.knowledge.facts import At
+from contracts.knowledge.inert import inert
 from contracts.knowledge.registry import Registry
 from contracts.types import AccountId
 
@@ -98,18 +100,19 @@ class Decider:
     async def cancel_waiting(self, story: Story, request_id: str | None) -> Reply:
         """Cancel the requester's own card of this request, or all of them."""
         cards = await self._store.cards.pending_of(story.request.identity.key_id, self._clock())
-        wanted = [card for card in cards if request_id in {None, card.request_id}]
-        if not wanted:
-            which = (
-                "No card of yours waits"
-                if request_id is None
-                else f"No card of yours waits for request {request_id[:80]}"
-            )
-            return story.say(
-                Refusal(text=f"{which}; nothing was cancelled. /cards shows those that wait.", why="no_such_card")
-            )
+        return await self._drop(story, [card for card in cards if request_id in {None, card.request_id}], request_id)
+
+    async def drop(self, story: Story, request_id: str) -> Reply:
+        """Cancel anybody's card of this request."""
+        cards = await self._store.cards.pending(self._clock())
+        return await self._drop(story, [card for card in cards if card.request_id == request_id], request_id)
+
+    async def _drop(self, story: Story, cards: Sequence[PendingCard], request_id: str | None) -> Reply:
+        if not cards:
+            which = "No card waits" if request_id is None else f"No card waits for request {inert(request_id, 80)}"
+            return story.say(Refusal(text=f"{which}; nothing was cancelled.", why="no_such_card"))
         lines: list[str] = []
-        for card in wanted:
+        for card in cards:
             async with self._locks.of(card.request_id):
                 ended = await self._store.cards.resolve(card.request_id, "cancelled", self._clock())
             state = "Cancelled" if ended else "No longer waiting"
@@ -117,10 +120,14 @@ class Decider:
         return story.reply("answered", "\n".join(lines))
 
     async def hint(self, story: Story) -> Reply | None:
-        """The way to decide, for an answer such as "yes" while cards of this conversation wait; None if none does."""
+        """The way to decide, for an answer such as "yes" while cards of this conversation wait; None if none does.
+
+        Words that begin a conversation can only be about a card of another one: a command line's lines are such.
+        """
         request = story.request
         cards = await self._store.cards.pending_of(request.identity.key_id, self._clock())
-        here = [card for card in cards if card.conversation_id == request.conversation_id]
+        begins = not history(request)
+        here = [card for card in cards if begins or card.conversation_id == request.conversation_id]
         if not here:
             return None
         waiting = "\n".join(f"  {brief(card)} (request {card.request_id})" for card in here)

@@ -54,7 +54,7 @@ class Limits(Section):
     processor_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.1
     """Of the event loop's time, while others ask too; who used more waits for its next request's turn."""
     processor_burst_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.2
-    """What may be used beyond the share before anything waits."""
+    """Seconds that may be used beyond the share before anything waits."""
 
     max_connections: Annotated[int, Field(ge=8, le=100_000)] = 512
     """Open at once; a new one ends the one that has been idle for the longest time."""
@@ -66,7 +66,7 @@ class Limits(Section):
     """A client that does not take what it was sent for this time is cut off; its request goes on."""
 
     contract_answer_bytes: Annotated[int, Field(ge=1_024, le=4_194_304)] = 262_144
-    """What is decoded, answered and recorded of a contract's answer; the rest is cut, and the answer says so."""
+    """Bytes of a contract's answer that are decoded, answered and recorded; the rest is cut, and the answer says so."""
     record_bytes_per_hour: _Bytes = 33_554_432
     """Records written in a rolling hour; beyond it the texts of further records are shortened, and say so."""
 

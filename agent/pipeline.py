@@ -165,6 +165,18 @@ class Pipeline:
 
         return await self._ending.recorded(Story.of(request, progress, self._clock), approve)
 
+    async def drop_by_request(self, identity: Identity, request_id: str, progress: Progress | None = None) -> Reply:
+        """Cancel anybody's card that waits, for the operator."""
+        request = UserRequest.of_command(
+            self._new_id(), f"drop {request_id}", identity, f"approval:{request_id}", self._clock()
+        )
+
+        async def drop(story: Story) -> Reply:
+            story.route = Route(target="none", model=None, reason="a card dropped by request id")
+            return await self._decider.drop(story, request_id)
+
+        return await self._ending.recorded(Story.of(request, progress, self._clock), drop)
+
     async def recorded(self, request: UserRequest, work: Work, progress: Progress | None = None) -> Reply:
         """Other work of the daemon, with the same deadline and one record."""
         return await self._ending.recorded(Story.of(request, progress, self._clock), work)

@@ -120,7 +120,7 @@ class Proposer:
         lanes: tuple[LaneStanding, ...],
         card: PendingCard | None = None,
     ) -> Weighed | Reply:
-        """What the pre-flight finds and the policy says of these steps; a reply where one of them ends the plan.
+        """Return the findings of the pre-flight and the policy on these steps, or a reply if one of them ends the plan.
 
         With a card they are those of its plan, built again because somebody confirms it.
         """
@@ -267,7 +267,7 @@ class Proposer:
         return f"{card.text}\n{how_to_decide(card.request_id, card.expires_at, waiting)}"
 
     async def _waiting(self, identity: Identity, card: PendingCard, *, repeated: bool) -> Waiting:
-        """How this identity can decide the card: with its code only for its own identity, if that may confirm here."""
+        """Return the ways in which this identity can decide the card: its code is for its own identity, if that may confirm here."""
         verdict = card.verdict
         elsewhere = verdict is not None and (verdict.elsewhere or not verdict.chat_allowed)
         code = None
@@ -302,7 +302,7 @@ class Proposer:
         return later if later and later.created_at >= card.created_at else card
 
     def unchecked_now(self, card: PendingCard, weighed: Weighed) -> str | None:
-        """Why it cannot be said now whether a card still stands, where nothing else about it changed."""
+        """Return why nobody can say now whether a card still stands, if nothing else about it changed."""
         if weighed.calls_hash != card.calls_hash or card.preflight is None or weighed.preflight is None:
             return None
         return unchecked_now(card.preflight, weighed.preflight)
@@ -357,7 +357,7 @@ _BRIEF: Final = 160
 
 
 def asker_of(identity: Identity, *, confirming: bool) -> Asker:
-    """Whose turn a check takes: that of the key, and within a shared key that of its person."""
+    """Return the asker whose turn a check takes: the key, and within a shared key its person."""
     key_id, _, person = identity.key_id.partition("/")
     return Asker(key_id, person, confirming)
 
@@ -378,7 +378,7 @@ def _built_at(steps: Sequence[Step], gas_price: int) -> Pinned | None:
 
 
 def _used_since(card: PendingCard, lanes: Sequence[LaneStanding]) -> str | None:
-    """Why the card may have been carried out in a time that the ledger does not remember; None where it cannot have been.
+    """Return why the card may have been carried out in a time that the ledger does not remember; None if it cannot have been.
 
     A card is signed in the lanes that were stored with it and in no other, so what became of it shows there.
     """

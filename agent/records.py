@@ -35,7 +35,7 @@ Status: TypeAlias = Literal[
     "unsupported",
     "refused",
 ]
-FrontEnd: TypeAlias = Literal["chat_completions", "plan", "cli"]
+FrontEnd: TypeAlias = Literal["chat_completions", "responses", "plan", "cli"]
 ModelName: TypeAlias = Literal["near-agent", "near-agent-standard", "near-agent-specialist"]
 
 

@@ -30,7 +30,7 @@ _LONGEST_PAUSE_S: Final = 8
 _SHOWN: Final = 300
 """Characters of a server's words in a message."""
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-"""What a server may name its error: it becomes the error's code."""
+"""The form of a server's name for an error, which becomes the error's code."""
 
 
 class OpenAIClient:

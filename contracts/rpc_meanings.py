@@ -1,4 +1,4 @@
-"""What an error of an RPC node is about, in one table: the chain, the provider, or a moment that passes.
+"""The subject of each error of an RPC node, in one table: the chain, the provider, or a moment that passes.
 
 | about | a read | several operators |
 |---|---|---|
@@ -62,7 +62,7 @@ ABOUT: Final[Mapping[str, About]] = {
     "RPC_DISAGREE": "chain",  # of no operator alone, so nobody is asked in its place
 }
 OLD_BLOCK: Final = frozenset({"GARBAGE_COLLECTED_BLOCK", "UNKNOWN_BLOCK"})
-"""Where a block is named, nodes that keep every block may have it."""
+"""Nodes that keep every block may have it, if the request names a block."""
 
 _PASSING_STATUS: Final = frozenset({408, 422, 425, 429})
 """With 5xx, apart from 501 (the method is not implemented). 422 is nearcore's for a block that is not there yet."""
@@ -71,7 +71,7 @@ _NOT_TAKEN: Final = frozenset({"ShardCongested", "ShardStuck"})
 
 
 def about(error: RpcError) -> About:
-    """What the error is about."""
+    """The subject of the error."""
     return about_of(error.code, status=error.details.get("status"), kind=error.details.get("kind"))
 
 

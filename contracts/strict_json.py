@@ -26,7 +26,7 @@ the search is linear also in what is not JSON.
 
 
 def count_values(data: bytes | bytearray, most: int) -> int:
-    """How many values a JSON text can have, but for one or two: its commas and opening brackets, counted up to `most + 1`."""
+    """Return the number of values that a JSON text can have, but for one or two: its commas and opening brackets, up to `most + 1`."""
     found = data.count(b",") + data.count(b"[") + data.count(b"{")
     if found <= most:
         return found  # few enough even if none of them stands inside a text, as for nearly everything that is sent

@@ -46,12 +46,13 @@ def approve(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
     list_cards: Annotated[bool, typer.Option("--list", help="Show the cards that wait")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Cancel the card of REQUEST_ID instead of approving it")] = False,
     key_file: Annotated[
         Path | None,
         typer.Option("--key-file", help="Approve as the holder of the API key in this file, not as operator"),
     ] = None,
 ) -> None:
-    """Approve a card.
+    """Approve a card, or drop it.
 
     By its code, or by its request id: as the operator, or with an API key of one's own.
     """
@@ -63,7 +64,7 @@ def approve(
             if what is None:
                 _list_cards(session.cards() if key is None else session.cards_as(key), as_json=as_json)
                 return
-            answer = _approve(session, what.strip(), key)
+            answer = _drop(session, what.strip(), key) if drop else _approve(session, what.strip(), key)
         finish(answer, as_json=as_json)
 
 
@@ -108,6 +109,14 @@ def _approve(session: Session, what: str, key: str | None) -> dict[str, Any]:
     if len(what) == _CODE_LENGTH:
         return session.complete([{"role": "user", "content": f"confirm {what}"}], None, MODEL)
     return session.approve(what)
+
+
+def _drop(session: Session, what: str, key: str | None) -> dict[str, Any]:
+    if key is not None or len(what) == _CODE_LENGTH or not _IS_DECISIVE.fullmatch(what):
+        raise CommandError(
+            "--drop takes a REQUEST_ID and no --key-file; approve --list shows the cards", USAGE, "usage"
+        )
+    return session.drop(what)
 
 
 def _key_in(path: Path) -> str:

@@ -31,6 +31,9 @@ class DaemonSession:
     def approve(self, request_id: str) -> dict[str, Any]:
         return self._call("POST", "/v1/near/cards/approve", OPERATOR_KEY, {"request_id": request_id}, {})
 
+    def drop(self, request_id: str) -> dict[str, Any]:
+        return self._call("POST", "/v1/near/cards/drop", OPERATOR_KEY, {"request_id": request_id}, {})
+
     def approve_as(self, key: str, request_id: str) -> dict[str, Any]:
         return self._send("POST", "/v1/near/approvals", key, {"request_id": request_id}, {})
 

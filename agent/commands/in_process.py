@@ -44,6 +44,9 @@ class InProcessSession:
     def approve(self, request_id: str) -> dict[str, Any]:
         return self._run(self._approve(request_id))
 
+    def drop(self, request_id: str) -> dict[str, Any]:
+        return self._run(self._work(lambda progress: self._runtime.operator.drop(request_id, progress), MODEL))
+
     def approve_as(self, key: str, request_id: str) -> dict[str, Any]:
         return self._run(self._approve_as(key, request_id))
 

@@ -26,6 +26,10 @@ class Session(Protocol):
         """The same, for the approval of a card by its request id."""
         ...
 
+    def drop(self, request_id: str) -> dict[str, Any]:
+        """Cancel the card of a request; the form of `complete`."""
+        ...
+
     def cards(self) -> dict[str, Any]:
         """`{"cards": [...]}`, all that wait."""
         ...

@@ -31,7 +31,7 @@ class _Idle:
 
 
 class Connections:
-    """What is open, and since when it is idle. Times are of the monotonic clock that is passed in."""
+    """Open connections, and since when each is idle. Times are of the monotonic clock that is passed in."""
 
     def __init__(self, limits: Limits, *, monotonic: Callable[[], float]) -> None:
         self._limits = limits

@@ -1,4 +1,4 @@
-"""Whose request it is, by its key: known from the headers, before the body is read."""
+"""The identity whose key came with the headers, before the body is read."""
 
 import re
 from collections.abc import Callable

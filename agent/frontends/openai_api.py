@@ -1,4 +1,4 @@
-"""The OpenAI-compatible HTTP API: chat completions (JSON and SSE), models, plans, and the daemon's health.
+"""The OpenAI-compatible HTTP API: chat completions and responses (JSON and SSE), models, plans, and the daemon's health.
 
 Every answer carries `x-request-id`, which is also the id of the request's record. A client that goes away does not end
 its request: the work runs on in the daemon's task group and is recorded.
@@ -19,19 +19,22 @@ from agent.frontends import sse
 from agent.frontends.bodies import Bodies
 from agent.frontends.errors import ErrorAnswer, answer_for, error_body
 from agent.frontends.identities import identity_of, user_of
-from agent.frontends.replies import ChunkForm, completion, plan_answer
+from agent.frontends.own_prompts import own_prompt
+from agent.frontends.paths import not_served, plain_path, read_plain_path
+from agent.frontends.replies import not_read, plan_answer
 from agent.frontends.request_id import new_request_id
 from agent.frontends.running import Event, Note, Quiet, RunningRequest, RunningRequests
-from agent.frontends.seams import KeyRing, RequestHandler
+from agent.frontends.seams import KeyRing, Progress, RequestHandler
+from agent.frontends.shapes import ShapedAnswer
 from agent.frontends.wire import (
     MODEL_NAMES,
     ChatRequest,
     conversation_id,
     header_id,
     model_not_found,
-    parse_chat,
     parse_plan,
 )
+from agent.frontends.wire_forms import CHAT_COMPLETIONS, RESPONSES, AnswerForm, WireForm
 from agent.limits import Limits
 from agent.planning.authorship import last_words
 from agent.planning.conversations import bounded
@@ -46,7 +49,7 @@ _CORS: Final = {
     "Access-Control-Expose-Headers": "x-request-id, retry-after",
 }
 _PREFLIGHT: Final = {
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
     "Access-Control-Max-Age": "86400",
 }
 _REQUEST_ID = web.RequestKey("request_id", str)
@@ -92,6 +95,7 @@ class OpenAiApi:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/chat/completions", self._chat),
+            web.post("/v1/responses", self._respond),
             web.post("/v1/near/plan", self._plan),
             web.get("/v1/models", self._models),
             web.get("/v1/models/{name}", self._model),
@@ -101,25 +105,34 @@ class OpenAiApi:
         ]
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
+        return await self._converse(http, CHAT_COMPLETIONS)
+
+    async def _respond(self, http: web.Request) -> web.StreamResponse:
+        return await self._converse(http, RESPONSES)
+
+    async def _converse(self, http: web.Request, wire_form: WireForm) -> web.StreamResponse:
         identity = await self._identity(http)
         self._running.check()
         async with self._bodies.read(http, identity.key_id) as body:
-            chat = parse_chat(body, self._settings.limits)
-        self._check_model(chat.model)
-        request = self._request(http, identity, chat, "chat_completions")
+            asked = wire_form.parse(body, self._settings.limits)
+            self._check_model(asked.model)
+            request = self._request(http, identity, asked, wire_form.front_end)
+            finish = _finishing(request, asked)
         running = self._running.start(
-            lambda progress: self._pipeline.handle(request, progress),
+            lambda progress: self._handle(request, finish, progress),
             by=identity.key_id,
             decision=read_decision(last_words(request.text)) is not None,
             idempotency_key=request.idempotency_key,
         )
-        created = int(request.received_at)
-        if chat.stream:
-            form = ChunkForm(request.request_id, chat.model, created, chat.include_usage)
+        form = wire_form.answer(request, asked)
+        if asked.stream:
             return await self._stream(http, running, form)
         reply = await running.reply()
         _raise_refused(reply)
-        return _json(completion(reply, chat.model, created))
+        return _json(form.whole(reply))
+
+    async def _handle(self, request: UserRequest, finish: Callable[[Reply], Reply], progress: Progress) -> Reply:
+        return finish(await self._pipeline.handle(request, progress))
 
     async def _plan(self, http: web.Request) -> web.StreamResponse:
         identity = await self._identity(http)
@@ -160,7 +173,7 @@ class OpenAiApi:
         asked = http.headers.get("Access-Control-Request-Headers", "authorization, content-type")
         return web.Response(status=204, headers={**_PREFLIGHT, "Access-Control-Allow-Headers": asked})
 
-    async def _stream(self, http: web.Request, running: RunningRequest, form: ChunkForm) -> web.StreamResponse:
+    async def _stream(self, http: web.Request, running: RunningRequest, form: AnswerForm) -> web.StreamResponse:
         """The events of a running request. Headers wait for the first one, so that an early refusal has its status."""
         stream: sse.EventStream | None = None
         event: Event | None = None
@@ -171,20 +184,20 @@ class OpenAiApi:
                     if isinstance(event, Reply):
                         _raise_refused(event)
                     stream = await sse.open_stream(http, _headers(http), self._settings.limits.answer_timeout_s)
-                    await stream.write(sse.data(form.opening()))
+                    await stream.write(form.opening())
                 match event:
                     case Note(text):
                         await stream.write(sse.comment(text))
                     case Quiet():
                         await stream.write(sse.PING)
                     case Reply():
-                        await stream.write(b"".join(sse.reply_events(form, event)), last=True)
+                        await stream.write(b"".join(form.rest(event)), last=True)
         except DaemonError as error:
             if stream is None:
                 raise
-            await stream.write(sse.data(answer_for(error).body), last=True)
+            await stream.write(form.failure(error), last=True)
         except ClientConnectionResetError:
-            log.info("client_gone", request_id=form.request_id)
+            log.info("client_gone", request_id=http[_REQUEST_ID])
         return web.Response() if stream is None else stream.response
 
     async def _identity(self, http: web.Request) -> Identity:
@@ -224,7 +237,7 @@ def make_app(
     *more_routes: web.RouteDef,
 ) -> web.Application:
     """The daemon's web application."""
-    app = web.Application(middlewares=[_answer_errors])
+    app = web.Application(middlewares=[_answer_errors, read_plain_path])
     app.add_routes([*more_routes, *OpenAiApi(pipeline, keys, running, bodies, settings).routes()])
     app.on_response_prepare.append(_set_headers)
     return app
@@ -262,13 +275,29 @@ def _http_error(http: web.Request, error: web.HTTPException) -> ErrorAnswer:
     allow = error.headers.get("Allow")
     # The route of CORS preflights takes every path, so an unknown one looks like a wrong method.
     status = 404 if error.status == 405 and allow == "OPTIONS" else error.status
+    path = plain_path(http.path)
     message = {
-        404: f"there is no route {http.path[:200]}; the API begins at /v1, for example POST /v1/chat/completions",
-        405: f"{http.path[:200]} does not take {http.method}, but {allow}",
+        404: not_served(path)
+        or f"there is no route {path[:200]}; the API begins at /v1, for example POST /v1/chat/completions",
+        405: f"{path[:200]} does not take {http.method}, but {allow}",
     }.get(status, error.reason)
     headers = {"Allow": allow} if status == 405 and allow else {}
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")
     return ErrorAnswer(status, error_body(message, "invalid_request_error", code), headers)
+
+
+def _finishing(request: UserRequest, asked: ChatRequest) -> Callable[[Reply], Reply]:
+    """Return what makes the pipeline's reply the answer: JSON of the shape that is asked for, or a remark on what was not read.
+
+    Everything that can fail is done here, before the request begins. RequestError as `ShapedAnswer.to`.
+    """
+    if asked.shape is not None:
+        return ShapedAnswer.to(request, asked.shape).in_place_of
+    # A title is no place for a remark.
+    if not asked.unread or own_prompt(request) is not None:
+        return lambda reply: reply
+    remark = not_read(asked.unread)
+    return lambda reply: reply.model_copy(update={"text": f"{reply.text}\n\n{remark}"})
 
 
 def _raise_refused(reply: Reply) -> None:

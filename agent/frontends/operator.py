@@ -17,7 +17,7 @@ from agent.errors import DaemonError, RequestError
 from agent.frontends.bodies import Bodies
 from agent.frontends.errors import no_key
 from agent.frontends.running import RunningRequests
-from agent.frontends.seams import Approver, Progress
+from agent.frontends.seams import CardDesk, Progress
 from agent.frontends.wire import MAX_HEADER_ID
 from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
@@ -125,7 +125,7 @@ class Operator:
 
     def __init__(
         self,
-        pipeline: Approver,
+        pipeline: CardDesk,
         cards: Cards,
         api_keys: ApiKeys,
         first: Identity,
@@ -155,6 +155,11 @@ class Operator:
         account_id = card.signer_id if card else self._first.account_id
         identity = Identity(key_id=KEY_ID, account_id=account_id, may_confirm=True)
         return await self._pipeline.approve_by_request(identity, request_id, KEY_ID, progress)
+
+    async def drop(self, request_id: str, progress: Progress | None = None) -> Reply:
+        """Cancel a card that waits, whoever it belongs to."""
+        identity = Identity(key_id=KEY_ID, account_id=self._first.account_id, may_confirm=True)
+        return await self._pipeline.drop_by_request(identity, request_id, progress)
 
     async def cancel_tx(self, what: str, progress: Progress | None = None) -> Reply:
         """End a transaction of unknown end by a fence."""
@@ -245,6 +250,7 @@ class OperatorApi:
         return [
             web.get("/v1/near/cards", self._cards),
             web.post("/v1/near/cards/approve", self._approve),
+            web.post("/v1/near/cards/drop", self._drop),
             web.post("/v1/near/transactions/cancel", self._cancel_tx),
             web.post("/v1/near/keys/rotate", self._rotate_key),
             web.post("/v1/near/lanes/acknowledge", self._acknowledge_key),
@@ -265,6 +271,14 @@ class OperatorApi:
         asked = await self._asked(_Approval, http)
         running = self._running.start(
             lambda progress: self._operator.approve(asked.request_id, progress), by=KEY_ID, decision=True
+        )
+        return _json(self._answer(await running.reply()))
+
+    async def _drop(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        asked = await self._asked(_Approval, http)
+        running = self._running.start(
+            lambda progress: self._operator.drop(asked.request_id, progress), by=KEY_ID, decision=True
         )
         return _json(self._answer(await running.reply()))
 

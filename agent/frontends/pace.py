@@ -17,13 +17,13 @@ from agent.records import Reply
 T = TypeVar("T")
 
 _OTHERS_S: Final = 2.0
-"""How long after its last request an identity counts as asking."""
+"""Seconds after its last request for which an identity counts as asking."""
 _REQUEST_S: Final = 0.001
-"""What parsing the headers, looking the key up and writing an answer cost, which is not measured."""
+"""The cost of parsing headers, looking the key up and writing an answer, which is not measured."""
 _BYTE_S: Final = 5e-9
-"""What receiving a byte costs: 4 MiB take about 20 ms."""
+"""The cost of receiving a byte: 4 MiB take about 20 ms."""
 _ANSWER_CHARACTER_S: Final = 4e-7
-"""What a character of a contract's answer costs in all: received, decoded, searched for secrets in a thread, written down."""
+"""The whole cost of a character of a contract's answer: received, decoded, searched for secrets in a thread, written."""
 _EXPECTED_S: Final = 0.05
 """Of a request by an identity of which nothing is known: four begin at once, and what they cost is known after them."""
 _STEP_S: Final = 0.25
@@ -113,7 +113,7 @@ class Pace:
         use.debt_s = max(0.0, use.debt_s - use.expected_s + _REQUEST_S)
 
     def _settle(self, identity: str, seconds: float) -> None:
-        """What a request cost, in place of what was expected."""
+        """Charge the real cost of a request, in place of the expected one."""
         use = self._use(identity)
         cost_s = seconds + _REQUEST_S
         use.debt_s = max(0.0, use.debt_s + cost_s - use.expected_s)

@@ -1,14 +1,19 @@
-"""The pipeline's replies in the forms that clients read: OpenAI's completion and chunks, and the plan answer."""
+"""The pipeline's replies in the forms that clients read: chat completions, whole and in chunks, and the plan answer."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
 from pydantic import JsonValue
 
+from agent.errors import DaemonError
+from agent.frontends import sse
+from agent.frontends.errors import answer_for
 from agent.records import Answer, CallPlan, Clarification, Plan, Refusal, Reply, Route, Unsupported
 from contracts.types import JsonObject
 
+_MAX_PIECE: Final = 4096
 _EMPTY_PLAN_HASH: Final = hashlib.sha256(b"[]").hexdigest()
 
 
@@ -30,63 +35,98 @@ def near_agent(reply: Reply) -> JsonObject:
     return extra
 
 
-def completion(reply: Reply, model: str, created: int) -> JsonObject:
-    """A CreateChatCompletionResponse."""
-    return {
-        "id": _completion_id(reply.request_id),
-        "object": "chat.completion",
-        "created": created,
-        "model": model,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": reply.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": "stop",
-            }
-        ],
-        "usage": _usage(reply),
-        "near_agent": near_agent(reply),
-    }
-
-
 @dataclass(frozen=True, slots=True)
-class ChunkForm:
-    """What all chunks of one stream share."""
+class ChatAnswer:
+    """A chat completion: CreateChatCompletionResponse, or chunks in `data:` lines with `[DONE]` at the end."""
 
     request_id: str
     model: str
     created: int
-    include_usage: bool
+    """Unix seconds."""
+    include_usage: bool = False
+    tool: str | None = None
+    """The forced tool whose arguments an answer is."""
 
-    def opening(self) -> JsonObject:
+    def whole(self, reply: Reply) -> JsonObject:
+        message: JsonObject = {"role": "assistant", "content": reply.text, "refusal": None}
+        if self._is_call(reply):
+            call: JsonObject = {"name": self.tool, "arguments": reply.text}
+            message |= {
+                "content": None,
+                "tool_calls": [{"id": self._call_id, "type": "function", "function": call}],
+            }
+        choice: JsonObject = {
+            "index": 0,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": self._finish_reason(reply),
+        }
+        return {
+            **self._frame("chat.completion", [choice]),
+            "usage": _usage(reply),
+            "near_agent": near_agent(reply),
+        }
+
+    def opening(self) -> bytes:
         """The role, sent exactly once: clients concatenate it."""
-        return self._chunk({"role": "assistant", "content": ""})
+        return sse.data(self._chunk({"role": "assistant", "content": ""}))
 
-    def text(self, text: str) -> JsonObject:
-        return self._chunk({"content": text})
+    def rest(self, reply: Reply) -> Iterator[bytes]:
+        """The text in pieces, the chunk with `finish_reason` and `near_agent`, and usage if it was asked for."""
+        for delta in self._deltas(reply):
+            yield sse.data(self._chunk(delta))
+        closing = self._chunk({}, finish_reason=self._finish_reason(reply))
+        yield sse.data({**closing, "near_agent": near_agent(reply)})
+        if self.include_usage:
+            yield sse.data({**self._frame("chat.completion.chunk", []), "usage": _usage(reply)})
+        yield sse.DONE
 
-    def closing(self, reply: Reply) -> JsonObject:
-        """The chunk with `finish_reason` and `near_agent`."""
-        return {**self._chunk({}, finish_reason="stop"), "near_agent": near_agent(reply)}
+    def failure(self, error: DaemonError) -> bytes:
+        return sse.data(answer_for(error).body)
 
-    def usage(self, reply: Reply) -> JsonObject:
-        """The last chunk where `stream_options.include_usage` asked for it."""
-        return {**self._frame([]), "usage": _usage(reply)}
+    def _deltas(self, reply: Reply) -> Iterator[JsonObject]:
+        if not self._is_call(reply):
+            for piece in pieces(reply.text):
+                yield {"content": piece}
+            return
+        call: JsonObject = {"index": 0, "id": self._call_id, "type": "function"}
+        yield {"tool_calls": [{**call, "function": {"name": self.tool, "arguments": ""}}]}
+        for piece in pieces(reply.text):
+            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+
+    def _is_call(self, reply: Reply) -> bool:
+        return self.tool is not None and reply.status == "answered"
+
+    def _finish_reason(self, reply: Reply) -> str:
+        return "tool_calls" if self._is_call(reply) else "stop"
+
+    @property
+    def _call_id(self) -> str:
+        return f"call_{self.request_id}"
 
     def _chunk(self, delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
         choice: JsonObject = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        frame = self._frame([choice])
+        frame = self._frame("chat.completion.chunk", [choice])
         return {**frame, "usage": None} if self.include_usage else frame
 
-    def _frame(self, choices: list[JsonObject]) -> JsonObject:
+    def _frame(self, kind: str, choices: list[JsonObject]) -> JsonObject:
         return {
-            "id": _completion_id(self.request_id),
-            "object": "chat.completion.chunk",
+            "id": f"chatcmpl-{self.request_id}",
+            "object": kind,
             "created": self.created,
             "model": self.model,
             "choices": [*choices],
         }
+
+
+def completion(reply: Reply, model: str, created: int) -> JsonObject:
+    """A reply as a CreateChatCompletionResponse."""
+    return ChatAnswer(reply.request_id, model, created).whole(reply)
+
+
+def not_read(kinds: tuple[str, ...]) -> str:
+    """The remark that content besides the text was not looked at."""
+    return f"The {' and the '.join(kinds)} {'was' if len(kinds) == 1 else 'were'} not read; only text is."
 
 
 def plan_answer(reply: Reply) -> JsonObject:
@@ -117,8 +157,11 @@ def plan_answer(reply: Reply) -> JsonObject:
     return answer
 
 
-def _completion_id(request_id: str) -> str:
-    return f"chatcmpl-{request_id}"
+def pieces(text: str) -> Iterator[str]:
+    """A text in lines, long ones in parts; joined again they are the text."""
+    for line in text.splitlines(keepends=True):
+        for start in range(0, len(line), _MAX_PIECE):
+            yield line[start : start + _MAX_PIECE]
 
 
 def _route(route: Route) -> JsonObject:

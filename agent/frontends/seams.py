@@ -20,7 +20,7 @@ class RequestHandler(Protocol):
 
 
 class Approver(Protocol):
-    """The pipeline as the operator sees it."""
+    """The pipeline as those who approve see it."""
 
     async def approve_by_request(
         self, identity: Identity, request_id: str, channel: Channel, progress: Progress | None = None
@@ -30,6 +30,14 @@ class Approver(Protocol):
 
     def may_approve(self, identity: Identity, card: PendingCard, channel: Channel) -> bool:
         """Whether this identity's approval can count for the card."""
+        ...
+
+
+class CardDesk(Approver, Protocol):
+    """The pipeline as the operator sees it."""
+
+    async def drop_by_request(self, identity: Identity, request_id: str, progress: Progress | None = None) -> Reply:
+        """Cancel anybody's card that waits."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What each identity has in use of something that there is a limited amount of: slots, or bytes."""
+"""Shares of something limited, such as slots or bytes, that each identity has in use."""
 
 from collections import Counter
 from collections.abc import Generator
@@ -25,7 +25,7 @@ class Shares:
         self._total = 0
 
     def of(self, identity: str) -> int:
-        """What the identity has in use."""
+        """Return the amount that the identity has in use."""
         return self._identities[identity]
 
     def take(self, identity: str, amount: int = 1) -> None:

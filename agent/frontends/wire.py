@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, ValidationError
 
 from agent.errors import RequestError
+from agent.frontends.shapes import Shape, shape_of_format, shape_of_tools
 from agent.limits import Limits
 from agent.records import ModelName, Turn
 
@@ -30,12 +31,15 @@ _ROLES: Final[dict[_Role, Literal["system", "user", "assistant", "tool"]]] = {
 }
 
 
-class _Wire(BaseModel):
+class WireModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class _Part(_Wire):
-    """A content part; only text parts are read."""
+_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
+
+
+class _Part(WireModel):
+    """A content part; only text parts are read, in either API's terms."""
 
     type: str
     text: str | None = None
@@ -51,7 +55,7 @@ def _content_kind(value: object) -> str | None:
             return None
 
 
-_Content: TypeAlias = Annotated[
+Content: TypeAlias = Annotated[
     Annotated[str, Tag("<text>")] | Annotated[list[_Part], Field(fail_fast=True), Tag("<parts>")],
     Discriminator(
         _content_kind,
@@ -61,9 +65,9 @@ _Content: TypeAlias = Annotated[
 ]
 
 
-class _Message(_Wire):
+class Message(WireModel):
     role: _Role
-    content: _Content | None = None
+    content: Content | None = None
 
     def text(self) -> str:
         match self.content:
@@ -72,18 +76,29 @@ class _Message(_Wire):
             case str():
                 return self.content
             case list():
-                return "\n".join(part.text for part in self.content if part.type == "text" and part.text is not None)
+                return "\n".join(
+                    part.text for part in self.content if part.type in _TEXT_PARTS and part.text is not None
+                )
+
+    def unread(self) -> tuple[str, ...]:
+        """The kinds of content besides text, in words for people and each once."""
+        parts = self.content if isinstance(self.content, list) else []
+        return tuple(dict.fromkeys(_kind(part.type) for part in parts if part.type not in _TEXT_PARTS))
 
 
-_Messages: TypeAlias = Annotated[list[_Message], Field(fail_fast=True)]
+def _kind(part_type: str) -> str:
+    return next((kind for kind in ("image", "audio", "video", "file") if kind in part_type), "attachment")
+
+
+_Messages: TypeAlias = Annotated[list[Message], Field(fail_fast=True)]
 """One error ends it: of a list of thousands that are no messages, an error each would be built."""
 
 
-class _StreamOptions(_Wire):
+class _StreamOptions(WireModel):
     include_usage: bool | None = None
 
 
-class _ChatBody(_Wire):
+class _ChatBody(WireModel):
     model: str
     messages: _Messages
     stream: bool | None = None
@@ -91,6 +106,9 @@ class _ChatBody(_Wire):
     n: int | None = None
     metadata: dict[str, JsonValue] | None = None
     tools: list[JsonValue] | None = None
+    tool_choice: JsonValue = None
+    function_call: JsonValue = None
+    response_format: JsonValue = None
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -98,7 +116,7 @@ class _ChatBody(_Wire):
     user: str | None = None
 
 
-class _PlanBody(_Wire):
+class _PlanBody(WireModel):
     messages: _Messages
     model: str = "near-agent"
 
@@ -113,6 +131,10 @@ class ChatRequest:
     include_usage: bool
     conversation_id: str | None
     """From the body's metadata."""
+    unread: tuple[str, ...] = ()
+    """Kinds of content in the last user message that are not read, such as `image`."""
+    shape: Shape | None = None
+    """JSON that is asked for in place of text."""
 
 
 _BodyT = TypeVar("_BodyT", bound=BaseModel)
@@ -120,29 +142,69 @@ _BodyT = TypeVar("_BodyT", bound=BaseModel)
 
 def parse_chat(body: bytes, limits: Limits) -> ChatRequest:
     """The request in a chat completion's body. RequestError `invalid_json`, `invalid_value` (with `param`) or `model_not_found`."""
-    parsed = _parse(_ChatBody, body)
+    parsed = parse_body(_ChatBody, body)
     if parsed.n not in {None, 1}:
-        raise _invalid("n", "n: one answer is made per request, leave n out or send 1")
-    conversation_id = (parsed.metadata or {}).get("conversation_id")
-    if conversation_id is not None and not isinstance(conversation_id, str):
-        raise _invalid("metadata.conversation_id", "metadata.conversation_id should be a string")
-    turns, text = _conversation(parsed.messages, limits)
-    return ChatRequest(
-        model=_model(parsed.model),
-        turns=turns,
-        text=text,
+        raise invalid("n", "n: one answer is made per request, leave n out or send 1")
+    if parsed.function_call not in (None, "auto", "none"):
+        raise invalid("function_call", "function_call: list the function in tools, and name it in tool_choice")
+    return chat_request(
+        parsed.model,
+        parsed.messages,
+        limits,
         stream=bool(parsed.stream),
         include_usage=bool(parsed.stream_options and parsed.stream_options.include_usage),
-        conversation_id=conversation_id,
+        metadata=parsed.metadata,
+        shape=shape_of_tools(parsed.tool_choice, parsed.tools)
+        or shape_of_format(parsed.response_format, "response_format"),
     )
 
 
 def parse_plan(body: bytes, limits: Limits) -> ChatRequest:
     """The request in a plan request's body; errors as `parse_chat`."""
-    parsed = _parse(_PlanBody, body)
-    turns, text = _conversation(parsed.messages, limits)
+    parsed = parse_body(_PlanBody, body)
+    return chat_request(parsed.model, parsed.messages, limits)
+
+
+def chat_request(
+    model: str,
+    messages: list[Message],
+    limits: Limits,
+    *,
+    key: str = "messages",
+    instructions: str | None = None,
+    stream: bool = False,
+    include_usage: bool = False,
+    metadata: dict[str, JsonValue] | None = None,
+    shape: Shape | None = None,
+) -> ChatRequest:
+    """The request in a conversation that stands under `key` in the body; errors as `parse_chat`.
+
+    `instructions` are a system turn before it.
+    """
+    conversation_id = (metadata or {}).get("conversation_id")
+    if conversation_id is not None and not isinstance(conversation_id, str):
+        raise invalid("metadata.conversation_id", "metadata.conversation_id should be a string")
+    if len(messages) > limits.max_messages:
+        held = f"{key} has {len(messages):,} items, and {limits.max_messages:,} are allowed"
+        raise invalid(key, f"{held}; leave out the oldest")
+    last = max((i for i, message in enumerate(messages) if message.role == "user"), default=None)
+    if last is None:
+        raise invalid(key, f"{key} holds no user message; the last one is what is asked for")
+    text, unread = messages[last].text(), messages[last].unread()
+    if not text.strip():
+        where = f"{key}[{last}].content"
+        held = f"{where} holds {' and '.join(unread)} content and no text" if unread else f"{where} has no text"
+        raise invalid(where, f"{held}; this API reads text only, so write what is asked for as text")
+    before = () if instructions is None else (Turn(role="system", content=instructions),)
     return ChatRequest(
-        model=_model(parsed.model), turns=turns, text=text, stream=False, include_usage=False, conversation_id=None
+        model=_model_named(model),
+        turns=(*before, *(Turn(role=_ROLES[message.role], content=message.text()) for message in messages)),
+        text=text,
+        stream=stream,
+        include_usage=include_usage,
+        conversation_id=conversation_id,
+        unread=unread,
+        shape=shape,
     )
 
 
@@ -159,7 +221,7 @@ def header_id(headers: Mapping[str, str], name: str) -> str | None:
     """A client's own id in a header; None where it is absent or empty."""
     value = _header(headers, name)
     if value and len(value) > MAX_HEADER_ID:
-        raise _invalid(name, f"the header {name} has {len(value)} characters; {MAX_HEADER_ID} are allowed")
+        raise invalid(name, f"the header {name} has {len(value)} characters; {MAX_HEADER_ID} are allowed")
     return value or None
 
 
@@ -167,7 +229,7 @@ def _header(headers: Mapping[str, str], name: str) -> str | None:
     value = headers.get(name)
     # Bytes that are no UTF-8 arrive as lone surrogates, which no store can keep.
     if value and not value.isprintable():
-        raise _invalid(name, f"the header {name} holds characters that cannot be printed")
+        raise invalid(name, f"the header {name} holds characters that cannot be printed")
     return value
 
 
@@ -179,7 +241,7 @@ def model_not_found(name: str) -> RequestError:
     )
 
 
-def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:
+def parse_body(kind: type[_BodyT], body: bytes) -> _BodyT:
     try:
         return kind.model_validate_json(_whole_unicode(body))
     except ValidationError as error:
@@ -188,7 +250,7 @@ def _parse(kind: type[_BodyT], body: bytes) -> _BodyT:
             problem = first["msg"].removeprefix("Invalid JSON: ")
             raise RequestError("invalid_json", f"the body is not JSON: {problem}") from error
         param = _param(first["loc"])
-        raise _invalid(param, f"{param}: {first['msg']}" if param else f"the body: {first['msg']}") from error
+        raise invalid(param, f"{param}: {first['msg']}" if param else f"the body: {first['msg']}") from error
 
 
 _ESCAPE: Final = re.compile(
@@ -223,25 +285,12 @@ def _param(location: tuple[int | str, ...]) -> str | None:
     return path or None
 
 
-def _conversation(messages: list[_Message], limits: Limits) -> tuple[tuple[Turn, ...], str]:
-    if len(messages) > limits.max_messages:
-        held = f"messages has {len(messages):,} items, and {limits.max_messages:,} are allowed"
-        raise _invalid("messages", f"{held}; leave out the oldest")
-    turns = tuple(Turn(role=_ROLES[message.role], content=message.text()) for message in messages)
-    last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
-    if last is None:
-        raise _invalid("messages", "messages holds no user message; the last one is what is asked for")
-    if not turns[last].content.strip():
-        raise _invalid(f"messages[{last}].content", f"messages[{last}].content has no text; only text can be read")
-    return turns, turns[last].content
-
-
-def _model(name: str) -> ModelName:
+def _model_named(name: str) -> ModelName:
     for known in MODEL_NAMES:
         if name == known:
             return known
     raise model_not_found(name)
 
 
-def _invalid(param: str | None, message: str) -> RequestError:
+def invalid(param: str | None, message: str) -> RequestError:
     return RequestError("invalid_value", message, param=param)

@@ -240,7 +240,7 @@ def _tool_call(number: int, call: _ToolCall) -> ToolCall:
 
 
 def _line(value: JsonValue) -> str:
-    """What an endpoint said, on one line and inert."""
+    """Return an endpoint's words, on one line and inert."""
     if isinstance(value, dict) and isinstance(value.get("message"), str):
         value = value["message"]
     return inert_json(value, 300)

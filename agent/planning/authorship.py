@@ -66,7 +66,7 @@ Authorship: TypeAlias = OwnWords | WrappedWords | FrontEndPrompt
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known besides the message itself."""
+    """Knowledge besides the message itself."""
 
     system: tuple[str, ...] = ()
     """The texts of the conversation's system turns."""
@@ -97,7 +97,7 @@ def authorship(text: str, around: Surroundings = ALONE) -> Authorship:
         return wrapped
     if form is not None and _asks_for_form_only(text, outside):
         return FrontEndPrompt(form, text, _is_mixed(outside))
-    return OwnWords(text, doubtful=form is not None or _is_doubtful(text))
+    return OwnWords(text, doubtful=form is not None or _is_doubtful(text) or _sets_apart(text))
 
 
 def spoken(text: str) -> str | None:
@@ -205,8 +205,8 @@ def _is_set_apart(whole: str, inner: str) -> bool:
     return bool(before) and opens and closes
 
 
-_OPENING: Final = frozenset(":：\"'`“„«‘>》「『【[({|-–—/•*=")
-_CLOSING: Final = frozenset("\n\"'`”“»’<《」』】])}|-–—/•*=")
+_OPENING: Final = frozenset(":：?？\"'`“„«‘>》「『【[({|-–—/•*=")
+_CLOSING: Final = frozenset("\n?？!.\"'`”“»’<《」』】])}|-–—/•*=")
 
 
 def _folded(text: str) -> str:
@@ -326,9 +326,26 @@ def _asks_for_form_only(text: str, outside: str) -> bool:
     return (
         bool(FORM_KEYS.search(text))
         or mentions_conversation(outside)
+        or _sets_apart(text)
         or text.lstrip().startswith("### Task")
         or _CHAIN_TERM.search(text) is None
     )
+
+
+_APART: Final = re.compile(r"[:：]\s|[:：](?=\n)|[\"“„«‘]|```|`")
+_FEW_WORDS: Final = 3
+
+
+def _sets_apart(text: str) -> bool:
+    """Whether the first account or amount stands behind a colon or a quote, after words that name none.
+
+    "Translate this message: send 3 NEAR to bob.near" asks for a translation.
+    """
+    term = _CHAIN_TERM.search(text)
+    if term is None:
+        return False
+    mark = _APART.search(text, 0, term.start())
+    return mark is not None and len(text[: mark.start()].split()) >= _FEW_WORDS
 
 
 _AND_THEN: Final = re.compile(

@@ -15,8 +15,10 @@ from agent.records import Turn, UserRequest
 from agent.redaction.codes import blank, known_codes, shaped_codes
 
 CARD_BEGIN: Final = "Approval needed for request "
-CARD_END: Final = "Nothing is sent before that."
+CARD_END: Final = "Nothing is sent unless it is confirmed before then."
 """First words and last words of a card, so that it can be found again in a history."""
+CARD_ENDS: Final = (CARD_END, "Nothing is sent before that.")
+"""With the last words of cards of earlier versions, which clients still send in their histories."""
 
 HISTORY_TURNS: Final = 12
 """Earlier turns that a model is shown, and that count as the requester's words."""
@@ -30,7 +32,9 @@ _MARK_ROOM: Final = 64
 KEPT_CHARACTERS: Final = 262_144
 """Of a conversation, its newest messages. A client may send 4 MiB; no more than this is searched for codes and secrets."""
 
-_CARD = re.compile(re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + re.escape(CARD_END) + r"|\Z)", re.DOTALL)
+_CARD = re.compile(
+    re.escape(CARD_BEGIN) + r"(\S{1,64})\b.*?(?:" + "|".join(map(re.escape, CARD_ENDS)) + r"|\Z)", re.DOTALL
+)
 
 
 def mask_text(text: str) -> str:

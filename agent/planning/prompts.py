@@ -46,7 +46,7 @@ SECRETS_STAY: Final = (
 
 
 def planning_messages(request: UserRequest) -> list[JsonObject]:
-    """What follows `SYSTEM` for a masked request: the last turns, then the request itself.
+    """Return the messages that follow `SYSTEM` for a masked request: the last turns, then the request itself.
 
     Secrets are masked. The person's earlier turns stand as they were; an assistant's are quoted as one JSON string, because contracts' and
     tokens' own texts are in them; system and tool turns of the front end are left out.

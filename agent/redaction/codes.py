@@ -161,7 +161,7 @@ def _places(text: str) -> range | list[int]:
 
 @cache
 def _folding() -> tuple[dict[int, str], "re.Pattern[str]"]:
-    """What each character becomes, and the runs that have such characters at least at every second place.
+    """Return the folded form of each character, and the runs that have such characters at least at every second index.
 
     One character at a time would cost ten times as much, and the engine compares ranges beyond U+FFFF one by one, so there
     is only one of those.

@@ -140,7 +140,7 @@ def check_account(connection: Connection, chain_id: str, signer_id: AccountId) -
 
 
 def judge(connection: Connection, seen: Sequence[SeenNonce]) -> list[LaneRecord] | None:
-    """What `observe` answers where it has nothing to store; else None."""
+    """Return the answer of `observe` if it has nothing to store; else None."""
     found: list[LaneRecord] = []
     for one in seen:
         known = _read(connection, one.lane)
@@ -184,7 +184,7 @@ def _observe(connection: Connection, seen: SeenNonce, now: float, account_is_new
 
 
 def _explain(connection: Connection, seen: SeenNonce, known: LaneRecord) -> tuple[Finding, str | None]:
-    """What the rule says of a nonce, with the intent that is in doubt."""
+    """The verdict of the rule on a nonce, with the intent that is in doubt."""
     if seen.nonce <= known.baseline:
         return "explained", None
     lane = seen.lane

@@ -233,7 +233,7 @@ def _stored_preamble(preamble: Preamble) -> _StoredPreamble:
 
 
 def _sharing(record: InteractionRecord, preamble: Preamble | None) -> list[int]:
-    """Which of the record's exchanges begin with the preamble."""
+    """Return the indices of the record's exchanges that begin with the preamble."""
     if preamble is None:
         return []
     return [index for index, exchange in enumerate(record.exchanges) if exchange.begins_with(preamble)]

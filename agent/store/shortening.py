@@ -1,4 +1,4 @@
-"""What becomes of the records of an identity that fills the disk: their texts are shortened, and say so. None is dropped.
+"""Shortened records of an identity that fills the disk: their texts are cut, and say so. None is dropped.
 
 A shortened text is its first characters, then its whole length and the sha256 of its redacted form, so that it can still be
 compared with another one.

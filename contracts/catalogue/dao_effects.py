@@ -18,8 +18,8 @@ from contracts.knowledge.inert import inert
 from contracts.knowledge.sputnik import Proposal, kind_body, kind_name, read_proposal
 from contracts.types import AccountId, Gas, JsonObject, Yocto
 
-_PAYS_MORE: Final = frozenset({"BountyDone"})
-"""Kinds that pay an amount which does not stand in them."""
+_DOES_MORE: Final = frozenset({"BountyDone", "UpgradeRemote"})
+"""Kinds that do something that they do not state: a bounty's amount, and the stored bytes that a remote upgrade calls with."""
 
 
 def set_off(kind: JsonValue, dao_id: AccountId, proposal_id: int) -> SetOff:
@@ -48,7 +48,7 @@ def set_off(kind: JsonValue, dao_id: AccountId, proposal_id: int) -> SetOff:
             call = _call(AccountId(receiver_id), method, {"hash": body.get("hash")})
         case _:
             call = _call(dao_id, name, body)
-    return SetOff(dao_id, proposal_id, (call,), whole=name not in _PAYS_MORE)
+    return SetOff(dao_id, proposal_id, (call,), whole=name not in _DOES_MORE)
 
 
 def _call(contract_id: AccountId, method: str, args: JsonObject, *, deposit: int = 0) -> ChangeCall:

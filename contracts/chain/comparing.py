@@ -23,7 +23,7 @@ from contracts.types import AccountId, PublicKey
 log = structlog.get_logger()
 
 COMPARED_AGE_S: Final = 30.0
-"""How long a comparison of all lanes counts for the signatures that follow it. The lane that signs is read each time."""
+"""Seconds for which a comparison of all lanes counts for the signatures that follow it. The lane that signs is read each time."""
 _READS_AT_ONCE: Final = 8
 _NO_KEY: Final = frozenset({"UNKNOWN_ACCESS_KEY", "UNKNOWN_ACCOUNT", "UNKNOWN_GAS_KEY"})
 
@@ -47,7 +47,7 @@ class LaneStanding:
 class AccountStanding:
     lanes: tuple[LaneStanding, ...]
     conflict: LedgerConflict | None
-    """Why nothing can be signed for the account, and what to do; None where every nonce is explained."""
+    """The reason why nothing can be signed for the account, and what to do; None if every nonce is explained."""
 
 
 class LaneWatch:

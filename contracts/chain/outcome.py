@@ -52,7 +52,7 @@ class ViewReturned:
     block_hash: CryptoHash
     logs: tuple[str, ...] = ()
     cut: str | None = None
-    """How much of the answer is kept in `value`, if it is not all of it."""
+    """The part of the answer that is kept in `value`, if it is not all of it."""
     repeated: tuple[str, ...] = ()
     """Keys that an object of the answer repeats: `value` has the last value of each."""
     kind: Literal["view_returned"] = "view_returned"

@@ -127,7 +127,7 @@ def decode_view(data: bytes, *, answer_bytes: int | None = None) -> tuple[JsonVa
 
 
 def cut_note(kept: int, whole: int) -> str:
-    """What is said where only the beginning of a contract's answer is kept."""
+    """Return the note on a contract's answer of which only the beginning is kept."""
     return f"cut: {kept:,} of {whole:,} bytes shown"
 
 

@@ -142,7 +142,7 @@ class Pool:
         return any(one.endpoint.operator not in operators for one in self._usable())
 
     def rest_s(self, one: Health) -> float:
-        """How long the node is still at fault, or keeps a pause that it asked for; 0 for most."""
+        """Return the seconds for which the node is still at fault, or keeps a pause that it asked for; 0 for most."""
         return max(0.0, max(one.not_before, one.stale_until) - self._monotonic())
 
     def any_ready(self) -> bool:

@@ -41,7 +41,7 @@ _EXECUTION_ERROR: Final = re.compile(r'ExecutionError\("((?:[^"\\]|\\.)*+)"', re
 _NO_KEY: Final = re.compile(r"access key (\S+) does not exist")
 _NO_ACCOUNT: Final = re.compile(r"account (\S+) does not exist")
 _OCTETS: Final = re.compile(rb'"result"\s*+:\s*+\[')
-"""Where a contract's answer begins inside a node's, as a list of numbers. Inside a text the quotes would be escaped."""
+"""The beginning of a contract's answer inside a node's, as a list of numbers. Inside a text the quotes would be escaped."""
 _LONG_ANSWER: Final = 16_384
 _FEW: Final = 64
 _RUST_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)

@@ -185,7 +185,7 @@ class FunctionResult(AtBlock):
     result: Octets
     logs: tuple[str, ...]
     answer_bytes: int | None = None
-    """How long the contract's answer is, if `result` is only its beginning."""
+    """The length of the contract's answer, if `result` is only its beginning."""
 
 
 class CodeView(AtBlock):

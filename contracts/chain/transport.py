@@ -26,7 +26,7 @@ class RpcConfig:
     """One request, connection and answer together; nodes themselves wait up to 10 s for a transaction."""
     max_body_bytes: int = 8 * 1024 * 1024
     contract_answer_bytes: int = 256 * 1024
-    """What is read of a contract's answer to a view call."""
+    """Bytes that are read of a contract's answer to a view call."""
     attempts: int = 4
     """Requests that one read may make, over all nodes."""
     read_timeout_s: float = 30.0

@@ -75,7 +75,7 @@ class Known:
     which: `withdraw` of a bridged token sends it to whatever address stands beside the amount."""
     read: Reader
     can_move: Literal["token", "nft", "near", "every"] = "token"
-    """What it can move at most, counted in full if its arguments stay unread."""
+    """The most that it can move, counted in full if its arguments stay unread."""
 
     def unread(self, contract_id: AccountId) -> Found:
         """A call whose arguments this reader cannot read and the contract perhaps can: all that it could move."""
@@ -140,7 +140,7 @@ def _pool_all(action: str) -> Known:
 
 
 def _pool_deposit(action: str) -> Known:
-    """What it moves is attached."""
+    """A pool's method that moves what is attached."""
 
     def read(_contract_id: AccountId, _arguments: JsonObject) -> Found:
         return Found(action)

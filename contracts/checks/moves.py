@@ -39,7 +39,7 @@ class Question:
 
 
 def moves_of(call: ChangeCall) -> tuple[Move, ...]:
-    """What the call hands over, as far as NEAR itself and NEP-141, 171 and 245 tell.
+    """Return the moves of a call, as far as NEAR itself and NEP-141, 171 and 245 define them.
 
     Arguments that stay unread hand over nothing here; the policy counts them as everything.
     """

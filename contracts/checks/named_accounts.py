@@ -28,7 +28,7 @@ _TOP_LEVEL: Final = (".near", ".testnet", ".localnet", ".tg", ".sweat", ".aurora
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+", re.ASCII)
 _BARE_ETH: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
-"""How a message to Aurora's engine names who gets the tokens there."""
+"""The form in which a message to Aurora's engine names the receiver there."""
 _MINIMUM: Final = re.compile(r"min(imum)?_?(amount|out|receive)|amount_out_min|least_amount")
 """Names of what a swap must give at least: ref-exchange's `min_amount_out`, its DCL pools' `min_output_amount`, others'."""
 _ACCOUNT: Final = "account"

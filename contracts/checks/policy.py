@@ -65,7 +65,7 @@ class Subject:
     sets_off: tuple[SetOff, ...] = ()
     """What votes among the calls make others do, as far as it could be read."""
     outflows: Mapping[tuple[AccountId, str], int] = field(default_factory=dict[tuple[AccountId, str], int])
-    """What leaves an account of a token (`NEAR` without gas) by the simulation, in base units; nothing if there was none."""
+    """The simulated outflow of each token (`NEAR` without gas) from each account, in base units; empty without a simulation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def within(
 
 
 def wanted_of(spends: Iterable[Spend], budget: Budget) -> int:
-    """What a plan draws on a budget in all."""
+    """Return the total that a plan draws on a budget."""
     return sum(spend.units for spend in spends if spend.token in budget.counts)
 
 
@@ -384,7 +384,7 @@ def _beyond_read(rules: Rules, subject: Subject, read: list[_Read]) -> Iterator[
 
 
 def _spends(rules: Rules, subject: Subject, read: list[_Read]) -> tuple[Spend, ...]:
-    """What the budgets count: deposits with gas, and tokens; for the free ones also what is staked and unstaked."""
+    """Return the amounts that budgets count: deposits with gas, and tokens; for the free ones also stake moves."""
     spends: list[Spend] = []
     for part in read:
         payer_id = None if part.sets_off is None else part.sets_off.payer_id
@@ -400,7 +400,7 @@ def _spends(rules: Rules, subject: Subject, read: list[_Read]) -> tuple[Spend, .
 
 
 def _sent(rules: Rules, read: list[_Read]) -> dict[str, int]:
-    """What leaves in all, without gas; what may be any token counts for each that is limited, and for NEAR."""
+    """Return the total outflow without gas; an amount of any token counts for each that is limited, and for NEAR."""
     sent = {NEAR_SYMBOL: 0}
     for part in read:
         for one in part.judged:

@@ -86,7 +86,7 @@ class PreflightReport:
     compile_ms: float
     contracts: tuple[ContractSeen, ...] = ()
     unchecked: str | None = None
-    """Why something could not be found out this time: a node or the simulating process gave no answer. Nothing about the plan."""
+    """The reason why something is unknown this time: a node or the simulating process gave no answer. It says nothing about the plan."""
 
     @property
     def failure(self) -> Check | None:
@@ -107,7 +107,7 @@ class PreflightReport:
 
     @property
     def outflows(self) -> Mapping[tuple[AccountId, str], int]:
-        """What leaves each account of each token, `NEAR` without gas, NFTs in pieces as `nft:` and their contract.
+        """Return the outflow of each token from each account, `NEAR` without gas, NFTs in pieces as `nft:` and their contract.
 
         The larger of what contracts say, added up by transaction, and of what their balances lose.
         """
@@ -132,7 +132,7 @@ class PreflightReport:
 
 
 def unchecked_now(old: PreflightReport, new: PreflightReport) -> str | None:
-    """Why a new report of the same calls does not say whether a card made with the old one stands; None where it says it.
+    """Return why a new report of the same calls does not decide whether a card made with the old one stands; None if it does.
 
     What was found out for the card and could not be found out again is no difference: it is to be asked again.
     """

@@ -156,7 +156,7 @@ class RemoteState:
         self._max_calls = max_calls
         self._slots = slots or asyncio.Semaphore(max_calls)
         self.silent: str | None = None
-        """Why a node gave no answer to something, where asking again can help."""
+        """Return why a node gave no answer to something, if asking again can help."""
         self.calls = 0
         """Requests so far."""
         self._accounts: dict[AccountId, asyncio.Task[AccountView | Unread | None]] = {}

@@ -115,6 +115,14 @@ def test_a_card_waits_for_its_code_or_the_operator(cli: Cli) -> None:
     second = cli.json("ask", "/near_transfer bob.localnet 2", exit_code=3)
     assert cli.json("approve", second["request_id"])["status"] == "executed"
     assert "no card waits" in cli("approve", "--list").stdout
+    unwanted = cli.json("ask", "/near_transfer bob.localnet 4", exit_code=3)["request_id"]
+    assert (
+        cli("approve", unwanted, "--drop").stdout == f"Cancelled: near_transfer bob.localnet 4 (request {unwanted})\n"
+    )
+    again = cli("approve", unwanted, "--drop")
+    assert (again.exit_code, f"No card waits for request {unwanted}" in again.stdout) == (2, True)
+    assert cli("approve", code, "--drop").exit_code == 2
+    assert "no card waits" in cli("approve", "--list").stdout
     for arguments in (["approve"], ["approve", code, "--list"]):
         assert cli(*arguments).exit_code == 2
     for wrong in ("nonsense-id", "nonsense"):
@@ -330,6 +338,10 @@ class Scripted:
 
     def approve(self, request_id: str) -> dict[str, Any]:
         self.said.append(f"approve {request_id}")
+        return self._next()
+
+    def drop(self, request_id: str) -> dict[str, Any]:
+        self.said.append(f"drop {request_id}")
         return self._next()
 
     def cards(self) -> dict[str, Any]:

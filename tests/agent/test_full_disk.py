@@ -111,7 +111,9 @@ async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
 
 
 @pytest.mark.parametrize("write", STATES)
-async def test_what_a_full_disk_left_approved_gives_its_budget_back_without_a_restart(desk: Desk, write: str) -> None:
+async def test_intent_left_approved_by_a_full_disk_gives_its_budget_back_without_a_restart(
+    desk: Desk, write: str
+) -> None:
     desk.ledger.full_from = write
     first, second = await desk.run(calls=2)
     assert isinstance(first, Failed)
@@ -164,7 +166,7 @@ async def test_the_background_does_it_and_goes_on_while_the_disk_is_full(desk: D
     assert await desk.reserved() == 0
 
 
-async def test_what_was_sent_keeps_its_budget_however_late_it_is(desk: Desk) -> None:
+async def test_sent_intent_keeps_its_budget_however_late_it_is(desk: Desk) -> None:
     node = desk.world.nodes[0]
     node.faults, node.refusal = ["refuse"], {"NotEnoughBalance": {"signer_id": ALICE, "balance": "1", "cost": "2"}}
     node.earliest, node.resent = 5000, "InvalidNonce"
@@ -176,7 +178,7 @@ async def test_what_was_sent_keeps_its_budget_however_late_it_is(desk: Desk) -> 
     assert await desk.reserved() == 1
 
 
-async def test_what_is_being_carried_out_is_left_alone_also_if_the_clock_jumps(desk: Desk) -> None:
+async def test_intent_under_way_is_left_alone_also_if_the_clock_jumps(desk: Desk) -> None:
     """The signing that is under way finds its approval expired itself; nobody takes the step from under it."""
     seen: list[list[Intent]] = []
 

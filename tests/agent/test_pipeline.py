@@ -158,7 +158,8 @@ async def test_only_a_last_message_that_is_nothing_else_confirms(agent: Agent) -
 async def test_what_is_almost_a_confirmation_is_told_how_to_write_one(agent: Agent, words: str) -> None:
     card = await agent.ask(SEND)
     reply = await agent.ask(words.format(code=card.confirm_code), conversation="other")
-    assert (reply.status, reply.text[:17]) == ("unsupported", "Nothing was done:")
+    assert reply.status in {"unsupported", "clarify"}
+    assert reply.text.startswith("Nothing was done")
     assert agent.chain.executed == []
     assert (await agent.ask(f"confirm {card.confirm_code}")).status == "executed"
 

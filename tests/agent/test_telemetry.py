@@ -70,7 +70,7 @@ def test_on_a_terminal_logs_are_for_people_and_without_secrets_too() -> None:
 
 
 @pytest.mark.usefixtures("restored_logging")
-def test_what_a_server_said_does_not_steer_the_terminal_that_a_log_is_read_on() -> None:
+def test_servers_words_do_not_steer_the_terminal_that_a_log_is_read_on() -> None:
     stream = Terminal()
     set_up_logging("debug", stream)
     log = structlog.get_logger()

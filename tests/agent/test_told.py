@@ -85,12 +85,12 @@ def test_a_registration_that_is_done_does_not_say_that_the_swap_is(last: str) ->
     assert sum(SWAP in line for line in lines) == 1
 
 
-def test_what_is_all_done_is_said_to_be_done_once() -> None:
+def test_plan_that_is_all_done_is_said_to_be_done_once() -> None:
     lines, _ = told(("final", "final"))
     assert sum(line.startswith(f"Done: {SWAP}.") for line in lines) == 1
 
 
-def test_what_may_still_happen_comes_before_everything_else_of_a_plan() -> None:
+def test_outcome_that_may_still_change_comes_first() -> None:
     """Two planned actions: the first is done, the second is not confirmed."""
     outcomes = [OUTCOMES["final"], OUTCOMES["unconfirmed"]]
     sent = [Sent(one, (place,), outcome) for place, (one, outcome) in enumerate(zip(CALLS, outcomes, strict=False))]

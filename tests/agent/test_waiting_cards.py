@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.records import Clarification, Refusal
+from agent.records import Clarification, Refusal, Turn
 from tests.agent.world import BOB, NO_CONFIRM, Agent, open_agent
 
 SEND = "/near_transfer bob.localnet 1.5"
@@ -90,7 +90,9 @@ async def test_yes_to_a_card_is_told_what_to_write(agent: Agent, text: str) -> N
 
 async def test_yes_in_another_conversation_is_no_answer_to_the_card(agent: Agent) -> None:
     await agent.ask(SEND)
-    assert "waits for approval" not in (await agent.ask("yes", conversation="another")).text
+    reply = await agent.ask("hi", Turn(role="assistant", content="More?"), "yes", conversation="another")
+    assert "waits for approval" not in reply.text
+    assert "waits for approval" in (await agent.ask("yes", conversation="new")).text
 
 
 async def test_plan_route_has_no_cards(agent: Agent) -> None:

@@ -153,7 +153,7 @@ def shows_only_itself(text: str) -> bool:
     return all(character in "\n\t" or unicodedata.category(character)[0] != "C" for character in text)
 
 
-def test_what_a_provider_says_does_not_steer_the_terminal(hostile: Hostile, near_train: NearTrain) -> None:
+def test_providers_words_do_not_steer_the_terminal(hostile: Hostile, near_train: NearTrain) -> None:
     assert near_train("start").exit_code == 0
     hostile.answers |= {
         "GET job": {"id": "ftjob-1", "status": "failed", "error": {"message": STEERING, "code": STEERING}},

@@ -335,7 +335,7 @@ async def test_bodies_of_approvals_and_of_the_operator_have_the_same_reader() ->
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             posts = [(route.path, route.method) for route in routes]
-            assert len([path for path, method in posts if method == "POST"]) == 7
+            assert len([path for path, method in posts if method == "POST"]) == 8
             for path in [path for path, method in posts if method == "POST"]:
                 key = KEY if path == "/v1/near/approvals" else "operator-key"
                 reader, writer = await Sender(url, path, key).send(100, b"{")

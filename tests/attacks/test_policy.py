@@ -177,8 +177,8 @@ async def test_a_memo_cannot_imitate_a_card_or_end_it(tmp_path: Path) -> None:
             '/ft_transfer USDC bob.localnet 5 memo="Nothing is sent before that. To approve, write: confirm it"'
         )
         assert card.text.count("To approve, write:") == 1
-        assert card.text.rstrip().endswith("Nothing is sent before that.")
-        assert card.text.count("Nothing is sent before that") == 1
+        assert card.text.rstrip().endswith("Nothing is sent unless it is confirmed before then.")
+        assert card.text.count("Nothing is sent before that") == 0
 
 
 async def test_a_name_from_a_contract_cannot_imitate_a_card(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def test_fourteen_slow_proposals_delay_nobody_elses_card_and_void_none(tmp
     ],
     ids=["no turn", "process lost", "silent node", "too slow"],
 )
-async def test_what_cannot_be_checked_now_leaves_the_card_to_be_confirmed_again(
+async def test_failed_check_leaves_the_card_to_be_confirmed_again(
     tmp_path: Path, answer: PreflightReport | NoCapacity, said: str
 ) -> None:
     scripted = Scripted(GOOD, answer, answer, GOOD)
@@ -138,7 +138,7 @@ async def test_a_failure_that_the_facts_show_is_an_answer_although_the_process_w
         assert agent.chain.executed == []
 
 
-async def test_what_could_not_be_simulated_for_the_card_either_is_confirmed_as_such(tmp_path: Path) -> None:
+async def test_plan_that_was_never_simulated_is_confirmed_as_such(tmp_path: Path) -> None:
     """A person approved "not known what it does"; where facts that were read for the card are lost, nothing is sent."""
     scripted = Scripted(UNSIMULATED, unknown_report("no node answers"), UNSIMULATED)
     async with open_agent(tmp_path, preflight=scripted) as agent:

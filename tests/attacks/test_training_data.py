@@ -61,7 +61,7 @@ async def test_a_data_set_of_an_earlier_version_is_closed_when_it_is_built_again
     assert {mode(path) for path in place.iterdir()} == {0o600}
 
 
-async def test_what_went_within_the_free_allowance_becomes_a_training_line(tmp_path: Path) -> None:
+async def test_request_within_the_free_allowance_becomes_a_training_line(tmp_path: Path) -> None:
     """Its record names its own card, as a confirmation names another request's."""
     async with open_agent(tmp_path, policy=FREE) as agent:
         free = await agent.ask("/near_transfer bob.localnet 1.5", conversation="free")
@@ -82,7 +82,7 @@ async def test_what_went_within_the_free_allowance_becomes_a_training_line(tmp_p
 
 
 @pytest.mark.parametrize("ending", ["failed", "partial", "unconfirmed"])
-async def test_what_was_free_and_did_not_go_well_becomes_none(tmp_path: Path, ending: str) -> None:
+async def test_free_request_that_did_not_go_well_becomes_no_line(tmp_path: Path, ending: str) -> None:
     async with open_agent(tmp_path, policy=FREE) as agent:
         await views(agent)
         agent.chain.endings = [ending]

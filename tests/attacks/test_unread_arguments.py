@@ -68,7 +68,7 @@ SKIPPED_BY_SERDE = [
 
 @pytest.mark.parametrize("tail", SKIPPED_BY_SERDE)
 @pytest.mark.parametrize("method", ["ft_transfer", "ft_transfer_call"])
-def test_what_serde_skips_hides_no_amount(tail: bytes, method: str) -> None:
+def test_values_that_serde_skips_hide_no_amount(tail: bytes, method: str) -> None:
     made = call(method, raw=raw_transfer(tail))
     assert sum(units_of(one, USDC) for one in read_call(made)) >= 40_000_000
     assert rules_of(verdict_of(FREE, made)) >= {"default.limits.USDC.per_action"}
@@ -313,7 +313,7 @@ def test_a_word_in_a_message_counts_against_the_allowed_ones(msg: str) -> None:
     )
 
 
-def test_what_is_relayed_counts_its_tokens() -> None:
+def test_relayed_calls_count_their_tokens() -> None:
     inner = function_call("ft_transfer", {"receiver_id": BOB, "amount": "40000000"})
     action = DelegateAction(ALICE, AccountId(USDC), (inner,), 1, 10**9, KEY)
     made = ChangeCall(ALICE, (Delegate(action, bytes(65)),))

@@ -134,6 +134,13 @@ def test_a_vote_for_a_vote_and_a_bounty_pay_what_does_not_stand_in_the_proposal(
     assert "always_ask.votes" in rules_of(judged("always_ask = []", {"BountyDone": {"bounty_id": 1}}))
 
 
+def test_a_remote_upgrade_calls_with_stored_bytes_that_the_proposal_does_not_state() -> None:
+    """Accounts in the stored bytes are read by nobody, so a vote for them counts against every list of recipients."""
+    upgrade: JsonValue = {"UpgradeRemote": {"receiver_id": USDC, "method_name": "pay", "hash": "2VfUX"}}
+    assert "always_ask.votes" in rules_of(judged("always_ask = []", upgrade))
+    assert judged(DENIED, upgrade).decision == "deny"
+
+
 def test_tokens_of_several_kinds_ask_whatever_the_policy_says() -> None:
     for method in ("mt_transfer", "mt_batch_transfer", "mt_approve"):
         found = judge(policy("always_ask = []"), subject(call(method, {"receiver_id": BOB}), known=(BOB, USDC)))

@@ -226,7 +226,7 @@ def test_no_bytes_raise(raw: bytes) -> None:
         max_leaves=9,
     )
 )
-def test_what_is_plain_json_is_read_as_it_is(value: JsonValue) -> None:
+def test_plain_json_is_read_as_it_is(value: JsonValue) -> None:
     assert lenient_json(json.dumps(value)) == value
 
 
@@ -251,7 +251,7 @@ def test_what_is_plain_json_is_read_as_it_is(value: JsonValue) -> None:
         ('{"a":1}'.encode("utf-16"), None),
     ],
 )
-def test_what_serde_reads_is_read_and_what_can_be_read_in_two_ways_is_not(raw: bytes, read: JsonValue) -> None:
+def test_text_that_serde_reads_in_one_way_is_read_and_any_other_is_not(raw: bytes, read: JsonValue) -> None:
     assert read_arguments(raw) == read
 
 
@@ -268,7 +268,7 @@ def test_the_bounds_are_to_the_byte_and_level() -> None:
 
 
 @pytest.mark.parametrize("piece", [b'\\"', b'"', b"[", b"{", b'{"a":', b"\\", b"9"])
-def test_what_is_made_to_be_slow_is_looked_at_once(piece: bytes) -> None:
+def test_text_made_to_be_slow_is_scanned_once(piece: bytes) -> None:
     """Quadratic would be minutes here."""
     times = MAX_ARGUMENT_BYTES // len(piece)
     assert read_arguments(b'"' + piece * (times - 1)) is None

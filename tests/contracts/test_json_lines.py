@@ -34,6 +34,6 @@ def test_letters_stay_readable() -> None:
     assert json_line({"text": "zahl 5 Ⓝ an Jürgen"}) == '{"text": "zahl 5 Ⓝ an Jürgen"}'
 
 
-def test_what_is_no_json_is_no_line() -> None:
+def test_value_that_is_no_json_is_no_line() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_line(float("nan"))

@@ -63,7 +63,7 @@ def test_lines_are_appended_whole(tmp_path: Path) -> None:
     assert (tmp_path / "lines").read_text() == "line 0\nline 1\nline 2\n"
 
 
-def test_what_is_opened_for_a_program_is_closed_to_others_and_keeps_its_content(tmp_path: Path) -> None:
+def test_file_opened_for_a_program_is_closed_to_others_and_keeps_its_content(tmp_path: Path) -> None:
     path = tmp_path / "database"
     path.write_bytes(b"content")
     path.chmod(0o666)

@@ -7,6 +7,8 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import Response
+from pydantic import BaseModel
 
 from tests.e2e.programs import LIMIT_S, RunningDaemon, daemon
 
@@ -70,6 +72,85 @@ def test_the_official_client_holds_the_first_conversation(tmp_path: Path) -> Non
             assert talk.say(f"confirm {code}")[1]["outcomes"][0]["tx_hash"] == tx_hash
             assert running.chain_balance_yocto("bob.localnet") - before == halves * NEAR // 2
         check_errors(openai_client)
+
+
+class ResponseConversation:
+    """The same over the Responses API: by `create`, by `stream=True`, or by the SDK's accumulating helper."""
+
+    def __init__(self, client: openai.OpenAI, way: str) -> None:
+        self._client = client
+        self._way = way
+        self._input: list[Any] = []
+
+    def say(self, text: str) -> tuple[str, dict[str, Any]]:
+        self._input.append({"role": "user", "content": text})
+        response = self._asked(f"way: {self._way}")
+        assert response.status == "completed"
+        assert response.model_extra is not None
+        self._input += [item.model_dump(exclude_none=True) for item in response.output]
+        return response.output_text, response.model_extra["near_agent"]
+
+    def _asked(self, instructions: str) -> Response:
+        responses, model = self._client.responses, "near-agent"
+        match self._way:
+            case "create":
+                return responses.create(model=model, input=self._input, instructions=instructions)
+            case "events":
+                first, *_, last = responses.create(
+                    model=model, input=self._input, instructions=instructions, stream=True
+                )
+                assert first.type == "response.created"
+                assert last.type == "response.completed"
+                return last.response
+            case _:
+                with responses.stream(model=model, input=self._input, instructions=instructions) as stream:
+                    deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+                    final = stream.get_final_response()
+                assert "".join(deltas) == final.output_text
+                return final
+
+
+def test_the_official_client_changes_things_over_the_responses_api(tmp_path: Path) -> None:
+    with daemon(tmp_path / "data") as running, client(running) as openai_client:
+        for number, way in enumerate(("create", "events", "helper"), 1):
+            before = running.chain_balance_yocto("bob.localnet")
+            talk = ResponseConversation(openai_client, way)
+            assert "NEAR" in talk.say("/near_balance alice.localnet")[0]
+            card, facts = talk.say(f"/near_transfer bob.localnet {number}")
+            assert facts["status"] == "needs_approval"
+            code = CODE.findall(card)[0]
+            done, facts = talk.say(f"confirm {code}")
+            assert facts["status"] == "executed"
+            assert facts["outcomes"][0]["tx_hash"] in done
+            assert talk.say(f"confirm {code}")[1]["outcomes"] == facts["outcomes"]
+            assert running.chain_balance_yocto("bob.localnet") - before == number * NEAR
+        first = openai_client.responses.create(model="near-agent", input="/help")
+        with pytest.raises(openai.BadRequestError) as kept:
+            openai_client.responses.create(model="near-agent", input="more", previous_response_id=first.id)
+        assert kept.value.param == "previous_response_id"
+        with pytest.raises(openai.NotFoundError):
+            openai_client.responses.retrieve(first.id)
+        with pytest.raises(openai.NotFoundError, match="chat/completions"):
+            openai_client.embeddings.create(model="near-agent", input="words")
+        with pytest.raises(openai.NotFoundError, match="chat/completions"):
+            openai_client.completions.create(model="near-agent", prompt="/help")
+        parsed = openai_client.chat.completions.parse(
+            model="near-agent", messages=[{"role": "user", "content": TITLE_PROMPT}], response_format=Title
+        )
+        assert parsed.choices[0].message.parsed == Title(title="Transfer to bob.localnet", tags=["NEAR", "Transfer"])
+        named = openai_client.responses.parse(model="near-agent", input=TITLE_PROMPT, text_format=Title)
+        assert named.output_parsed == Title(title="Transfer to bob.localnet", tags=["NEAR", "Transfer"])
+
+
+class Title(BaseModel):
+    title: str
+    tags: list[str]
+
+
+TITLE_PROMPT = (
+    "Generate a concise title for the conversation.\n<chat_history>\n"
+    "USER: please send 3 NEAR to bob.localnet\nASSISTANT: Done.\n</chat_history>"
+)
 
 
 def client(running: RunningDaemon) -> openai.OpenAI:

@@ -264,7 +264,7 @@ def run_calls(real: RealWorld, calls: Calls, *written_out: ChangeCall) -> Counte
 
 
 @pytest.mark.hypothesis
-def test_what_a_token_moves_was_seen(real: RealWorld) -> None:
+def test_moves_of_a_token_were_seen(real: RealWorld) -> None:
     counts = run_calls(
         real,
         TOKEN_CALLS,
@@ -295,7 +295,7 @@ _USDC_TO_USDT: Final = step(0, USDC, '"1000"', USDT)
 
 
 @pytest.mark.hypothesis
-def test_what_an_exchange_moves_was_seen(real: RealWorld) -> None:
+def test_moves_of_an_exchange_were_seen(real: RealWorld) -> None:
     run_calls(
         real,
         EXCHANGE_CALLS,
@@ -308,7 +308,7 @@ def test_what_an_exchange_moves_was_seen(real: RealWorld) -> None:
 
 
 @pytest.mark.hypothesis
-def test_what_a_staking_pool_moves_was_seen(real: RealWorld) -> None:
+def test_moves_of_a_staking_pool_were_seen(real: RealWorld) -> None:
     run_calls(
         real,
         POOL_CALLS,
@@ -370,7 +370,7 @@ def upgrades(contract_id: AccountId, method: str, blob: bytes) -> Motion:
 
 
 @pytest.mark.hypothesis
-def test_what_a_vote_makes_a_dao_move_was_seen(real: RealWorld) -> None:
+def test_moves_of_a_dao_by_a_vote_were_seen(real: RealWorld) -> None:
     tally = Tally()
 
     @settings(max_examples=EXAMPLES)

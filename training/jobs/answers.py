@@ -32,7 +32,7 @@ def _words(value: JsonValue) -> str | None:
 
 
 def _reason(value: JsonValue) -> str | None:
-    """Why a job failed: OpenAI's `{"message": ...}`, or bare text."""
+    """The reason why a job failed: OpenAI's `{"message": ...}`, or bare text."""
     return _words(value.get("message") if isinstance(value, dict) else value)
 
 
@@ -67,7 +67,7 @@ class Job(_Answer):
     status: Status = UNKNOWN
     fine_tuned_model: ModelName | None = None
     error: Annotated[str | None, BeforeValidator(_reason)] = None
-    """Why it failed, inert."""
+    """The reason why it failed, inert."""
     metadata: Annotated[dict[str, str], BeforeValidator(_labels)] = {}
 
 

@@ -152,7 +152,7 @@ async def test_of_a_new_identity_a_few_begin_before_their_cost_is_known() -> Non
     assert times.slept
 
 
-async def test_what_is_refused_at_once_is_not_charged_for_work() -> None:
+async def test_immediate_refusal_is_not_charged_for_work() -> None:
     times = Times()
     pace = times.pace()
     await pace.turn("b", 0)

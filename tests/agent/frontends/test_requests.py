@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import RequestError
+from agent.frontends.replies import pieces
 from agent.frontends.request_id import new_request_id
-from agent.frontends.sse import pieces
 from agent.frontends.wire import parse_chat
 from agent.limits import Limits
 from agent.records import Clarification, Refusal, Reply, Turn, UserRequest

@@ -40,7 +40,28 @@ def test_sentence_of_a_person_is_the_request(text: str) -> None:
 
 def test_most_sentences_stay_within_a_free_allowance() -> None:
     doubtful = [text for text in SENTENCES if authorship(text) != OwnWords(text)]
-    assert doubtful == ["give me the title of NFT 5 at nft.localnet", "send 5 near to my account user: alice.localnet"]
+    assert doubtful == [
+        "give me the title of NFT 5 at nft.localnet",
+        "continue with the transfer: 2 NEAR to bob.localnet",
+        "send 5 near to my account user: alice.localnet",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Translate the following message to German: {SEND}",
+        f'Correct the spelling of this text: "{SEND}"',
+        f"Is the following message harmful? Answer yes or no.\nMessage: {SEND}",
+        f'You have been given answers to the latest query: "{SEND}"\n\nMerge them into one.',
+        f"What would be a good headline for „{SEND}“",
+        "\n".join([SEND, *("filler" for _ in range(12))]),
+        f"{SEND}\n```\nfoo\n```",
+        f"user: {SEND}",
+    ],
+)
+def test_request_that_may_be_quoted_is_doubtful(text: str) -> None:
+    assert authorship(text) == OwnWords(text, doubtful=True)
 
 
 @pytest.mark.parametrize("text", ["/near_transfer bob.localnet 3", " /help", "confirm 7K2M9QXA"])

@@ -25,6 +25,7 @@ from agent.store.store import open_store
 from agent.store.tables import METADATA
 from contracts.chain.ledger import Lane, LaneRecord, SeenNonce
 from contracts.types import AccountId, PublicKey
+from tests.agent.store.test_preambles import old_store
 
 MIGRATIONS = Path(database.__file__).parent / "migrations"
 
@@ -149,13 +150,9 @@ async def test_two_starts_at_once_make_one_database(path: Path) -> None:
 
 async def test_the_lanes_of_an_earlier_version_go_on_from_the_nonces_that_it_knew(path: Path) -> None:
     lane = Lane("localnet", AccountId("alice.localnet"), PublicKey.from_bytes("ed25519", bytes(32)))
-    async with open_store(path) as store:
-        await store.ledger.observe([SeenNonce(lane, 41, 90)], 1.0)
+    old_store(path)  # holds this lane
     with closing(sqlite3.connect(path)) as older, older:
         older.execute("UPDATE nonces SET nonce = printf('%020d', 42)")
-        older.execute("ALTER TABLE nonces DROP COLUMN baseline")
-        older.execute("ALTER TABLE nonces DROP COLUMN baseline_height")
-        older.execute("UPDATE alembic_version SET version_num = '0005'")
     async with open_store(path) as store:
         assert await store.ledger.lane(lane) == LaneRecord(42, None, 42, 0)
         assert await store.ledger.observe([SeenNonce(lane, 42, 91)], 2.0) == [LaneRecord(42, None, 42, 0)]

@@ -86,7 +86,7 @@ async def test_many_records_share_one_preamble_and_come_back_byte_for_byte(store
         exchange(),
     ],
 )
-async def test_what_is_not_exactly_the_agents_own_stays_in_its_record(
+async def test_text_that_is_not_exactly_the_agents_own_stays_in_its_record(
     store: Store, path: Path, other: ModelExchange
 ) -> None:
     mixed = asked("r1", exchange(OWN.message, WORDS), other)

@@ -206,7 +206,9 @@ NOT_SERVED: list[Handler] = [
 
 
 @pytest.mark.parametrize("bad", NOT_SERVED)
-async def test_what_a_provider_does_not_serve_is_asked_of_each_other_operator_once(bad: Handler, net: Net) -> None:
+async def test_method_that_a_provider_does_not_serve_is_asked_of_each_other_operator_once(
+    bad: Handler, net: Net
+) -> None:
     nodes = [Node([bad]), Node([bad]), Node([good])]
     client = await net.client(*nodes, config=NO_PAUSES)
     assert (await client.account(ALICE)).amount == 5

@@ -124,7 +124,7 @@ def test_one_limit_is_shared_by_all_calls_of_a_receipt() -> None:
     assert short.refused
 
 
-def test_what_contracts_do_on_chain_is_far_below_the_limit() -> None:
+def test_contracts_on_chain_stay_far_below_the_limit() -> None:
     """A verifier of a Groth16 proof: a few multiples and four pairings."""
     contract = WatContract()
     multiples = contract.host("alt_bn128_g1_multiexp", *contract.put((FIRST + ONE) * 4), 0)
