@@ -69,6 +69,7 @@ VALUE_KINDS: Final[Mapping[ArgumentKind, ValueKind]] = {
     "object": "text",
     "string": "text",
 }
+_BY_NAME: Final[Mapping[str, ValueKind]] = {"method_name": "name", "args_base64": "bytes"}
 _CHANGE_WORDS = re.compile(
     r"(?i)\b(send|transfer|pay|give|tip|move|swap|exchange|buy|sell|stake|unstake|withdraw|deposit|wrap|unwrap|mint|burn|"
     r"create|delete|register|approve|revoke|vote|propose|add|remove|call|increment|decrement|reset|sign|deploy)\w*"
@@ -323,7 +324,8 @@ def missing_of(error: InvalidInput) -> tuple[str, ...]:
 def _value_kind(parameter: Parameter) -> ValueKind:
     if parameter.symbols or parameter.name == "contract_id":
         return "contract"
-    return "name" if parameter.name == "method_name" else VALUE_KINDS[parameter.kind]
+    by_name = _BY_NAME.get(parameter.name)
+    return VALUE_KINDS[parameter.kind] if by_name is None else by_name
 
 
 def _lower(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Final, Literal, TypeAlias, cast, get_args
 from Crypto.Hash import keccak
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from contracts.call_arguments import MAX_ARGUMENT_BYTES
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.knowledge.registry import Registry, TokenEntry
@@ -41,6 +42,7 @@ ArgumentKind: TypeAlias = Literal[
 CALLER: Final = "@me"
 MAX_JSON_DEPTH: Final = 64
 _WHOLE_FLOATS: Final = 2**53
+_MAX_BASE64: Final = -(-MAX_ARGUMENT_BYTES // 3) * 4
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _WHOLE = re.compile(r"[0-9]{1,20}", re.ASCII)
@@ -260,9 +262,9 @@ def read_account(text: str, caller: AccountId, registry: Registry) -> AccountId:
 
 
 def read_object(name: str, value: JsonValue, *, numbers: bool = False) -> JsonObject:
-    """A JSON object, given as one or as its text, without NaN, repeated keys and lone surrogates.
+    """Return a JSON object, given as one or as its text, without NaN, repeated keys and lone surrogates.
 
-    Numbers with decimals are taken only if `numbers`, and then only those that a float holds as they are written.
+    Numbers with decimals are taken only if `numbers` is true, and then only those that a float holds as they are written.
     """
     if isinstance(value, str):
         value = _json_text(name, value, numbers=numbers)
@@ -277,7 +279,7 @@ def read_object(name: str, value: JsonValue, *, numbers: bool = False) -> JsonOb
 
 
 def read_call_arguments(name: str, value: JsonValue) -> JsonObject | list[JsonValue]:
-    """The JSON arguments of a method: an object, or an array that it reads by position; numbers as `read_json`."""
+    """Return the JSON arguments of a method: an object, or an array that it reads by position; numbers as in `read_json`."""
     if isinstance(value, str):
         value = _json_text(name, value, numbers=True)
     if isinstance(value, list):
@@ -287,7 +289,7 @@ def read_call_arguments(name: str, value: JsonValue) -> JsonObject | list[JsonVa
 
 
 def read_json(name: str, value: JsonValue) -> JsonValue:
-    """Any JSON value, given as one or as its text, with the numbers that a float holds exactly; `malformed_json`."""
+    """Return any JSON value, given as one or as its text, with numbers that a float holds exactly; `malformed_json`."""
     if isinstance(value, str):
         value = _json_text(name, value, numbers=True)
     _check_exact(name, value, 0, numbers=True)
@@ -295,7 +297,16 @@ def read_json(name: str, value: JsonValue) -> JsonValue:
 
 
 def read_base64(name: str, text: str) -> bytes:
-    """The bytes of standard base64 with its padding; `malformed_base64` says what is wrong."""
+    """Return the bytes of standard base64 with its padding, at most MAX_ARGUMENT_BYTES.
+
+    InvalidInput `malformed_base64`, `arguments_too_long`.
+    """
+    if len(text) > _MAX_BASE64:
+        raise InvalidInput(
+            "arguments_too_long",
+            f"{name} has {len(text)} characters; at most {_MAX_BASE64} are taken, which are {MAX_ARGUMENT_BYTES} bytes",
+            details={"argument": name},
+        )
     try:
         return base64.b64decode(text.encode(), validate=True)
     except (binascii.Error, ValueError) as error:

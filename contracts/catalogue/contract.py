@@ -1,6 +1,7 @@
 """Any contract: view methods, change methods, and which methods there are."""
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -128,26 +129,20 @@ def _explain(args: ContractArgs | ContractViewArgs, error: RpcError, context: Bu
 
 
 def argument_bytes(args: ContractViewArgs | ContractCallArgs) -> bytes:
-    """The bytes that the method gets: JSON as it is sent, or those of `args_base64` as they are.
+    """Return the bytes that the method gets: compact JSON, or those of `args_base64` as they are.
 
-    InvalidInput `two_arguments` for both at once, `malformed_base64`.
+    InvalidInput `malformed_base64`, `arguments_too_long`.
     """
     if args.args_base64 is None:
         return compact_json({} if args.args is None else args.args, numbers=True)
-    if args.args is not None:
-        raise InvalidInput(
-            "two_arguments",
-            "args and args_base64 are both given, and a call has one of them; leave one out",
-            details={"argument": "args_base64"},
-        )
     return read_base64("args_base64", args.args_base64)
 
 
 def check_arguments(args: ContractViewArgs | ContractCallArgs, facts: ChainFacts) -> Method | None:
-    """What is known of the method; None if nothing is. Raw bytes are the writer's own and stay unchecked.
+    """Return what is known of the method; None if nothing is. Raw bytes are not checked here.
 
-    InvalidInput `arguments_invalid` if they are not what the contract's ABI, or the standard it satisfies, asks for, or hold
-    a number with decimals that neither asks for; `borsh_arguments` if it takes no JSON.
+    InvalidInput `arguments_invalid` if the arguments are not what the contract's ABI, or the standard it satisfies, asks for,
+    or hold a number with decimals that neither asks for; `borsh_arguments` if the method takes no JSON.
     """
     fact = facts.of(InterfaceFacts(args.contract_id), InterfaceFact)
     interface = None if isinstance(fact, Absent) else fact.interface
@@ -223,17 +218,24 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
 
 
 def _shown_arguments(args: ContractCallArgs, data: bytes) -> tuple[str, ...]:
-    """The arguments on the card; raw bytes as JSON if they are an object that can be read in one way only, else in base64."""
+    """Return the card's lines on the arguments.
+
+    Raw bytes are shown with their size and SHA-256; as JSON if they are an object that every parser reads alike, else in base64
+    with a warning.
+    """
     shown: JsonValue = {} if args.args is None else args.args
-    label = "arguments"
+    label, warnings = "arguments", list[str]()
     if args.args_base64 is not None:
         fields = read_arguments(data)
-        label = f"raw arguments, {len(data)} bytes" + ("" if fields is None else " of JSON")
+        label = f"raw arguments, {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}"
         shown = base64.b64encode(data).decode() if fields is None else fields
+        if fields is None:
+            label += ", in base64"
+            warnings.append("warning: the arguments are raw bytes, and nothing here can read what they say")
     written = len(inert_json(shown, len(data) * 10 + 2))
-    unseen = (f"warning: only {MAX_SHOWN_ARGUMENTS} of {written} characters of the arguments are shown",)
-    note = f"{label}: {inert_json(shown, MAX_SHOWN_ARGUMENTS)}"
-    return (note, *(unseen if written > MAX_SHOWN_ARGUMENTS else ()))
+    if written > MAX_SHOWN_ARGUMENTS:
+        warnings.append(f"warning: only {MAX_SHOWN_ARGUMENTS} of {written} characters of the arguments are shown")
+    return (f"{label}: {inert_json(shown, MAX_SHOWN_ARGUMENTS)}", *warnings)
 
 
 def _check_call(args: ContractCallArgs, method: Method | None, deposit: int, context: BuildContext) -> tuple[str, ...]:
@@ -326,6 +328,7 @@ def _method(method: JsonValue) -> str:
             return inert_json(other, 80)
 
 
+_ONE_OF: Final = ("args", "args_base64")
 _GUESTBOOK_ARGS: Final[JsonObject] = {"from_index": "0", "limit": "5"}
 
 CONTRACT_VIEW: Final = Entry(
@@ -337,6 +340,7 @@ CONTRACT_VIEW: Final = Entry(
     build=_view_build,
     answer=_view_answer,
     explain=_view_explain,
+    exclusive=_ONE_OF,
     examples=(
         Example(
             "what is the number in counter.localnet", {"contract_id": "counter.localnet", "method_name": "get_num"}
@@ -355,6 +359,7 @@ CONTRACT_CALL: Final = Entry(
     args=ContractCallArgs,
     needs=_call_needs,
     build=_call_build,
+    exclusive=_ONE_OF,
     examples=(
         Example("increment counter.localnet", {"contract_id": "counter.localnet", "method_name": "increment"}),
         Example(

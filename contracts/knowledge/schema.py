@@ -30,7 +30,12 @@ _LIMITS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "exclusiveMinimum": operator.gt,
     "exclusiveMaximum": operator.lt,
 }
-_NAMES: Final[Mapping[str, str]] = {"object": "an object", "array": "a list", "integer": "a whole number"}
+_NAMES: Final[Mapping[str, str]] = {
+    "object": "an object",
+    "array": "a list",
+    "integer": "a whole number",
+    "number": "a number",
+}
 _KNOWN: Final = frozenset(
     {
         "$ref", "$schema", "$comment", "title", "description", "default", "examples", "definitions", "$defs", "readOnly",
@@ -124,7 +129,8 @@ class _Run:
             self.numbers.add(place)
         if names and not any(isinstance(name, str) and _is(value, name) for name in names):
             kinds = " or ".join(_NAMES.get(str(name), str(name)) for name in names[:5])
-            yield f"{place} is {inert_json(value, _SHOWN)}, it must be {inert(kinds, 80)}"
+            shown = f"{'the text ' if isinstance(value, str) else ''}{inert_json(value, _SHOWN)}"
+            yield f"{place} is {shown}, it must be {inert(kinds, 80)}"
 
     def _listed(self, value: JsonValue, schema: JsonObject, place: str) -> Iterator[str]:
         allowed = _list(schema, "enum")
