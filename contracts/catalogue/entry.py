@@ -109,6 +109,8 @@ class Entry(Generic[ArgsT]):
     """Plain words for what a view returned, amounts exact and text from outside inert."""
     explain: Callable[[ArgsT, RpcError, BuildContext], str | None] = explain_nothing
     """Plain words for a view that the node refused (no such account, no such method); None: use the error's message."""
+    smaller: Callable[[ArgsT], ArgsT | None] = lambda _args: None
+    """The same view of fewer things, for an answer that takes too much gas or is too long; None if there is no smaller one."""
     declared: tuple[Parameter, ...] | None = None
     """The arguments, where they are not the fields of `args`; `make` then turns their values into it."""
     make: Callable[[Mapping[str, ArgumentValue]], ArgsT] | None = None
