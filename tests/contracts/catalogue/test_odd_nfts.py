@@ -98,7 +98,8 @@ def test_a_list_survives_what_is_no_token_and_says_what_it_was() -> None:
     for sign in ("https://", "](", "\u202e", "`"):
         assert sign not in said
     assert "- “1”: its owner is bob.localnet" in answer("nft_tokens", LIST, [token(BOB)])
-    many = answer("nft_tokens", LIST, [{**GOOD, "metadata": {"title": HOSTILE, "description": []}}] * 5000)
+    hostile: JsonValue = {**GOOD, "metadata": {"title": HOSTILE, "description": []}}
+    many = answer("nft_tokens", LIST, [hostile] * 5000)
     assert len(many) < 12_000
 
 
