@@ -150,6 +150,9 @@ class TestSigner:
         got, detail = result(plan(USDC, call("go", {}, 0), keys=short), "allowance")
         assert got == "fail"
         assert "0.002999999999999999999999 NEAR left and the gas takes 0.003 NEAR" in detail
+        assert "attach at most 29 Tgas, for which it would do" in detail
+        none = {KEY: key(FunctionCallAccess(USDC, (), Yocto(TGAS * 10**8 - 1)))}
+        assert "add a new function-call key" in result(plan(USDC, call("go", {}, 0), keys=none), "allowance")[1]
 
 
 class TestFunds:
