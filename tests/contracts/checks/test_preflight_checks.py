@@ -484,3 +484,10 @@ def test_usual_failures_have_a_correction(failure: str, todo: str) -> None:
 
 def test_an_unusual_failure_has_none() -> None:
     assert correction_of("the moon is full") is None
+
+
+def test_without_wrapped_near_the_correction_is_to_wrap() -> None:
+    failure = "Smart contract panicked: The account alice.localnet is not registered"
+    assert "near_wrap" in (correction_of(failure, sends_wrapped=True) or "")
+    assert "register the account first" in (correction_of(failure) or "")
+    assert correction_of("the moon is full", sends_wrapped=True) is None
