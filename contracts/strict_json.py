@@ -75,13 +75,17 @@ def parse_exactly(data: bytes) -> tuple[JsonValue, tuple[str, ...]]:
     return value, tuple(repeated)
 
 
-def _exact(text: str) -> float | str:
+def exact_float(text: str) -> float | None:
+    """Return the float that is written again as the same number; None if the text has more digits or range than that."""
     if len(text) > _MAX_DIGITS:
-        return text
+        return None
     value = float(text)
-    shown = repr(value)
-    same = math.isfinite(value) and "e" not in shown and Decimal(shown) == Decimal(text)
-    return value if same else text
+    return value if math.isfinite(value) and Decimal(repr(value)) == Decimal(text) else None
+
+
+def _exact(text: str) -> float | str:
+    value = exact_float(text)
+    return text if value is None or "e" in repr(value) else value
 
 
 def _exact_int(text: str) -> int | str:

@@ -37,6 +37,7 @@ from contracts.catalogue.arguments import (
     Parameter,
     read_account,
     read_argument,
+    read_call_arguments,
     read_json,
     read_object,
     read_text,
@@ -69,6 +70,7 @@ VALUE_KINDS: Final[Mapping[ArgumentKind, ValueKind]] = {
     "object": "text",
     "string": "text",
 }
+_BY_NAME: Final[Mapping[str, ValueKind]] = {"method_name": "name", "args_base64": "bytes"}
 _CHANGE_WORDS = re.compile(
     r"(?i)\b(send|transfer|pay|give|tip|move|swap|exchange|buy|sell|stake|unstake|withdraw|deposit|wrap|unwrap|mint|burn|"
     r"create|delete|register|approve|revoke|vote|propose|add|remove|call|increment|decrement|reset|sign|deploy)\w*"
@@ -195,7 +197,7 @@ class Planner:
             )
         if len(tool_call.arguments) > MAX_ARGUMENT_CHARACTERS:
             raise InvalidInput("too_long", f"the arguments of {entry.name} are longer than {MAX_ARGUMENT_CHARACTERS}")
-        raw = read_object(f"the arguments of {entry.name}", tool_call.arguments or "{}")
+        raw = read_object(f"the arguments of {entry.name}", tool_call.arguments or "{}", numbers=True)
         args, _ = self._named(entry, plan_arguments(entry, raw, lower_case=True))
         self._check(entry, args, request, text_only=text_only)
         return PlannedCall(action=entry.name, args=args)
@@ -296,7 +298,7 @@ def plan_arguments(entry: AnyEntry, raw: Mapping[str, object], *, lower_case: bo
             continue
         value = given[parameter.name]
         if parameter.kind == "object":
-            args[parameter.name] = read_object(parameter.name, value)
+            args[parameter.name] = read_call_arguments(parameter.name, value)
             continue
         if parameter.kind == "json":
             args[parameter.name] = read_json(parameter.name, value)
@@ -341,7 +343,8 @@ def _value_kinds(entry: AnyEntry) -> dict[str, ValueKind]:
 def _value_kind(parameter: Parameter) -> ValueKind:
     if parameter.symbols or parameter.name == "contract_id":
         return "contract"
-    return "name" if parameter.name == "method_name" else VALUE_KINDS[parameter.kind]
+    by_name = _BY_NAME.get(parameter.name)
+    return VALUE_KINDS[parameter.kind] if by_name is None else by_name
 
 
 def _lower(text: str) -> str:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
@@ -18,9 +19,9 @@ from contracts.knowledge.address_book import NO_NAMES, AddressBook, folded
 from contracts.knowledge.registry import NEAR_SYMBOL, Registry, TokenEntry
 from contracts.types import JsonObject
 
-ValueKind: TypeAlias = Literal["account", "contract", "token", "amount", "percent", "index", "name", "text"]
+ValueKind: TypeAlias = Literal["account", "contract", "token", "amount", "percent", "index", "name", "text", "bytes"]
 """How a value is compared: `contract` is an account that may be said by its token's symbol, `percent` and `index` are
-numbers that may stand as `0.5%` and `#3`, `name` is a method's name, `text` a message; see `trace`."""
+numbers that may stand as `0.5%` and `#3`, `name` is a method's name, `text` a message, `bytes` base64; see `trace`."""
 
 Words: TypeAlias = Sequence[tuple[int, str]]
 """The requester's own turns, newest first: index of the turn and its text."""
@@ -102,8 +103,8 @@ class _Switch(str):
     __slots__ = ()
 
 
-def _leaves(value: JsonValue) -> Iterator[str | int]:
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+def _leaves(value: JsonValue) -> Iterator[str | int | float]:
+    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
         yield value
     elif isinstance(value, list):
         for inner in value:
@@ -117,12 +118,13 @@ def _leaves(value: JsonValue) -> Iterator[str | int]:
 
 
 def _source(
-    value: str | int, kind: ValueKind, words: Words, caller: str, registry: Registry, units: Units | None
+    value: str | float, kind: ValueKind, words: Words, caller: str, registry: Registry, units: Units | None
 ) -> Source | None:
     if isinstance(value, _Switch):
         return _name(value, words)
-    if isinstance(value, int) or (kind in {"amount", "index", "percent", "text"} and _NUMBER.fullmatch(value)):
-        return _number(str(value), words, registry, units, beside=_BESIDE.get(kind, ""))
+    if isinstance(value, int | float) or (kind in {"amount", "index", "percent", "text"} and _NUMBER.fullmatch(value)):
+        digits = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+        return _number(digits, words, registry, units, beside=_BESIDE.get(kind, ""))
     match kind:
         case "account":
             return _account(value, words, caller)
@@ -134,8 +136,8 @@ def _source(
             return _search(_ALL_OF_IT, words) if value == "all" else _token_of_text(value, words)
         case "name":
             return _name(value, words)
-        case "text":
-            return _message(value, words)
+        case "text" | "bytes":
+            return (_message if kind == "text" else _base64)(value, words)
 
 
 def _by_name(account_id: str, words: Words, book: AddressBook) -> Source | None:
@@ -295,6 +297,16 @@ def _message(value: str, words: Words) -> Source | None:
             before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 2]
             if not _is_longer(before, after):
                 return Source(kind="words", turn=turn, span=found.span())
+    return None
+
+
+def _base64(value: str, words: Words) -> Source | None:
+    """Raw bytes exactly as they were written, and not as a part of longer base64: `/`, `+` and `=` go on in it."""
+    pattern = re.compile(rf"(?<![A-Za-z0-9+/._-])(?<!==){re.escape(value)}(?![A-Za-z0-9+/=_-])")
+    for turn, text in words:
+        found = pattern.search(text)
+        if found and not _continues(text[found.start() - 1 : found.start()]) and not _goes_on(text[found.end() :]):
+            return Source(kind="words", turn=turn, span=found.span())
     return None
 
 

@@ -40,6 +40,8 @@ _BY_TRIGGER: Final = {
     trigger: [shape for shape in SHAPES if trigger in shape.triggers] for shape in SHAPES for trigger in shape.triggers
 }
 _CALLS_WITH_ARGS: Final = ("function_call", "view_function")
+_RAW_ARGUMENTS: Final = "args_base64"
+"""The argument of an action that holds a call's bytes."""
 
 
 def redact(text: str) -> tuple[str, int]:
@@ -93,6 +95,9 @@ def holds_secret(value: JsonValue) -> bool:
             texts = " ".join(inner for inner in value if isinstance(inner, str))
             return any(phrases(texts)) or any(holds_secret(inner) for inner in value)
         case dict():
+            raw = value.get(_RAW_ARGUMENTS)
+            if isinstance(raw, str) and holds_secret(_raw_text(raw)):
+                return True
             return any(holds_secret(key) or holds_secret(inner) for key, inner in value.items())
         case _:
             return False
@@ -227,6 +232,14 @@ def _redact_value(value: JsonValue) -> tuple[JsonValue, int]:
             return clean, total
         case _:
             return value, 0
+
+
+def _raw_text(value: str) -> str:
+    """The text in base64, broken UTF-8 replaced; empty for what is not base64."""
+    try:
+        return base64.b64decode(value, validate=True).decode(errors="replace")
+    except ValueError:
+        return ""
 
 
 def _redact_base64(value: JsonValue, total: int) -> tuple[JsonValue, int]:

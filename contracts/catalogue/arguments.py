@@ -4,6 +4,8 @@ A kind is declared once as an annotation (`receiver_id: AccountArg`); the tool s
 come from it. Nothing here asks the chain.
 """
 
+import base64
+import binascii
 import functools
 import json
 import re
@@ -14,10 +16,11 @@ from typing import Annotated, Final, Literal, TypeAlias, cast, get_args
 from Crypto.Hash import keccak
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from contracts.call_arguments import MAX_ARGUMENT_BYTES
 from contracts.errors import InvalidInput
 from contracts.knowledge.names import did_you_mean, nearest
 from contracts.knowledge.registry import Registry, TokenEntry
-from contracts.strict_json import unique_keys
+from contracts.strict_json import exact_float, unique_keys
 from contracts.types import TGAS, U64_MAX, AccountId, CryptoHash, Gas, JsonObject, PublicKey, parse_units
 
 ArgumentKind: TypeAlias = Literal[
@@ -38,6 +41,8 @@ ArgumentKind: TypeAlias = Literal[
 
 CALLER: Final = "@me"
 MAX_JSON_DEPTH: Final = 64
+_WHOLE_FLOATS: Final = 2**53
+_MAX_BASE64: Final = -(-MAX_ARGUMENT_BYTES // 3) * 4
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _WHOLE = re.compile(r"[0-9]{1,20}", re.ASCII)
@@ -61,7 +66,8 @@ TokenArg: TypeAlias = Annotated[TokenEntry, Kind("token")]
 AmountArg: TypeAlias = Annotated[str, Kind("amount")]
 """Text of a plain decimal number; it becomes base units in `build`, where the decimals are known."""
 TextArg: TypeAlias = Annotated[str, Kind("string")]
-ObjectArg: TypeAlias = Annotated[JsonObject, Kind("object")]
+ObjectArg: TypeAlias = Annotated[JsonObject | list[JsonValue], Kind("object")]
+"""A method's JSON arguments: an object, or an array by position."""
 GasArg: TypeAlias = Annotated[Gas, Kind("tgas")]
 HashArg: TypeAlias = Annotated[CryptoHash, Kind("tx_hash")]
 AmountOrAllArg: TypeAlias = Annotated[str, Kind("amount_or_all")]
@@ -119,7 +125,7 @@ def parameters_of(args: type[Args]) -> tuple[Parameter, ...]:
 def read_argument(parameter: Parameter, value: JsonValue, caller: AccountId, registry: Registry) -> ArgumentValue:
     """The exact value of one argument as written; InvalidInput says what is wrong and what would be right."""
     if parameter.kind == "object":
-        return read_object(parameter.name, value)
+        return read_call_arguments(parameter.name, value)
     if parameter.kind == "list[string]":
         return read_text_list(parameter.name, value)
     if parameter.kind == "json":
@@ -256,34 +262,68 @@ def read_account(text: str, caller: AccountId, registry: Registry) -> AccountId:
         ) from error
 
 
-def read_object(name: str, value: JsonValue) -> JsonObject:
-    """A JSON object, given as one or as its text, without floats, NaN, repeated keys and lone surrogates."""
+def read_object(name: str, value: JsonValue, *, numbers: bool = False) -> JsonObject:
+    """Return a JSON object, given as one or as its text, without NaN, repeated keys and lone surrogates.
+
+    Numbers with decimals are taken only if `numbers` is true, and then only those that a float holds as they are written.
+    """
     if isinstance(value, str):
-        value = _json_text(name, value)
+        value = _json_text(name, value, numbers=numbers)
     if not isinstance(value, dict):
         raise InvalidInput(
             "not_an_object",
             f'{name} is JSON {json_type(value)}; write an object, such as {{"account_id": "bob.near"}}',
             details={"argument": name},
         )
-    _check_exact(name, value, 0)
+    _check_exact(name, value, 0, numbers=numbers)
     return value
+
+
+def read_call_arguments(name: str, value: JsonValue) -> JsonObject | list[JsonValue]:
+    """Return the JSON arguments of a method: an object, or an array that it reads by position; numbers as in `read_json`."""
+    if isinstance(value, str):
+        value = _json_text(name, value, numbers=True)
+    if isinstance(value, list):
+        _check_exact(name, value, 0, numbers=True)
+        return value
+    return read_object(name, value, numbers=True)
 
 
 def read_json(name: str, value: JsonValue) -> JsonValue:
-    """Any JSON value, given as one or as its text, as exact as `read_object`; `malformed_json`."""
+    """Return any JSON value, given as one or as its text, with numbers that a float holds exactly; `malformed_json`."""
     if isinstance(value, str):
-        value = _json_text(name, value)
-    _check_exact(name, value, 0)
+        value = _json_text(name, value, numbers=True)
+    _check_exact(name, value, 0, numbers=True)
     return value
 
 
-def compact_json(value: JsonObject) -> bytes:
+def read_base64(name: str, text: str) -> bytes:
+    """Return the bytes of standard base64 with its padding, at most MAX_ARGUMENT_BYTES.
+
+    InvalidInput `malformed_base64`, `arguments_too_long`.
+    """
+    if len(text) > _MAX_BASE64:
+        raise InvalidInput(
+            "arguments_too_long",
+            f"{name} has {len(text)} characters; at most {_MAX_BASE64} are taken, which are {MAX_ARGUMENT_BYTES} bytes",
+            details={"argument": name},
+        )
+    try:
+        return base64.b64decode(text.encode(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput(
+            "malformed_base64",
+            f"{name} is not base64: {error}; write the argument bytes in the standard alphabet with padding, such as AQAAAA==",
+            details={"argument": name},
+        ) from error
+
+
+def compact_json(value: JsonObject | list[JsonValue], *, numbers: bool = False) -> bytes:
     """The bytes that a contract gets: UTF-8, sorted keys, no spaces; equal objects give equal bytes.
 
-    InvalidInput for a value that JSON cannot hold exactly (float, NaN, lone surrogate).
+    InvalidInput for a value that JSON cannot hold exactly (NaN, lone surrogate, and a float unless `numbers`).
     """
-    _check_exact("args", value, 0)
+    _check_exact("args", value, 0, numbers=numbers)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
 
 
@@ -392,11 +432,12 @@ def _decimals(text: str) -> str:
     return f"{head.replace(',', '').replace('.', '')}.{tail.replace('.', '')}"[:80]
 
 
-def _json_text(name: str, text: str) -> JsonValue:
+def _json_text(name: str, text: str, *, numbers: bool = False) -> JsonValue:
+    decimals = _exact_number if numbers else _refuse_number
     try:
         return cast(
             "JsonValue",
-            json.loads(text, object_pairs_hook=unique_keys, parse_float=_refuse_number, parse_constant=_refuse_number),
+            json.loads(text, object_pairs_hook=unique_keys, parse_float=decimals, parse_constant=_refuse_number),
         )
     except RecursionError as error:
         raise _too_deep(name) from error
@@ -413,10 +454,18 @@ def _refuse_number(text: str) -> JsonValue:
     raise ValueError(f"the number {text[:40]} is not exact; write amounts as strings")
 
 
-def _check_exact(name: str, value: JsonValue, depth: int) -> None:
+def _exact_number(text: str) -> float:
+    value = exact_float(text)
+    if value is None:
+        raise ValueError(f"the number {text[:40]} has more digits than a float holds; write amounts as strings")
+    return value
+
+
+def _check_exact(name: str, value: JsonValue, depth: int, *, numbers: bool = False) -> None:
     if depth > MAX_JSON_DEPTH:
         raise _too_deep(name)
-    if isinstance(value, float):
+    # Beyond 2^53 a parser before this one may have rounded off whole units.
+    if isinstance(value, float) and not (numbers and abs(value) < _WHOLE_FLOATS):
         raise InvalidInput(
             "malformed_json",
             f"{name} holds the number {value!r}, which is not exact; write amounts as strings",
@@ -426,11 +475,11 @@ def _check_exact(name: str, value: JsonValue, depth: int) -> None:
         raise _not_unicode(name)
     if isinstance(value, list):
         for inner in value:
-            _check_exact(name, inner, depth + 1)
+            _check_exact(name, inner, depth + 1, numbers=numbers)
     if isinstance(value, dict):
         for key, inner in value.items():
             _check_exact(name, key, depth + 1)
-            _check_exact(name, inner, depth + 1)
+            _check_exact(name, inner, depth + 1, numbers=numbers)
 
 
 def _is_unicode(text: str) -> bool:

@@ -1,12 +1,24 @@
 """Any contract: view methods, change methods, and which methods there are."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 
 from pydantic import Field, JsonValue
 
+from contracts.call_arguments import read_arguments
 from contracts.calls import ChangeCall, FunctionCall, ViewFunction, ViewMethods
-from contracts.catalogue.arguments import AccountArg, AmountArg, Args, GasArg, ObjectArg, TextArg, compact_json
+from contracts.catalogue.arguments import (
+    AccountArg,
+    AmountArg,
+    Args,
+    GasArg,
+    ObjectArg,
+    TextArg,
+    compact_json,
+    read_base64,
+)
 from contracts.catalogue.dao_effects import by_hand, wanted_by_hand
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
 from contracts.catalogue.receivers import explain_absence, missing_contract
@@ -24,7 +36,7 @@ from contracts.knowledge.facts import (
     execution_reason,
 )
 from contracts.knowledge.inert import inert, inert_json, quoted, quoted_json
-from contracts.knowledge.interface import Interface, Method, type_name
+from contracts.knowledge.interface import Interface, Method, decimals_problem, type_name
 from contracts.knowledge.registry import NEAR_SYMBOL
 from contracts.types import TGAS, AccountId, Gas, JsonObject, Yocto, base_units, format_units, near_text, parse_near
 
@@ -55,13 +67,15 @@ class ContractArgs(Args):
 class ContractViewArgs(Args):
     contract_id: AccountArg
     method_name: TextArg
-    args: ObjectArg = Field(default_factory=dict, description="JSON arguments")
+    args: ObjectArg | None = Field(None, description="JSON arguments")
+    args_base64: TextArg | None = Field(None, description="raw argument bytes in base64, instead of args")
 
 
 class ContractCallArgs(Args):
     contract_id: AccountArg
     method_name: TextArg
-    args: ObjectArg = Field(default_factory=dict, description="JSON arguments")
+    args: ObjectArg | None = Field(None, description="JSON arguments")
+    args_base64: TextArg | None = Field(None, description="raw argument bytes in base64, instead of args")
     deposit: AmountArg = Field("0", description="NEAR")
     gas: GasArg = Field(DEFAULT_GAS, description="Tgas")
 
@@ -71,14 +85,14 @@ def _view_needs(args: ContractViewArgs, _context: BuildContext) -> tuple[FactReq
 
 
 def _view_build(args: ContractViewArgs, facts: ChainFacts, _context: BuildContext) -> Built:
-    method = check_arguments(args.contract_id, args.method_name, args.args, facts)
+    method = check_arguments(args, facts)
     if method is not None and method.kind == "call":
         raise InvalidInput(
             "not_a_view",
             f"{inert(args.method_name, 80)} of {args.contract_id} changes state and cannot be viewed; use contract_call",
             details={"contract_id": args.contract_id, "method_name": inert(args.method_name, 80)},
         )
-    call = ViewFunction(args.contract_id, args.method_name, compact_json(args.args))
+    call = ViewFunction(args.contract_id, args.method_name, argument_bytes(args))
     return Built((call,), f"ask {args.contract_id} for {inert(args.method_name, 80)}")
 
 
@@ -114,32 +128,45 @@ def _explain(args: ContractArgs | ContractViewArgs, error: RpcError, context: Bu
     return explain_absence(args.contract_id, error, context)
 
 
-def check_arguments(contract_id: AccountId, method_name: str, args: JsonObject, facts: ChainFacts) -> Method | None:
-    """What is known of the method; None where nothing is.
+def argument_bytes(args: ContractViewArgs | ContractCallArgs) -> bytes:
+    """Return the bytes that the method gets: compact JSON, or those of `args_base64` as they are.
 
-    InvalidInput `arguments_invalid` where they are not what the contract's ABI, or the standard it satisfies, asks for,
-    `borsh_arguments` where it takes no JSON.
+    InvalidInput `malformed_base64`, `arguments_too_long`.
     """
-    fact = facts.of(InterfaceFacts(contract_id), InterfaceFact)
-    if isinstance(fact, Absent):
-        return None
-    method = fact.interface.methods.get(method_name)
-    problem = fact.interface.argument_problem(method_name, args)
-    shown = f"{inert(method_name, 80)} of {contract_id}"
-    if problem is not None and method is not None:
-        says = "its ABI" if method.origin == "abi" else method.standard
-        raise InvalidInput(
-            "arguments_invalid",
-            f"the arguments of {shown} are not what {says} asks for: {problem}. It takes: {signature(method)}",
-            details={"contract_id": contract_id, "method_name": inert(method_name, 80), "problem": problem},
-        )
-    if method is not None and method.encoding == "borsh" and args:
+    if args.args_base64 is None:
+        return compact_json({} if args.args is None else args.args, numbers=True)
+    return read_base64("args_base64", args.args_base64)
+
+
+def check_arguments(args: ContractViewArgs | ContractCallArgs, facts: ChainFacts) -> Method | None:
+    """Return what is known of the method; None if nothing is. Raw bytes are not checked here.
+
+    InvalidInput `arguments_invalid` if the arguments are not what the contract's ABI, or the standard it satisfies, asks for,
+    or hold a number with decimals that neither asks for; `borsh_arguments` if the method takes no JSON.
+    """
+    fact = facts.of(InterfaceFacts(args.contract_id), InterfaceFact)
+    interface = None if isinstance(fact, Absent) else fact.interface
+    method = None if interface is None else interface.methods.get(args.method_name)
+    given: JsonObject | list[JsonValue] = {} if args.args is None else args.args
+    if args.args_base64 is not None:
+        return method
+    shown = f"{inert(args.method_name, 80)} of {args.contract_id}"
+    details: JsonObject = {"contract_id": args.contract_id, "method_name": inert(args.method_name, 80)}
+    if method is not None and method.encoding == "borsh" and given:
         raise InvalidInput(
             "borsh_arguments",
-            f"{shown} takes its arguments as Borsh bytes, which cannot be written as JSON",
-            details={"contract_id": contract_id, "method_name": inert(method_name, 80)},
+            f"{shown} takes its arguments as Borsh bytes, not as JSON; give the bytes in args_base64",
+            details=details,
         )
-    return method
+    problem = decimals_problem(given) if interface is None else interface.argument_problem(args.method_name, given)
+    if problem is None:
+        return method
+    if method is None or method.origin == "exports":
+        why = f"the arguments of {shown} are not described by the contract: {problem}"
+    else:
+        says = "its ABI" if method.origin == "abi" else method.standard
+        why = f"the arguments of {shown} are not what {says} asks for: {problem}. It takes: {signature(method)}"
+    raise InvalidInput("arguments_invalid", why, details={**details, "problem": problem})
 
 
 def signature(method: Method) -> str:
@@ -160,7 +187,7 @@ def _call_needs(args: ContractCallArgs, _context: BuildContext) -> tuple[FactReq
 
 
 def _function_call(args: ContractCallArgs, deposit: Yocto) -> FunctionCall:
-    return FunctionCall(args.method_name, compact_json(args.args), args.gas, deposit)
+    return FunctionCall(args.method_name, argument_bytes(args), args.gas, deposit)
 
 
 def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext) -> Built:
@@ -170,27 +197,45 @@ def _call_build(args: ContractCallArgs, facts: ChainFacts, context: BuildContext
     if not account.has_code:
         raise missing_contract(args.contract_id, Absent("no_code", ""), context)
     deposit = parse_near(args.deposit)
-    known = check_arguments(args.contract_id, args.method_name, args.args, facts)
+    known = check_arguments(args, facts)
     warnings = _check_call(args, known, deposit, context)
     call = _function_call(args, deposit)
     sets_off, voted = by_hand(call, args.contract_id, facts, context)
     method = inert(args.method_name, 80)
     paying = f" with {near_text(deposit)}" if deposit else ""
-    written = len(inert_json(args.args, len(call.args) * 10))
-    unseen = (f"warning: only {MAX_SHOWN_ARGUMENTS} of {written} characters of the arguments are shown",)
     return Built(
         calls=(ChangeCall(args.contract_id, (call,)),),
         summary=f"call {method} of {args.contract_id}{paying} as {context.signer_id}",
         expected=(Effect(context.signer_id, NEAR_SYMBOL, -deposit),) if deposit else (),
         sets_off=sets_off,
         notes=(
-            f"arguments: {quoted_json(args.args, MAX_SHOWN_ARGUMENTS)}",
-            *(unseen if written > MAX_SHOWN_ARGUMENTS else ()),
+            *_shown_arguments(args, call.args),
             *voted,
             *warnings,
-            *_token_note(args, context),
+            *_token_note(args, call.args, context),
         ),
     )
+
+
+def _shown_arguments(args: ContractCallArgs, data: bytes) -> tuple[str, ...]:
+    """Return the card's lines on the arguments.
+
+    Raw bytes are shown with their size and SHA-256; as JSON if they are an object that every parser reads alike, else in base64
+    with a warning.
+    """
+    shown: JsonValue = {} if args.args is None else args.args
+    label, warnings = "arguments", list[str]()
+    if args.args_base64 is not None:
+        fields = read_arguments(data)
+        label = f"raw arguments, {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}"
+        shown = base64.b64encode(data).decode() if fields is None else fields
+        if fields is None:
+            label += ", in base64"
+            warnings.append("warning: the arguments are raw bytes, and nothing here can read what they say")
+    written = len(inert_json(shown, len(data) * 10 + 2))
+    if written > MAX_SHOWN_ARGUMENTS:
+        warnings.append(f"warning: only {MAX_SHOWN_ARGUMENTS} of {written} characters of the arguments are shown")
+    return (f"{label}: {quoted_json(shown, MAX_SHOWN_ARGUMENTS)}", *warnings)
 
 
 def _check_call(args: ContractCallArgs, method: Method | None, deposit: int, context: BuildContext) -> tuple[str, ...]:
@@ -218,7 +263,7 @@ def _check_call(args: ContractCallArgs, method: Method | None, deposit: int, con
     return tuple(notes)
 
 
-def _token_note(args: ContractCallArgs, context: BuildContext) -> tuple[str, ...]:
+def _token_note(args: ContractCallArgs, data: bytes, context: BuildContext) -> tuple[str, ...]:
     what = TOKEN_METHODS.get(args.method_name)
     if what is None:
         return ()
@@ -226,7 +271,7 @@ def _token_note(args: ContractCallArgs, context: BuildContext) -> tuple[str, ...
         f"warning: {args.method_name} {what}; amounts in its arguments are base units and nothing about them is checked"
     )
     token = context.registry.of_contract(args.contract_id)
-    units = base_units(args.args.get("amount"))
+    units = base_units((read_arguments(data) or {}).get("amount"))
     if token is None or token.decimals is None or units is None:
         return (note,)
     return (note, f"amount {units} is {format_units(units, token.decimals)} {token.name}")
@@ -250,7 +295,7 @@ def _methods_answer(args: ContractArgs, returned: ViewReturned, facts: ChainFact
         case list() as methods:
             known = methods
         case value:
-            return f"The methods of {args.contract_id} are not readable: {inert_json(value, 200)}"
+            return f"The methods of {args.contract_id} are not readable: {quoted_json(value, 200)}"
     if not known:
         return f"{args.contract_id} has no methods."
     shown = ", ".join(_method(method) for method in known[:MAX_SHOWN_METHODS])
@@ -283,6 +328,7 @@ def _method(method: JsonValue) -> str:
             return inert_json(other, 80)
 
 
+_ONE_OF: Final = ("args", "args_base64")
 _GUESTBOOK_ARGS: Final[JsonObject] = {"from_index": "0", "limit": "5"}
 
 CONTRACT_VIEW: Final = Entry(
@@ -294,6 +340,7 @@ CONTRACT_VIEW: Final = Entry(
     build=_view_build,
     answer=_view_answer,
     explain=_view_explain,
+    exclusive=_ONE_OF,
     examples=(
         Example(
             "what is the number in counter.localnet", {"contract_id": "counter.localnet", "method_name": "get_num"}
@@ -312,6 +359,7 @@ CONTRACT_CALL: Final = Entry(
     args=ContractCallArgs,
     needs=_call_needs,
     build=_call_build,
+    exclusive=_ONE_OF,
     examples=(
         Example("increment counter.localnet", {"contract_id": "counter.localnet", "method_name": "increment"}),
         Example(

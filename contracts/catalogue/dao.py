@@ -100,6 +100,11 @@ def _proposals_answer(args: DaoProposalsArgs, returned: ViewReturned, _facts: Ch
     return "\n".join(lines)
 
 
+def _proposals_smaller(args: DaoProposalsArgs) -> DaoProposalsArgs | None:
+    limit = DEFAULT_LIMIT if args.limit is None else args.limit
+    return None if limit == 1 else args.model_copy(update={"limit": max(1, limit // 4)})
+
+
 def _proposal_build(args: DaoProposalArgs, _facts: ChainFacts, _context: BuildContext) -> Built:
     call = ViewFunction(args.dao_id, "get_proposal", compact_json({"id": args.proposal_id}))
     return Built((call,), f"look at proposal {args.proposal_id} of {args.dao_id}")
@@ -165,6 +170,7 @@ DAO_PROPOSALS: Final = Entry(
     needs=_proposals_needs,
     build=_proposals_build,
     answer=_proposals_answer,
+    smaller=_proposals_smaller,
     explain=_explain,
     examples=(
         Example("what is proposed in dao.localnet", {"dao_id": "dao.localnet"}),

@@ -109,9 +109,13 @@ class Entry(Generic[ArgsT]):
     """Plain words for what a view returned, amounts exact and text from outside inert."""
     explain: Callable[[ArgsT, RpcError, BuildContext], str | None] = explain_nothing
     """Plain words for a view that the node refused (no such account, no such method); None: use the error's message."""
+    smaller: Callable[[ArgsT], ArgsT | None] = lambda _args: None
+    """The same view of fewer things, for an answer that takes too much gas or is too long; None if there is no smaller one."""
     declared: tuple[Parameter, ...] | None = None
     """The arguments, where they are not the fields of `args`; `make` then turns their values into it."""
     make: Callable[[Mapping[str, ArgumentValue]], ArgsT] | None = None
+    exclusive: tuple[str, ...] = ()
+    """Arguments of which a call has one at most."""
     quoted: str = ""
     """What a contract's author says of the method: for people who ask for help, never for a model."""
 
@@ -145,7 +149,10 @@ class Entry(Generic[ArgsT]):
         return self.args(**values) if self.make is None else self.make(values)
 
     def given(self, raw: Mapping[str, JsonValue]) -> JsonObject:
-        """The arguments that are really given, all of them known; `unknown_argument` with the nearest name otherwise."""
+        """The arguments that are really given, all of them known.
+
+        InvalidInput `unknown_argument` with the nearest name, `exclusive_arguments` for two of which a call has one.
+        """
         names = [parameter.name for parameter in self.parameters]
         for name in raw:
             if name not in names:
@@ -155,7 +162,16 @@ class Entry(Generic[ArgsT]):
                     f"It takes: {', '.join(names)}",
                     details={"action": self.name, "argument": name[:_SHOWN_NAME], "nearest": nearest(name, names)},
                 )
-        return {name: value for name, value in raw.items() if value is not None and value != ""}
+        found: JsonObject = {name: value for name, value in raw.items() if value is not None and value != ""}
+        both = [name for name in self.exclusive if name in found]
+        if len(both) > 1:
+            raise InvalidInput(
+                "exclusive_arguments",
+                f"{self.name} takes {' or '.join(both)}, and both are given; leave one out, and name what follows it: "
+                f"{self.usage()}, such as {self.parameters[-1].name}=...",
+                details={"action": self.name, "argument": both[-1]},
+            )
+        return found
 
     def tool_schema(self) -> JsonObject:
         """An OpenAI function tool. Every value is text, except objects, lists and whole numbers."""
@@ -213,7 +229,7 @@ _ABOUT_KINDS: Final[Mapping[ArgumentKind, str]] = {
     "list[string]": "list of texts",
     "int": "whole number",
     "json": "JSON, as a string",
-    "object": "JSON arguments",
+    "object": "JSON object, or an array by position",
     "public_key": "public key, ed25519:... or secp256k1:...",
     "tgas": "Tgas, as a string",
     "tx_hash": "transaction hash",

@@ -7,7 +7,8 @@ from pydantic import Field
 from contracts.calls import ChangeCall, FunctionCall
 from contracts.catalogue.arguments import AccountArg, TextArg, compact_json
 from contracts.catalogue.entry import BuildContext, Built, Entry, Example
-from contracts.catalogue.nfts import NftArgs, NftToken, nft_fact, nft_token_facts, nft_value, shown_nft
+from contracts.catalogue.nft_reading import NftToken
+from contracts.catalogue.nfts import NftArgs, nft_fact, nft_token_facts, nft_value, odd_note, shown_nft, unreadable
 from contracts.catalogue.receivers import check_receiver
 from contracts.catalogue.tokens import MAX_SHOWN_MEMO, ONE_YOCTO
 from contracts.chain.outcome import Effect
@@ -56,9 +57,11 @@ def _transfer_build(args: NftTransferArgs, facts: ChainFacts, context: BuildCont
     token, signer_id, receiver_id = nft_fact(args, facts, context), context.signer_id, args.receiver_id
     approval_id = None if token.owner_id == signer_id else token.approval_of(signer_id)
     if token.owner_id != signer_id and approval_id is None:
+        if token.may_be_approved(signer_id):
+            raise unreadable(args, "nobody can say which approval is yours")
         raise _not_yours(args, token, context)
     _check_new_owner(args, token)
-    notes = list(check_receiver(receiver_id, facts, context))
+    notes = [*check_receiver(receiver_id, facts, context), *odd_note(token)]
     receiver = facts.of(AccountFacts(receiver_id), AccountFact)
     if isinstance(receiver, AccountFact) and receiver.has_code:
         notes.append(f"warning: {receiver_id} is a contract; one that knows nothing of NFTs can never send it on")
@@ -162,7 +165,7 @@ def _approve_build(args: NftApprovalArgs, facts: ChainFacts, context: BuildConte
             details={"account_id": args.account_id},
         )
     notes = check_receiver(args.account_id, facts, context)
-    if token.approval_of(args.account_id) is not None:
+    if args.account_id in token.approvals:
         notes = (*notes, f"{args.account_id} is approved already; this replaces the approval with a new one")
     meaning = (
         f"warning: {args.account_id} may then send this NFT to anyone, at any time and without asking, until it is "
@@ -176,6 +179,7 @@ def _approve_build(args: NftApprovalArgs, facts: ChainFacts, context: BuildConte
         expected=_spent(context, deposit),
         notes=(
             *notes,
+            *odd_note(token),
             meaning,
             f"up to {format_near(deposit)} NEAR pays for its storage; the contract sends back what it does not need",
         ),
@@ -190,7 +194,7 @@ def _revoke_build(args: NftApprovalArgs, facts: ChainFacts, context: BuildContex
     token = nft_fact(args, facts, context)
     if token.owner_id != context.signer_id:
         raise _not_yours(args, token, context)
-    if token.approval_of(args.account_id) is None:
+    if not token.may_be_approved(args.account_id):
         raise InvalidInput(
             "not_approved",
             f"{args.account_id} is not approved for {shown_nft(args.contract_id, args.token_id)}; there is nothing to revoke",
@@ -204,6 +208,7 @@ def _revoke_build(args: NftApprovalArgs, facts: ChainFacts, context: BuildContex
             f"{shown_nft(args.contract_id, args.token_id)}{token.title}"
         ),
         expected=_spent(context, ONE_YOCTO),
+        notes=odd_note(token),
     )
 
 

@@ -257,12 +257,15 @@ class _Action:
             contract_id=self.contract.account_id,
             method_name=self.method.name,
             args=args.values,
+            args_base64=None,
             deposit=args.deposit,
             gas=args.gas,
         )
 
     def _view(self, args: OnboardedArgs) -> ContractViewArgs:
-        return ContractViewArgs(contract_id=self.contract.account_id, method_name=self.method.name, args=args.values)
+        return ContractViewArgs(
+            contract_id=self.contract.account_id, method_name=self.method.name, args=args.values, args_base64=None
+        )
 
     def needs(self, args: OnboardedArgs, context: BuildContext) -> tuple[FactRequest, ...]:
         if self._is_view:

@@ -170,6 +170,8 @@ def _metadata_answer(args: TokenArgs, returned: ViewReturned, _facts: ChainFacts
             )
         case _:
             return f"{args.token.contract_id} answered {inert_json(returned.value)}, which is not NEP-148 metadata."
+    if not 0 <= decimals <= MAX_DECIMALS:
+        text += f" That cannot be: a token has 0 to {MAX_DECIMALS} decimals, so amounts of it mean nothing."
     if args.token.symbol is None:
         return f"{text} It is not in the registry: a name proves nothing, the contract id does."
     if args.token.decimals != decimals:

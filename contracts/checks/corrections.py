@@ -38,6 +38,14 @@ _CORRECTIONS: Final = (
 )
 
 
-def correction_of(failure: str) -> str | None:
-    """What to change so that it goes; None where the text says nothing that is known."""
+_LACKS_TOKENS: Final = re.compile(r"not registered|enough (balance|tokens|funds)|NotEnoughBalance|Insufficient")
+
+
+def correction_of(failure: str, *, sends_wrapped: bool = False) -> str | None:
+    """Return what to change so that it goes; None if the text says nothing that is known.
+
+    `sends_wrapped`: the sender itself, whom the text names, moves wrapped NEAR, which wrapping brings with its registration.
+    """
+    if sends_wrapped and _LACKS_TOKENS.search(failure):
+        return "wrap NEAR first: /near_wrap AMOUNT; it also registers the account"
     return next((todo for pattern, todo in _CORRECTIONS if pattern.search(failure)), None)

@@ -206,7 +206,7 @@ def _judged(
 def _found(contract_id: AccountId, known: Known | None, arguments: JsonObject | None) -> tuple[Found, tuple[str, ...]]:
     """The call of a method, and if a known one's arguments stay unread, the names of what it can be."""
     if known is None:
-        return Found("contract_call", (), ("raw_arguments" if arguments is None else "unknown_method",)), ()
+        return Found("contract_call", (), ("unread_arguments" if arguments is None else "unknown_method",)), ()
     found = None if arguments is None else known.read(contract_id, arguments)
     return (known.unread(contract_id), known.actions) if found is None else (found, ())
 

@@ -20,7 +20,6 @@ Category: TypeAlias = Literal[
     "owner_change",
     "unusual_action",
     "unknown_method",
-    "raw_arguments",
     "nft_approve",
     "dao",
     "no_minimum_out",

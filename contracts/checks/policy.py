@@ -31,13 +31,12 @@ _WHY: Final[Mapping[Category, str]] = {
     "owner_change": "the method's name says that it changes who or what controls the contract",
     "unusual_action": "it is an action that this policy does not read",
     "unknown_method": "the method is none of a standard that is known here",
-    "raw_arguments": "its arguments are no JSON object, so nobody can say what they mean",
     "nft_approve": "it lets somebody else move the NFT",
     "dao": "it acts in a DAO, which may move the DAO's money",
     "no_minimum_out": "it swaps without a minimum of what must come out",
     "first_recipient": "nothing has been sent there before",
     "unread_amount": "what it moves does not stand in its arguments as in those of other tokens, so no limit counts it",
-    "unread_arguments": "its arguments cannot be read as that method's, so it counts as all that it could move",
+    "unread_arguments": "its arguments cannot be read, so what it moves is not known and it counts as all that it could move",
 }
 
 

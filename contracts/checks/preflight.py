@@ -197,10 +197,14 @@ def _allowance_short(facts: PlanFacts, place: int, view: AccessKeyView) -> str |
     needed = facts.gas[place] * facts.gas_price
     if access.allowance >= needed:
         return None
-    return (
-        f"the key's allowance has {format_near(access.allowance)} NEAR left and the gas takes {format_near(needed)} NEAR; "
-        "add a new function-call key, or use a full-access key"
-    )
+    short = f"the key's allowance has {format_near(access.allowance)} NEAR left and the gas takes {format_near(needed)} NEAR; "
+    attached = facts.calls[place].gas
+    # Beside what is attached, a transaction pays for itself and its receipt.
+    affordable = access.allowance // max(1, facts.gas_price) - (facts.gas[place] - attached)
+    wanted = with_margin(facts.measured[place]) if place < len(facts.measured) else TGAS
+    if attached and affordable >= max(wanted, TGAS):
+        return f"{short}attach at most {affordable // TGAS} Tgas, for which it would do, or use another key"
+    return f"{short}add a new function-call key, or use a full-access key"
 
 
 def _funds_checks(facts: PlanFacts) -> Iterator[Check]:

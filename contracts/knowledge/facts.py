@@ -268,6 +268,21 @@ class ChainFacts:
 NO_FACTS: Final = ChainFacts({})
 
 
+def out_of_gas(error: RpcError) -> bool:
+    """Return whether a view failed because it took more gas than nodes give to a view."""
+    said = json.dumps(error.details) + error.message
+    return error.code == "CONTRACT_EXECUTION_ERROR" and any(text in said for text in _OUT_OF_GAS)
+
+
+_OUT_OF_GAS: Final = (
+    "GasLimitExceeded",
+    "GasExceeded",
+    "Exceeded the maximum amount of gas allowed to burn per contract",
+    "Exceeded the prepaid gas",
+)
+"""nearcore's `HostError` in `Debug` and in `Display` form."""
+
+
 def execution_reason(error: RpcError) -> Literal["no_account", "no_code", "no_method", "failed"]:
     """Why a view call failed; nodes say it in typed form, in `Debug` text or in both."""
     said = json.dumps(error.details) + error.message

@@ -18,7 +18,7 @@ from contracts.errors import InvalidInput
 from contracts.knowledge.abi import ABI_METHOD, MAX_DOC, Abi, AbiFunction, read_abi
 from contracts.knowledge.inert import inert
 from contracts.knowledge.names import did_you_mean
-from contracts.knowledge.schema import check
+from contracts.knowledge.schema import check, floats_in
 from contracts.types import CryptoHash, JsonObject
 
 Origin: TypeAlias = Literal["abi", "standard", "exports"]
@@ -68,12 +68,19 @@ class Interface:
     def names(self) -> frozenset[str]:
         return frozenset(self.methods)
 
-    def argument_problem(self, method_name: str, args: JsonObject) -> str | None:
-        """What is wrong with the arguments of a call, as far as the method's arguments are known."""
+    def argument_problem(self, method_name: str, args: JsonObject | list[JsonValue]) -> str | None:
+        """What is wrong with the arguments of a call, as far as the method's arguments are known.
+
+        An array is read by position, as serde does. A number with decimals needs a schema that asks for a number.
+        """
         method = self.methods.get(method_name)
         if method is None or method.parameters is None:
-            return None
+            return decimals_problem(args)
         known = {parameter.name: parameter for parameter in method.parameters}
+        if isinstance(args, list):
+            if len(args) != len(known):
+                return f"the array has {len(args)} values, one is needed for each of its {len(known)} arguments"
+            args = dict(zip(known, args, strict=True))
         for name, parameter in known.items():
             if parameter.required and name not in args:
                 return f"{inert(name, 60)} is missing"
@@ -83,10 +90,27 @@ class Interface:
                 found = check(value, wanted.schema, self.definitions, inert(name, 60))
                 if found.problem is not None:
                     return found.problem
+                unasked = next((one for one in floats_in(value, inert(name, 60)) if one not in found.numbers), None)
+                if unasked is not None:
+                    return _decimals(unasked)
+            elif (problem := decimals_problem(value, inert(name, 60))) is not None:
+                return problem
             elif method.origin == "abi":
                 # A contract passes over names that it does not know: an optional one misspelt would be lost.
                 return f"there is no argument {inert(name, 60)}{did_you_mean(name, known).rstrip('.')}"
         return None
+
+
+def decimals_problem(args: JsonValue, place: str = "args") -> str | None:
+    """The first number with decimals in arguments whose schema nobody knows; None if there is none."""
+    found = next(floats_in(args, place), None)
+    return None if found is None else _decimals(found)
+
+
+def _decimals(place: str) -> str:
+    return (
+        f"{place} is a number with decimals, for which no known schema asks; write it as a string, or use args_base64"
+    )
 
 
 def read_interface(exports: Sequence[str], abi: Abi | None = None, problem: str | None = None) -> Interface:

@@ -30,7 +30,12 @@ _LIMITS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "exclusiveMinimum": operator.gt,
     "exclusiveMaximum": operator.lt,
 }
-_NAMES: Final[Mapping[str, str]] = {"object": "an object", "array": "a list", "integer": "a whole number"}
+_NAMES: Final[Mapping[str, str]] = {
+    "object": "an object",
+    "array": "a list",
+    "integer": "a whole number",
+    "number": "a number",
+}
 _KNOWN: Final = frozenset(
     {
         "$ref", "$schema", "$comment", "title", "description", "default", "examples", "definitions", "$defs", "readOnly",
@@ -47,6 +52,8 @@ class Checked:
     """The first thing that is wrong, with its place; None where nothing is."""
     complete: bool
     """False where a part of the schema was not understood, or the work was cut off."""
+    numbers: frozenset[str] = frozenset()
+    """The places of floats for which the schema asks for a number."""
 
 
 def check(value: JsonValue, schema: JsonValue, definitions: JsonObject, place: str = "arguments") -> Checked:
@@ -56,7 +63,7 @@ def check(value: JsonValue, schema: JsonValue, definitions: JsonObject, place: s
         problem = next(run.problems(value, schema, place, 0), None)
     except _CutOff:
         return Checked(None, complete=False)
-    return Checked(problem, complete=run.complete)
+    return Checked(problem, run.complete, frozenset(run.numbers))
 
 
 class _CutOff(Exception):
@@ -68,6 +75,7 @@ class _Run:
     definitions: JsonObject
     complete: bool = True
     steps: int = field(default=0)
+    numbers: set[str] = field(default_factory=set[str])
 
     def problems(self, value: JsonValue, schema: JsonValue, place: str, depth: int) -> Iterator[str]:
         self._spend(1, depth)
@@ -117,9 +125,12 @@ class _Run:
     def _kind(self, value: JsonValue, schema: JsonObject, place: str) -> Iterator[str]:
         wanted = schema.get("type")
         names = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
+        if isinstance(value, float) and "number" in names:
+            self.numbers.add(place)
         if names and not any(isinstance(name, str) and _is(value, name) for name in names):
             kinds = " or ".join(_NAMES.get(str(name), str(name)) for name in names[:5])
-            yield f"{place} is {inert_json(value, _SHOWN)}, it must be {inert(kinds, 80)}"
+            shown = f"{'the text ' if isinstance(value, str) else ''}{inert_json(value, _SHOWN)}"
+            yield f"{place} is {shown}, it must be {inert(kinds, 80)}"
 
     def _listed(self, value: JsonValue, schema: JsonObject, place: str) -> Iterator[str]:
         allowed = _list(schema, "enum")
@@ -172,6 +183,21 @@ class _Run:
             yield f"{place} has a form that is not allowed"
 
 
+def floats_in(value: JsonValue, place: str) -> Iterator[str]:
+    """The places of the floats in a value, as `check` names them."""
+    match value:
+        case float():
+            yield place
+        case list():
+            for number, inner in enumerate(value):
+                yield from floats_in(inner, f"{place}[{number}]")
+        case dict():
+            for name, inner in value.items():
+                yield from floats_in(inner, f"{place}.{inert(name, _SHOWN)}")
+        case _:
+            return
+
+
 def _is(value: JsonValue, name: str) -> bool:
     match name:
         case "null":
@@ -185,8 +211,8 @@ def _is(value: JsonValue, name: str) -> bool:
         case "object":
             return isinstance(value, dict)
         case "integer":
-            whole = isinstance(value, float) and value.is_integer()
-            return whole or (isinstance(value, int) and not isinstance(value, bool))
+            # serde reads no integer from 5.0, which JSON Schema would take for one.
+            return isinstance(value, int) and not isinstance(value, bool)
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)
         case _:

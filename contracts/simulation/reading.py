@@ -75,7 +75,9 @@ def read_step(
     burnt = max(0, burnt - first_receipt_gas)
     match outcome:
         case ExecutionFailed(_, _, message):
-            return _failed(place, message, logs, execution, burnt)
+            name, _ = tokens.get(call.receiver_id, ("", 0))
+            lacks_wrapped = name.casefold() == "wnear" and execution.signer_id in message
+            return _failed(place, message, logs, execution, burnt, sends_wrapped=lacks_wrapped)
         case PartiallyExecuted(_, message):
             missed = bool(answer.transaction and missing_effects(expected, read_effects(answer, answer.transaction)))
             said = in_units(message, expected, tokens.get)
@@ -93,10 +95,16 @@ def unknown_step(place: int, reason: str) -> Reading:
 
 
 def _failed(
-    place: int, message: str, logs: tuple[str, ...], execution: Execution | None = None, burnt: int = 0
+    place: int,
+    message: str,
+    logs: tuple[str, ...],
+    execution: Execution | None = None,
+    burnt: int = 0,
+    *,
+    sends_wrapped: bool = False,
 ) -> Reading:
     said = inert(message, _SHOWN)
-    todo = correction_of(message)
+    todo = correction_of(message, sends_wrapped=sends_wrapped)
     detail = f"simulated, it fails: “{said}”" + (f". To correct it: {todo}" if todo else "")
     simulated = Simulated("failure", said, logs) if execution is None else _simulated("failure", said, logs, execution)
     spent = execution.tokens_burnt if execution is not None else 0

@@ -188,11 +188,15 @@ def test_every_known_method_whose_arguments_stay_unread_counts_as_all_it_could_m
     assert over_caps(spending(AccountId(USDC), made.actions, capped, frozenset()), capped, {})
 
 
-def test_an_unknown_methods_raw_arguments_ask_as_before() -> None:
+def test_an_unknown_methods_unread_arguments_are_never_free() -> None:
     for raw in (b"\x05\x00\x00\x00hello", b"[1,2]", b"hello"):
         (one,) = read_call(call("pay", raw=raw))
-        assert (one.action, one.categories, one.tokens) == ("contract_call", ("raw_arguments",), ())
+        assert (one.action, one.categories, one.tokens) == ("contract_call", ("unread_arguments",), ())
         assert verdict_of("", call("pay", raw=raw)).decision == "ask"
+        found = verdict_of(FREE, call("pay", raw=raw), known=(USDC, BOB))
+        assert found.decision == "ask"
+        assert "always_ask.unread_arguments" in rules_of(found)
+    assert verdict_of(FREE, call("pay", {"a": 1}), known=(USDC, BOB)).decision == "allow"
 
 
 @pytest.mark.parametrize("tail", SKIPPED_BY_SERDE[:6])

@@ -63,7 +63,7 @@ class Seen:
         return self.amounts.get(asset, 0)
 
 
-_ASKS: Final = frozenset({"unknown_method", "raw_arguments"})
+_ASKS: Final = frozenset({"unknown_method", "unread_arguments"})
 """What unknown methods are asked about, unless a policy says otherwise."""
 
 

@@ -59,7 +59,9 @@ def test_examples_parse_and_read_back_from_their_command(entry: AnyEntry) -> Non
 
 def test_usage_shows_positions_and_what_may_be_left_out() -> None:
     assert find("ft_transfer").usage() == "/ft_transfer token receiver_id amount [memo]"
-    assert find("contract_call").usage() == "/contract_call contract_id method_name [args] [deposit] [gas]"
+    assert (
+        find("contract_call").usage() == "/contract_call contract_id method_name [args] [args_base64] [deposit] [gas]"
+    )
 
 
 def test_a_command_quotes_what_the_shell_would_split() -> None:

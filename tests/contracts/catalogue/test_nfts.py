@@ -71,7 +71,7 @@ def test_a_token_is_told_with_its_texts_inert() -> None:
     assert len(hostile) < 800
     many = answer("nft_token", {**HERE}, token(BOB, {f"a{number}.localnet": number for number in range(40)}))
     assert "and 30 more" in many
-    odd: list[JsonValue] = ["text", 5, {"owner_id": BOB}, [], {"token_id": 1, "owner_id": BOB}]
+    odd: list[JsonValue] = ["text", 5, {"owner_id": BOB}, [], {"token_id": "1"}, {"token_id": True, "owner_id": BOB}]
     for value in odd:
         assert "which is not a NEP-171 token" in answer("nft_token", {**HERE}, value)
 
@@ -153,7 +153,12 @@ def test_a_receiver_that_is_a_contract_or_not_there_yet_is_warned_of() -> None:
         (None, CAROL, "no_such_nft"),
         ("garbage", CAROL, "nft_unreadable"),
         ({"token_id": "2", "owner_id": ALICE}, CAROL, "nft_unreadable"),
-        ({"token_id": "1", "owner_id": ALICE, "approved_account_ids": {"a.b": -1}}, CAROL, "nft_unreadable"),
+        ({"token_id": "1"}, CAROL, "nft_unreadable"),
+        ({"token_id": "1", "owner_id": [ALICE]}, CAROL, "nft_unreadable"),
+        ({"token_id": "1", "owner_id": BOB, "approved_account_ids": {ALICE: -1}}, CAROL, "nft_unreadable"),
+        ({"token_id": "1", "owner_id": BOB, "approved_account_ids": [ALICE]}, CAROL, "nft_unreadable"),
+        ({"token_id": "1", "owner_id": BOB, "approved_account_ids": 5}, CAROL, "nft_unreadable"),
+        ({"token_id": "1", "owner_id": BOB, "approved_account_ids": []}, CAROL, "not_the_owner"),
         (Absent("no_method", "MethodNotFound"), CAROL, "no_nft_contract"),
         (Absent("failed", HOSTILE), CAROL, "no_nft_contract"),
         (Absent("no_account", "does not exist"), CAROL, "account_missing"),

@@ -146,13 +146,14 @@ def test_arguments_have_the_kinds_of_their_types_and_reach_the_contract_as_it_re
     for wrong in (
         {**raw, "force": "maybe"},
         {**raw, "mode": "slowly"},
-        {**raw, "pair": "[1.5]"},
+        {**raw, "pair": "[0.30000000000000000001]"},
         {**raw, "count": "x"},
     ):
         with pytest.raises(InvalidInput):
             entry.parse(wrong, ALICE, REGISTRY)
-    with pytest.raises(InvalidInput, match="it must be a whole number"):
-        entry.build(entry.parse({**raw, "pair": '["x"]'}, ALICE, REGISTRY), known(), CONTEXT)
+    for wrong_pair in ('["x"]', "[1.5]", "[1.0]"):
+        with pytest.raises(InvalidInput, match="it must be a whole number"):
+            entry.build(entry.parse({**raw, "pair": wrong_pair}, ALICE, REGISTRY), known(), CONTEXT)
 
 
 def test_a_view_is_asked_and_an_argument_may_have_the_name_of_ours() -> None:

@@ -281,6 +281,12 @@ def test_the_facts_asked_for_are_the_receivers() -> None:
     assert BOB != CAROL
 
 
+@pytest.mark.parametrize(("decimals", "impossible"), [(39, True), (255, True), (-1, True), (38, False), (0, False)])
+def test_impossible_decimals_are_remarked_on(decimals: int, *, impossible: bool) -> None:
+    said = answer("ft_metadata", {"token": "x.localnet"}, {"name": "X", "symbol": "X", "decimals": decimals})
+    assert ("That cannot be: a token has 0 to 38 decimals" in said) is impossible
+
+
 def test_metadata_with_strange_decimals_is_no_metadata() -> None:
     for decimals in (-1, 256, 6.0, "6", True):
         with pytest.raises(ValueError, match="decimals"):

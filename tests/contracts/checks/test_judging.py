@@ -96,7 +96,7 @@ def test_every_account_in_the_arguments_is_found(args: JsonValue, accounts: dict
 def test_accounts_in_bytes_that_are_no_json_are_found_too() -> None:
     one = read("pay", None, raw=b"to eve.near 5")
     assert one.recipients == (("eve.near", "arguments"), ("", "arguments"))
-    assert one.categories == ("raw_arguments",)
+    assert one.categories == ("unread_arguments",)
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,9 @@ class TestSigner:
         got, detail = result(plan(USDC, call("go", {}, 0), keys=short), "allowance")
         assert got == "fail"
         assert "0.002999999999999999999999 NEAR left and the gas takes 0.003 NEAR" in detail
+        assert "attach at most 29 Tgas, for which it would do" in detail
+        none = {KEY: key(FunctionCallAccess(USDC, (), Yocto(TGAS * 10**8 - 1)))}
+        assert "add a new function-call key" in result(plan(USDC, call("go", {}, 0), keys=none), "allowance")[1]
 
 
 class TestFunds:
@@ -481,3 +484,10 @@ def test_usual_failures_have_a_correction(failure: str, todo: str) -> None:
 
 def test_an_unusual_failure_has_none() -> None:
     assert correction_of("the moon is full") is None
+
+
+def test_without_wrapped_near_the_correction_is_to_wrap() -> None:
+    failure = "Smart contract panicked: The account alice.localnet is not registered"
+    assert "near_wrap" in (correction_of(failure, sends_wrapped=True) or "")
+    assert "register the account first" in (correction_of(failure) or "")
+    assert correction_of("the moon is full", sends_wrapped=True) is None

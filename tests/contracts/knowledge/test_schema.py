@@ -94,7 +94,7 @@ def test_it_says_what_jsonschema_says(value: JsonValue, schema: JsonValue, one: 
         ({"text": 5}, {"properties": {"text": {"type": "string"}}}, "arguments.text is 5, it must be string"),
         ({}, {"required": ["text"]}, "arguments lacks text"),
         ({"txt": "a"}, {"properties": {"text": {}}, "additionalProperties": False}, "has no txt; did you mean text?"),
-        ([1, "a"], {"items": {"type": "integer"}}, "arguments[1] is a, it must be a whole number"),
+        ([1, "a"], {"items": {"type": "integer"}}, "arguments[1] is the text a, it must be a whole number"),
         (300, {"format": "uint8", "type": "integer"}, "arguments is 300, it must be 0 to 255"),
         (-1, {"format": "uint64"}, "it must be 0 to 18446744073709551615"),
         (2**63, {"format": "int64"}, "it must be -9223372036854775808 to"),
