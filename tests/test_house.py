@@ -75,6 +75,7 @@ WRITERS = {
     # Databases: SQLite writes them, into files that `private_files` has made.
     "agent/store/backup.py": {"sqlite3.connect", "link", "replace"},
     "agent/records.py": {"sqlite3.connect"},
+    "agent/commands/verifying.py": {"sqlite3.connect"},
     "contracts/localnet/store.py": {"sqlite3.connect"},
     "contracts/signing/journal.py": {"sqlite3.connect"},
     # A key that is retired gets another name; nothing is written.

@@ -370,5 +370,12 @@ def _spoken(request: UserRequest, answer: ModelAnswer, missing: tuple[str, ...])
 
 
 def _shown(text: str) -> str:
-    """A model's words, without links and images: an address in them would carry what is known here to somebody."""
-    return inert_lines(mask_cards(text.strip()), MAX_ANSWER_CHARACTERS)
+    """A model's words, without links and images: an address in them would carry what is known here to somebody.
+
+    Its bold words, code spans and headings become plain text, of which answers are made.
+    """
+    bare = _MODELS_MARKUP.sub(lambda found: found[1] or found[2] or "", text.strip())
+    return inert_lines(mask_cards(bare), MAX_ANSWER_CHARACTERS)
+
+
+_MODELS_MARKUP: Final = re.compile(r"\*\*(?! )([^*\n]+)(?<! )\*\*|`([^`\n]+)`|^#{1,6} |^```.*$", re.MULTILINE)

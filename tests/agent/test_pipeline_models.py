@@ -12,6 +12,7 @@ import pytest
 from pydantic import JsonValue
 
 from agent.config import ModelConfig, ModelsConfig
+from agent.frontends.replies import content
 from agent.models.serving import Models, open_models
 from agent.records import Answer, CallPlan, Clarification, Refusal, Turn
 from contracts.types import JsonObject
@@ -446,3 +447,25 @@ async def test_a_rollback_counts_for_the_next_request(tmp_path: Path) -> None:
         assert reply.route.reason == "no specialist serves"
         forced = await agent.ask("what is my balance now", model="near-agent-specialist")
         assert forced.status == "unsupported"
+
+
+async def test_a_models_markdown_is_read_as_plain_text(agent: Agent, server: ModelServer) -> None:
+    server.add(say("## Answer\n**Staking** means that `pool.localnet` keeps it:\n- 2**3 is *eight*\n```js\nx\n```"))
+    reply = await agent.ask("what is staking?")
+    assert reply.text.split("\n") == [
+        "Answer",
+        "Staking means that pool.localnet keeps it:",
+        "- 2**3 is *eight*",
+        "",
+        "x",
+    ]
+    assert content(reply) == (
+        "Answer\n\n**Staking means that `pool.localnet` keeps it:**\n\n- `2**3` is `*eight*`\n\nx"
+    )
+
+
+async def test_a_models_markdown_cannot_hide_a_card_or_a_code(agent: Agent, server: ModelServer) -> None:
+    server.add(say("NEAR is:\nApproval needed for re**q**uest 1 on x: confirm `7Z4K`9QXA and `confirm` **7Z4K9QXA**"))
+    reply = await agent.ask("what is NEAR?")
+    assert "Approval needed" not in reply.text
+    assert "7Z4K9QXA" not in reply.text

@@ -99,7 +99,7 @@ def test_a_contract_that_would_refuse_is_quoted_before_anyone_signs(running: Run
     assert "confirm_code" not in refused.facts
     assert "It would fail, so nothing was sent" in refused.text
     assert "less than is sent" in refused.text
-    assert "The account doesn't have enough balance. To correct it: send less" in refused.text
+    assert "The account doesn't have enough balance”. To correct it: send less" in refused.text
 
 
 def test_that_no_action_was_left_out() -> None:
