@@ -20,7 +20,7 @@ ROWS: tuple[Row, ...] = (
         "llm",
         python_program("with_llm", sys.executable),
         {
-            "models": "llm lists the models of its own configuration and asks no server for them",
+            "models": "llm lists the models of its configuration, and asks only OpenAI's own address for others",
             "regenerate": "llm cannot have a prompt answered again within its conversation",
         },
     ),
