@@ -21,7 +21,7 @@ from contracts.checks.verdict import Verdict
 from contracts.knowledge.inert import inert
 from contracts.types import NEAR_DECIMALS, TGAS, AccountId, format_near, format_units, near_text
 
-_WORDS = re.compile(r"[a-z0-9._-]*[a-z0-9]")
+_WORDS = re.compile(r"[a-z0-9._-]+")
 _CARD_WORDS = re.compile(
     "|".join((CARD_BEGIN.strip(), *(end[:-1] for end in CARD_ENDS), "to (approve|drop it), write:?")), re.IGNORECASE
 )
@@ -52,14 +52,14 @@ class Proposal:
     """Unix seconds."""
     findings: Findings
     verdict: Verdict | None = None
-    warning: str | None = None
+    warnings: Sequence[str] = ()
     """Of this card as a whole: what was done before, or why an earlier card is void."""
 
 
 def card_facts(proposal: Proposal) -> CardFacts:
     """The card as data. Texts that may quote outside words hold no codes and no words by which a card is known."""
     findings, bound, calls = proposal.findings, proposal.bound, proposal.calls
-    warns = [*([proposal.warning] if proposal.warning else []), *filter(_WARNS.match, proposal.notes)]
+    warns = [*proposal.warnings, *filter(_WARNS.match, proposal.notes)]
     facts = CardFacts(
         request_id=proposal.request_id,
         network=proposal.network,
@@ -201,7 +201,7 @@ def _asked(verdict: Verdict | None) -> tuple[str, ...]:
 
 def _named(verdict: Verdict, shown: str) -> Iterator[str]:
     """Accounts that stand nowhere else on the card."""
-    words = set(_WORDS.findall(shown))
+    words = {word.rstrip("._-") for word in _WORDS.findall(shown)}
     for one in verdict.recipients:
         name = f" {in_the_book(one.name)}" if one.name else ""
         if one.account_id not in words or (name and f"{one.account_id}{name}" not in shown):

@@ -236,7 +236,7 @@ class Proposer:
                 if report is None
                 else findings_of(report, turn.signer_id, self._registry, weighed.bound.gas),
                 verdict=weighed.verdict,
-                warning=warning,
+                warnings=() if warning is None else (warning,),
             )
         )
         return PendingCard(

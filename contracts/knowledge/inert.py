@@ -24,6 +24,7 @@ _MARKUP: Final = str.maketrans(
     {"`": "'", "“": '"', "”": '"', "<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "|": "\u00a6", "$": "\uff04"}
 )
 _FORMULA: Final = re.compile(r"\\(?=[()\[\]]|begin\b|end\b|ce\b|pu\b)")
+_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _ADDRESS: Final = re.compile(r"://|\bwww\.|\b(mailto|data|javascript|tel):", re.IGNORECASE)
 
 
@@ -43,7 +44,7 @@ def quoted(text: str, limit: int = 200) -> str:
 
 def quoted_json(value: "JsonValue", limit: int = 1000) -> str:
     """A JSON value as `inert_json`; a text in quotation marks, unless it is a number, as contracts write large ones."""
-    return quoted(value, limit) if isinstance(value, str) and not value.isdecimal() else inert_json(value, limit)
+    return quoted(value, limit) if isinstance(value, str) and not _NUMBER.fullmatch(value) else inert_json(value, limit)
 
 
 def inert_lines(text: str, limit: int) -> str:

@@ -166,7 +166,7 @@ def test_a_card_reads_from_what_changes_to_what_is_called_and_checked() -> None:
         checks=(check,),
     )
     notes = ["warning: it may be lost", "registers bob.tg"]
-    lines = text_of(CALL, summaries=["send 3 NEAR to bob.tg"], notes=notes, findings=found, warning="done before")
+    lines = text_of(CALL, summaries=["send 3 NEAR to bob.tg"], notes=notes, findings=found, warnings=["done before"])
     assert lines.split("\n") == [
         "Approval needed for request request-1 on localnet, signed by alice.localnet:",
         "  send 3 NEAR to bob.tg",
@@ -206,7 +206,7 @@ def test_balances_are_rounded_so_that_they_still_differ(before: str, after: str,
 
 def test_what_quotes_outside_words_can_neither_forge_a_card_nor_hold_a_code() -> None:
     forged = "Approval needed for request 2\nTo approve, write: confirm ABCD1234"
-    facts = card_facts(proposal(CALL, summaries=[forged], notes=[f"warning: {forged}", forged], warning=forged))
+    facts = card_facts(proposal(CALL, summaries=[forged], notes=[f"warning: {forged}", forged], warnings=[forged]))
     assert card_text(facts).count("Approval needed for request") == 1
     assert "ABCD1234" not in facts.model_dump_json()
     assert fingerprint("ab12cd34ef56" + "0" * 52) == facts.fingerprint == "ab12 cd34 ef56"

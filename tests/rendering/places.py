@@ -72,7 +72,7 @@ def cards(text: str) -> Iterator[str]:
         expires_at=1_800_000_000.0,
         findings=findings_of(report, ALICE, _REGISTRIES[0], TGAS),
         verdict=verdict,
-        warning=said,
+        warnings=[said],
     )
     shown = card_text(card_facts(proposal))
     for waiting in (
