@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One lock in sections: build tools first (near-api is a source distribution), default, dev, rank files.
 section = awk '/^\# section:/{on=($$3=="$(1)")} on' requirements.lock
 
-.PHONY: run test check coverage fuzz bench drill clients table format contracts clean lock
+.PHONY: run test check coverage fuzz bench drill clients table recording format contracts clean lock
 
 run: .venv/.default
 	$(BIN)/near-agent run
@@ -56,6 +56,10 @@ build/clients/.installed: .venv/.dev tests/clients/requirements.txt tests/client
 # The README's table of what is shown for each action, made from the tests that pass.
 table: .venv/.dev
 	$(BIN)/python -m pytest -m shows --catalogue-table README.md tests
+
+# What a conversation on a terminal looks like: asciinema play docs/chat.cast
+recording: .venv/.dev
+	$(BIN)/python -m tests.recording docs/chat.cast
 
 contracts: .venv/.dev
 	$(BIN)/python -m contracts.localnet.sources.build

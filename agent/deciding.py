@@ -163,6 +163,7 @@ class Decider:
     ) -> Weighed | Reply:
         """As the proposer weighs; refused where a key of the signer was used by something else, so nothing can be signed."""
         lanes: tuple[LaneStanding, ...] = ()
+        await story.tell("Checking the plan: simulation, keys and policy")
         if any(step.changes for step in steps):
             # The pre-flight reads the key at the same block, so it is read once.
             at = steps[0].facts.block_hash or "final"

@@ -1,7 +1,7 @@
 """An approved plan, carried out: intents in the ledger first, then each transaction in order, stopping at the first failure."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,7 +10,8 @@ import structlog
 from agent.errors import AgentError
 from contracts.calls import ChangeCall, Grant, ViewCall
 from contracts.chain.budget import Reservation
-from contracts.chain.ledger import OPEN, UNSENT, UNSETTLED, Intent, Ledger
+from contracts.chain.delivery import OnState, ignore_state
+from contracts.chain.ledger import OPEN, UNSENT, UNSETTLED, Intent, IntentState, Ledger
 from contracts.chain.outcome import Effect, Failed, Finalized, NotDone, Outcome, Unconfirmed, ViewReturned
 from contracts.errors import ContractsError, LedgerConflict
 from contracts.signing.transaction import call_digest, calls_hash
@@ -23,6 +24,12 @@ SENT: Final = UNSETTLED | {"final"}
 UNKNOWN: Final = "unknown"
 """Stage of a Failed step of which nobody can tell whether it was sent."""
 
+_STATES: Final[Mapping[IntentState, str]] = {
+    "sending": "Sending transaction {}",
+    "sent": "Sent transaction {}; waiting for a block",
+    "included": "Transaction {} is in a block; waiting until it is final",
+    "final": "Transaction {} is final",
+}
 Tell = Callable[[str], Awaitable[None]]
 """Told what is being done, in words for people."""
 
@@ -41,6 +48,7 @@ class Chain(Protocol):
         expected: tuple[Effect, ...] = (),
         *,
         keys: Collection[PublicKey] | None = None,
+        on_state: OnState = ignore_state,
     ) -> Outcome: ...
 
     async def settle(self, intent: Intent) -> Outcome: ...
@@ -151,7 +159,7 @@ class Executor:
                 outcomes.append(await self._skip(intent))
                 continue
             await tell(f"Signing and sending transaction {intent.step + 1} of {len(intents)}")
-            outcomes.append(await self._step(intent, grant, approved.keys))
+            outcomes.append(await self._step(intent, grant, approved.keys, _telling(tell)))
         return tuple(outcomes)
 
     async def results(self, card_id: str, steps: int, *, settle: bool) -> tuple[Outcome, ...]:
@@ -186,10 +194,10 @@ class Executor:
             log.error("intent_not_abandoned", intent_id=intent.intent_id, code=error.code)  # noqa: TRY400
             return NotDone(reason)
 
-    async def _step(self, intent: Intent, grant: Grant, keys: frozenset[PublicKey]) -> Outcome:
+    async def _step(self, intent: Intent, grant: Grant, keys: frozenset[PublicKey], on_state: OnState) -> Outcome:
         try:
             async with asyncio.timeout(self._step_timeout_s):
-                return await self._chain.execute(intent, grant, intent.expected, keys=keys)
+                return await self._chain.execute(intent, grant, intent.expected, keys=keys, on_state=on_state)
         except TimeoutError:
             reason = f"it did not end within {self._step_timeout_s:g} s"
             code = "timeout"
@@ -223,6 +231,17 @@ class Executor:
         except LedgerConflict as error:
             log.info("intent_went_on", intent_id=intent.intent_id, code=error.code)
         return NotDone(reason)
+
+
+def _telling(tell: Tell) -> OnState:
+    """Tell people how far a transaction is."""
+
+    async def on_state(state: IntentState, tx_hash: CryptoHash) -> None:
+        words = _STATES.get(state)
+        if words is not None:
+            await tell(words.format(tx_hash))
+
+    return on_state
 
 
 def outcome_of(intent: Intent | None) -> Outcome:

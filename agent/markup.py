@@ -111,19 +111,45 @@ def markdown(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return what `markdown` wrote as plain text for a terminal: spans, bold words and links bare, items indented."""
-    lines = (line for line in text.split("\n") if line)
-    return "\n".join(
-        f"{ITEM}{_bare(line.removeprefix('- '))}" if line.startswith("- ") else _bare(line) for line in lines
-    )
+    return "\n".join("".join((indent, *(run.text for run in runs))) for indent, runs in shown_lines(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A part of a line that is shown in one style."""
+
+    text: str
+    kind: Literal["plain", "bold", "code", "link"]
+
+
+def shown_lines(text: str) -> Iterator[tuple[str, list[Run]]]:
+    """The lines of what `markdown` wrote, without blank ones: the indentation of each, and its runs."""
+    for line in text.split("\n"):
+        if line.startswith("- "):
+            yield ITEM, list(_runs(line.removeprefix("- ")))
+        elif line:
+            yield "", list(_runs(line))
+
+
+def _runs(line: str) -> Iterator[Run]:
+    position, bold = 0, False
+    for found in _SPAN.finditer(line):
+        if found.start() > position:
+            yield Run(line[position : found.start()], "bold" if bold else "plain")
+        position = found.end()
+        if found[1]:
+            yield Run(found[1], "code")
+        elif found[2]:
+            yield Run(found[2], "link")
+        else:
+            bold = not bold
+    if position < len(line):
+        yield Run(line[position:], "bold" if bold else "plain")
 
 
 def as_shown(text: str) -> str:
     """The text as people see it in a chat client, without its layout; front ends quote it so, or as Markdown."""
     return plain(markdown(text))
-
-
-def _bare(line: str) -> str:
-    return _SPAN.sub(lambda found: found[1] or found[2] or "", line)
 
 
 def _inert(text: str) -> str:

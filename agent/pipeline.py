@@ -44,6 +44,7 @@ from agent.planning.prompts import (
 from agent.planning.recent import RecentWords
 from agent.planning.router import route_back, route_without_model, route_words
 from agent.planning.slash import CancelCards, ShowCards, is_slash, parse_card_command
+from agent.planning.vocabulary import Vocabulary
 from agent.policy_judge import PolicyJudge
 from agent.proposing import Preflight, Proposer
 from agent.records import (
@@ -102,6 +103,7 @@ class Pipeline:
         self._models = models
         self._clock = clock
         self._catalogue = catalogue
+        self.vocabulary = Vocabulary(catalogue, registry, (policy or built_in_policy()).address_book)
         self._new_id = new_id
         self._recent = RecentWords()
         self._planner = Planner(catalogue, registry, (policy or built_in_policy()).address_book)

@@ -225,6 +225,7 @@ def _operator(
         lanes=canceller,
         rotation=rotator,
         contracts=contracts,
+        vocabulary=pipeline.vocabulary,
     )
 
 

@@ -81,8 +81,6 @@ WRITERS = {
     # A key that is retired gets another name; nothing is written.
     "contracts/signing/keystore.py": {"replace"},
     "contracts/signing/vault.py": {"replace"},
-    # readline writes the history, into a file that `private_files` has made.
-    "agent/commands/chatting.py": {"write_history_file"},
     # A folder that is gone after an evaluation, and a compiler's cache; tempfile makes them 0700.
     "training/evaluation/run.py": {"TemporaryDirectory"},
     "contracts/localnet/sources/build.py": {"TemporaryDirectory", "chmod"},

@@ -2,15 +2,19 @@
 
 import http.client
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from agent.commands.exits import FAILED, UNREACHABLE, USAGE, CommandError
+from agent.commands.streamed import Began, Streamed, read_stream
 from agent.data_folder import API_KEY, OPERATOR_KEY, DaemonAddress, read_key
 
 _ANSWER_LIMIT_S: Final = 900.0
 """The daemon ends a request earlier, by its own configuration."""
+_OK: Final = 200
 _USAGE_STATUS: Final = frozenset({400, 404, 405, 409, 413})
 
 
@@ -27,6 +31,23 @@ class DaemonSession:
         headers = {"X-Near-Agent-Conversation": conversation_id} if conversation_id else {}
         body = {"model": model, "messages": messages}
         return self._call("POST", "/v1/chat/completions", API_KEY, body, headers)
+
+    @property
+    def goes_on(self) -> str:
+        return f"in the daemon (process {self._address.pid})"
+
+    def stream(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> Generator[Streamed]:
+        headers = {"X-Near-Agent-Conversation": conversation_id} if conversation_id else {}
+        body = {"model": model, "messages": messages, "stream": True}
+        key = self._key(API_KEY)
+        with self._sent("POST", "/v1/chat/completions", key, body, headers) as answer:
+            if answer.status != _OK:
+                _read(answer.status, answer.read())
+            yield Began(answer.headers.get("x-request-id", ""))
+            yield from read_stream(answer.readline)
+
+    def names(self) -> dict[str, Any]:
+        return self._call("GET", "/v1/near/names", OPERATOR_KEY, None, {})
 
     def approve(self, request_id: str) -> dict[str, Any]:
         return self._call("POST", "/v1/near/cards/approve", OPERATOR_KEY, {"request_id": request_id}, {})
@@ -76,16 +97,28 @@ class DaemonSession:
     def _call(
         self, method: str, path: str, key_file: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> dict[str, Any]:
+        return self._send(method, path, self._key(key_file), body, headers)
+
+    def _key(self, key_file: str) -> str:
         key = read_key(self._folder, key_file)
         if key is None:
             raise CommandError(
                 f"{self._folder / key_file} is missing or empty; restart the daemon, which writes it", USAGE, "no_key"
             )
-        return self._send(method, path, key, body, headers)
+        return key
 
     def _send(
         self, method: str, path: str, key: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> dict[str, Any]:
+        with self._sent(method, path, key, body, headers) as answer:
+            status, text = answer.status, answer.read()
+        return _read(status, text)
+
+    @contextmanager
+    def _sent(
+        self, method: str, path: str, key: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> Generator[http.client.HTTPResponse]:
+        """The answer to a request, with its body still to be read; the connection is closed at the end."""
         where = urlsplit(self._address.url)
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_ANSWER_LIMIT_S)
         try:
@@ -95,8 +128,7 @@ class DaemonSession:
                 None if body is None else json.dumps(body),
                 {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **headers},
             )
-            answer = connection.getresponse()
-            status, text = answer.status, answer.read()
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise CommandError(
                 f"the daemon at {self._address.url} (process {self._address.pid}) did not answer: {error or 'it closed'}",
@@ -105,7 +137,6 @@ class DaemonSession:
             ) from None
         finally:
             connection.close()
-        return _read(status, text)
 
 
 def _read(status: int, text: bytes) -> dict[str, Any]:
@@ -113,7 +144,7 @@ def _read(status: int, text: bytes) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(text)
     except ValueError:
         answer = {}
-    if status == 200:
+    if status == _OK:
         return answer
     error = answer.get("error") or {"code": "http_status", "message": f"the daemon answered with HTTP {status}"}
     exit_code = USAGE if status in _USAGE_STATUS else UNREACHABLE if status in {401, 403, 503} else FAILED

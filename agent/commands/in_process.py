@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from agent.commands.settings import MODEL, domain_errors
+from agent.commands.streamed import Answered, Began, Doing, Streamed
 from agent.config import Config
 from agent.frontends.approvals import cards_for
 from agent.frontends.errors import no_key
 from agent.frontends.replies import completion
 from agent.frontends.request_id import new_request_id
-from agent.frontends.running import RunningRequests, Work
+from agent.frontends.running import Note, Quiet, RunningRequest, RunningRequests, Work
 from agent.frontends.wire import conversation_id, model_not_found, parse_chat
-from agent.records import Identity, UserRequest
+from agent.records import Identity, Reply, UserRequest
 from agent.runtime import Runtime, open_runtime
 from agent.telemetry import set_up_logging
 
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 LOCK_WAIT_S: Final = 1.0
 """The folder's owner was waited for already; this is for two commands that begin together."""
+_LOOK_S: Final = 60.0
+"""A look for an event is begun anew after this much silence."""
 _ANY_PORT: Final = "127.0.0.1:0"
 
 
@@ -40,6 +43,27 @@ class InProcessSession:
 
     def complete(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> dict[str, Any]:
         return self._run(self._complete({"model": model, "messages": messages}, conversation_id))
+
+    @property
+    def goes_on(self) -> str:
+        return f"in this process, which waits for it for up to {self._runtime.config.daemon.grace_s:g} s before it ends"
+
+    def stream(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> Generator[Streamed]:
+        request = self._run(self._request({"model": model, "messages": messages}, conversation_id))
+        running = self._run(self._start(request))
+        yield Began(request.request_id)
+        while True:
+            match self._run(running.next_event(_LOOK_S)):
+                case Note(text):
+                    yield Doing(text)
+                case Quiet():
+                    pass
+                case Reply() as reply:
+                    yield Answered(completion(reply, request.model, int(self._runtime.clock())))
+                    return
+
+    def names(self) -> dict[str, Any]:
+        return self._run(self._runtime.operator.names())
 
     def approve(self, request_id: str) -> dict[str, Any]:
         return self._run(self._approve(request_id))
@@ -92,11 +116,15 @@ class InProcessSession:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _complete(self, body: dict[str, Any], named: str | None) -> dict[str, Any]:
+        request = await self._request(body, named)
+        return await self._work(lambda progress: self._runtime.pipeline.handle(request, progress), request.model)
+
+    async def _request(self, body: dict[str, Any], named: str | None) -> UserRequest:
         chat = parse_chat(json.dumps(body).encode(), self._runtime.config.limits)
         if chat.model not in self._runtime.configured_models():
             raise model_not_found(chat.model)
         identity = self._runtime.first
-        request = UserRequest(
+        return UserRequest(
             request_id=new_request_id(),
             text=chat.text,
             turns=chat.turns,
@@ -106,7 +134,11 @@ class InProcessSession:
             model=chat.model,
             received_at=self._runtime.clock(),
         )
-        return await self._work(lambda progress: self._runtime.pipeline.handle(request, progress), chat.model)
+
+    async def _start(self, request: UserRequest) -> RunningRequest:
+        return self._running.start(
+            lambda progress: self._runtime.pipeline.handle(request, progress), by=self._runtime.first.key_id
+        )
 
     async def _approve(self, request_id: str) -> dict[str, Any]:
         return await self._work(lambda progress: self._runtime.operator.approve(request_id, progress), MODEL)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from agent.commands.settings import find_data_dir, read_config
+from agent.commands.streamed import Streamed
 from agent.data_folder import running_daemon
 
 _WAIT_S: Final = 10.0
@@ -20,6 +21,19 @@ class Session(Protocol):
 
     def complete(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> dict[str, Any]:
         """A chat completion's answer with its `near_agent` part."""
+        ...
+
+    @property
+    def goes_on(self) -> str:
+        """Words for where a request runs on that nobody waits for any longer: `in the daemon`."""
+        ...
+
+    def stream(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> Generator[Streamed]:
+        """`complete` as it comes, the answer last. Closing it, or an interrupt in it, leaves the request running."""
+        ...
+
+    def names(self) -> dict[str, Any]:
+        """What can be completed: `{actions, accounts, tokens, names}`."""
         ...
 
     def approve(self, request_id: str) -> dict[str, Any]:

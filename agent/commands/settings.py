@@ -65,6 +65,11 @@ def find_data_dir(config: Path | None, data_dir: Path | None) -> Path:
     return read_config(config, data_dir).data_dir
 
 
+def wants_colours() -> bool:
+    """Whether a terminal may be written to in colours: NO_COLOR is not set, or empty (no-color.org)."""
+    return not os.environ.get("NO_COLOR")
+
+
 @contextmanager
 def domain_errors() -> Generator[None]:
     """The packages' errors as this command's end."""

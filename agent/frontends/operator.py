@@ -19,6 +19,7 @@ from agent.frontends.errors import no_key
 from agent.frontends.running import RunningRequests
 from agent.frontends.seams import CardDesk, Progress
 from agent.frontends.wire import MAX_HEADER_ID
+from agent.planning.vocabulary import Vocabulary
 from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
 from agent.store.cards import PendingCard
@@ -134,8 +135,10 @@ class Operator:
         lanes: Lanes,
         rotation: KeyRotation,
         contracts: AddedContracts,
+        vocabulary: Vocabulary,
     ) -> None:
         self.contracts = contracts
+        self._vocabulary = vocabulary
         self._first = first
         self._rotation = rotation
         self._lanes = lanes
@@ -193,6 +196,12 @@ class Operator:
             raise RequestError("invalid_value", str(error), param="account_id") from None
         identity = Identity(key_id=KEY_ID, account_id=account, may_confirm=True)
         return await self._rotation.rotate(identity, account, old, progress)
+
+    async def names(self) -> JsonObject:
+        """The words that a command line completes, in the form of `Vocabulary.shown`."""
+        keys = await self._api_keys.list()
+        own = (key.account_id for key in keys if key.revoked_at is None)
+        return self._vocabulary.shown((self._first.account_id, *own))
 
     async def create_key(self, account_id: str | None, may_confirm: bool | None) -> JsonObject:  # noqa: FBT001 -- two
         """A new key with its plain text, which is shown this once; what is None is as the first key has it."""
@@ -257,6 +266,7 @@ class OperatorApi:
             web.get("/v1/near/api-keys", self._list_keys),
             web.post("/v1/near/api-keys", self._create_key),
             web.delete("/v1/near/api-keys/{key_id}", self._revoke_key),
+            web.get("/v1/near/names", self._names),
             web.get("/v1/near/contracts", self._list_contracts),
             web.post("/v1/near/contracts", self._add_contract),
             web.delete("/v1/near/contracts/{account_id}", self._remove_contract),
@@ -320,6 +330,10 @@ class OperatorApi:
     async def _revoke_key(self, http: web.Request) -> web.StreamResponse:
         self._check(http)
         return _json(await self._operator.revoke_key(http.match_info["key_id"]))
+
+    async def _names(self, http: web.Request) -> web.StreamResponse:
+        self._check(http)
+        return _json(await self._operator.names())
 
     async def _list_contracts(self, http: web.Request) -> web.StreamResponse:
         self._check(http)

@@ -6,7 +6,6 @@ Adding is an act of the person at the daemon's machine (`near-agent contract add
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, overload
@@ -16,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from agent.errors import ConfigError, DaemonError, RequestError
 from contracts.catalogue.entry import AnyEntry
-from contracts.catalogue.index import CATALOGUE
 from contracts.catalogue.onboarded import PinnedContract, describe_methods, entries_of
 from contracts.errors import RpcError
 from contracts.knowledge.facts import (
@@ -130,14 +128,6 @@ def read_contracts(data_dir: Path, network: Network | None) -> tuple[PinnedContr
             f"{path} holds contracts of {book.network}, and the network is {network}; use another data folder",
         )
     return book.contracts
-
-
-def catalogue_of(data_dir: Path) -> Mapping[str, AnyEntry]:
-    """The actions of a data folder's daemon at this moment; where its file cannot be read, those that are always there."""
-    catalogue = GrowingCatalogue(CATALOGUE)
-    with suppress(ConfigError):
-        catalogue.offer(read_contracts(data_dir, None))
-    return catalogue
 
 
 def tokens_of(contracts: tuple[PinnedContract, ...]) -> tuple[TokenEntry, ...]:

@@ -10,7 +10,7 @@ import structlog
 from contracts.calls import Grant, ViewCall
 from contracts.chain.agreed_reads import AgreedReads
 from contracts.chain.comparing import AccountStanding, LaneWatch
-from contracts.chain.delivery import ENDED, Delivery, SendSettings
+from contracts.chain.delivery import ENDED, Delivery, OnState, SendSettings, ignore_state
 from contracts.chain.lanes import LaneChoice, Lanes, Turn
 from contracts.chain.ledger import OPEN, UNSENT, UNSETTLED, Intent, Lane, LaneRecord, Ledger, Signed
 from contracts.chain.outcome import Effect, Failed, Outcome, Unconfirmed, ViewReturned
@@ -80,6 +80,7 @@ class ChainClient:
         expected: tuple[Effect, ...] = (),
         *,
         keys: Collection[PublicKey] | None = None,
+        on_state: OnState = ignore_state,
     ) -> Outcome:
         """Carry out an approved intent, to the end or to `Unconfirmed`; with `keys`, signed by one of them and no other.
 
@@ -90,7 +91,7 @@ class ChainClient:
         async with self._intents.hold(intent.intent_id):
             stored = await self._stored(intent.intent_id)
             if stored.state == "approved":
-                return await self._execute(stored, grant, expected or stored.expected, keys)
+                return await self._execute(stored, grant, expected or stored.expected, keys, on_state)
             return await self._settle(stored)
 
     async def settle(self, intent: Intent) -> Outcome:
@@ -201,7 +202,12 @@ class ChainClient:
         return [await self._stored(intent.intent_id) for intent in intents]
 
     async def _execute(
-        self, intent: Intent, grant: Grant, expected: tuple[Effect, ...], keys: Collection[PublicKey] | None
+        self,
+        intent: Intent,
+        grant: Grant,
+        expected: tuple[Effect, ...],
+        keys: Collection[PublicKey] | None,
+        on_state: OnState,
     ) -> Outcome:
         try:
             lanes = await self._choice.lanes(intent.chain_id, intent.signer_id, intent.call, keys)
@@ -222,11 +228,13 @@ class ChainClient:
                     doubted = doubt
                 else:
                     self._kill_point("after_signed_stored")
-                    return await self._send(intent, signed, expected, turn)
+                    return await self._send(intent, signed, expected, turn, on_state)
             # Not within the turn: who settles it holds the intent first, then the lane.
             await self.settle(await self._stored(doubted or ""))
 
-    async def _send(self, intent: Intent, signed: Signed, expected: tuple[Effect, ...], turn: Turn) -> Outcome:
+    async def _send(
+        self, intent: Intent, signed: Signed, expected: tuple[Effect, ...], turn: Turn, on_state: OnState
+    ) -> Outcome:
         """The lane is free as soon as the transaction is final; what it did is read outside of it."""
 
         def final() -> None:
@@ -234,7 +242,7 @@ class ChainClient:
             turn.end()
 
         new = replace(intent, state="signed", signed=signed)
-        outcome = await self._delivery.send_new(new, signed, expected, on_final=final)
+        outcome = await self._delivery.send_new(new, signed, expected, on_final=final, on_state=on_state)
         if isinstance(outcome, Unconfirmed) or not turn.ended:
             self._lanes.mark(turn.lane, clogged=isinstance(outcome, Unconfirmed))
         return outcome

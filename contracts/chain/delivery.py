@@ -11,10 +11,10 @@ instance after another transaction of the same key was included.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import structlog
 
@@ -26,6 +26,7 @@ from contracts.chain.rpc import RpcClient
 from contracts.chain.tx_answer import TxAnswer
 from contracts.chain.witnesses import Asked, End, Witnesses, open_witnesses
 from contracts.errors import LedgerConflict, RpcError
+from contracts.types import CryptoHash
 
 log = structlog.get_logger()
 
@@ -49,6 +50,14 @@ class SendSettings:
     """How many transactions of one account are under way side by side, where it has that many keys."""
 
 
+OnState: TypeAlias = Callable[[IntentState, CryptoHash], Awaitable[None]]
+"""Called with each state that a transaction has come to; for progress that people see, so it must neither raise nor wait."""
+
+
+async def ignore_state(_state: IntentState, _tx_hash: CryptoHash) -> None:
+    """For whoever does not watch."""
+
+
 @dataclass(slots=True)
 class _Pursuit:
     """One attempt to bring an intent to its end."""
@@ -70,6 +79,7 @@ class _Pursuit:
     """The intent that these bytes fence: only one of the two can be executed."""
     on_final: Callable[[], None] = lambda: None
     """Called once enough operators call it final, by one's word before its details are read."""
+    on_state: OnState = ignore_state
 
     @property
     def lane(self) -> Lane:
@@ -105,6 +115,7 @@ class Delivery:
         *,
         rival: Intent | None = None,
         on_final: Callable[[], None] = lambda: None,
+        on_state: OnState = ignore_state,
     ) -> Outcome:
         """Follow bytes that were just stored as `signed`: `sending` on disk, then the socket, then to their end.
 
@@ -113,6 +124,7 @@ class Delivery:
         """
         await self._ledger.move(intent.intent_id, "sending", self._clock())
         self._kill_point("after_sending_stored")
+        await on_state("sending", signed.tx_hash)
         now = asyncio.get_running_loop().time()
         return await self._follow(
             _Pursuit(
@@ -126,6 +138,7 @@ class Delivery:
                 next_proof_at=now,
                 rival=rival,
                 on_final=on_final,
+                on_state=on_state,
             )
         )
 
@@ -336,6 +349,7 @@ class Delivery:
             return
         await self._ledger.move(intent.intent_id, to, self._clock(), outcome)
         pursuit.intent = replace(intent, state=to, outcome=outcome)
+        await pursuit.on_state(to, pursuit.signed.tx_hash)
 
 
 def _refused(error: RpcError) -> bool:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typer.testing import CliRunner, Result
 
 from agent.cli import app
 from agent.commands.asking import approve_now
-from agent.commands.chatting import completions, converse
+from agent.commands.chatting import converse
 from agent.commands.client import DaemonSession
 from agent.commands.exits import CommandError, exit_code_of
+from agent.commands.streamed import Answered, Began, Streamed
 from agent.data_folder import DaemonAddress, lock_folder, remove_address, running_daemon, write_address, write_key
 
 
@@ -156,15 +157,6 @@ def test_a_chat_goes_on_after_an_error(cli: Cli) -> None:
     assert "/near_balance account_id" in done.stdout
     lines = cli("chat", "--json", stdin="/near_balance bob.localnet\n/nothing\n").stdout.splitlines()
     assert [json.loads(line)["status"] for line in lines] == ["answered", "refused"]
-
-
-def test_commands_and_arguments_complete(tmp_path: Path) -> None:
-    assert "/near_balance " in completions("/near_b", "/near_b", tmp_path)
-    assert "confirm " in completions("con", "con", tmp_path)
-    assert completions("rec", "/near_transfer rec", tmp_path) == ["receiver_id="]
-    assert completions("", "/near_transfer receiver_id=bob ", tmp_path) == ["amount="]
-    assert completions("ft_t", "/help ft_t", tmp_path) == ["ft_total_supply ", "ft_transfer ", "ft_transfer_call "]
-    assert completions("x", "hello x", tmp_path) == []
 
 
 def test_records_are_shown_in_order(cli: Cli) -> None:
@@ -331,6 +323,17 @@ class Scripted:
     @property
     def network(self) -> str:
         return self._network
+
+    @property
+    def goes_on(self) -> str:
+        return "here"
+
+    def stream(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> Generator[Streamed]:
+        yield Began("r1")
+        yield Answered(self.complete(messages, conversation_id, model))
+
+    def names(self) -> dict[str, Any]:
+        return self._next()
 
     def complete(self, messages: list[dict[str, str]], conversation_id: str | None, model: str) -> dict[str, Any]:
         del conversation_id, model

@@ -11,15 +11,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from agent.commands.chatting import completions
+from agent.commands.completing import Names, completions
 from agent.errors import ConfigError, DaemonError, RequestError
 from agent.operations.onboarding import FILE_NAME, MAX_CONTRACTS, Contracts, GrowingCatalogue, growing, read_contracts
+from agent.planning.vocabulary import Vocabulary
 from contracts.calls import DeployContract, FunctionCall
 from contracts.catalogue.entry import Built
 from contracts.catalogue.index import CATALOGUE
 from contracts.catalogue.onboarded import PinnedContract
 from contracts.chain.rpc import RpcClient, RpcConfig, open_rpc
 from contracts.errors import InvalidInput
+from contracts.knowledge.address_book import NO_NAMES
 from contracts.knowledge.reading import read_facts
 from contracts.knowledge.registry import Registry
 from contracts.localnet.genesis import WASM_FOLDER
@@ -152,16 +154,20 @@ def _claims_usdc(registry: Registry) -> None:
 
 
 async def test_a_chats_completion_knows_the_actions_of_the_moment(tmp_path: Path) -> None:
-    assert completions("/guest", "/guest", tmp_path) == []
     async with opened(tmp_path) as world:
+        vocabulary = Vocabulary(world.contracts.catalogue, world.registry, NO_NAMES)
+
+        def found(line: str) -> list[str]:
+            return [one.text for one in completions(line, Names.read(vocabulary.shown(["alice.localnet"])))]
+
+        assert found("/guest") == []
         await world.contracts.add(BOOK)
-        assert "/guestbook--localnet__add_message " in completions("/guest", "/guest", tmp_path)
-        assert completions("te", "/guestbook--localnet__add_message te", tmp_path) == ["text="]
-        assert completions("guest", "/help guest", tmp_path)
+        assert "/guestbook--localnet__add_message " in found("/guest")
+        assert "text=" in found("/guestbook--localnet__add_message te")
+        assert found("/help guest")
         await world.contracts.remove(BOOK)
-        assert completions("/guest", "/guest", tmp_path) == []
-    (tmp_path / FILE_NAME).write_text("{")
-    assert "/near_balance " in completions("/near_b", "/near_b", tmp_path)
+        assert found("/guest") == []
+        assert "/near_balance " in found("/near_b")
 
 
 @pytest.mark.parametrize(

@@ -455,5 +455,9 @@ async def test_progress_is_told(agent: Agent) -> None:
         heard.append(text)
 
     card = await agent.ask(SEND)
-    await agent.pipeline.handle(agent.request(f"confirm {code(card)}"), hear)
-    assert heard == ["Signing and sending transaction 1 of 1"]
+    done = await agent.pipeline.handle(agent.request(f"confirm {code(card)}"), hear)
+    assert heard == [
+        "Checking the plan: simulation, keys and policy",
+        "Signing and sending transaction 1 of 1",
+        f"Sending transaction {done.outcomes[0].tx_hash}",
+    ]

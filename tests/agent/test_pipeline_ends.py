@@ -10,6 +10,7 @@ from agent.errors import StoreError
 from agent.executor import Approved, Executor
 from agent.records import UserRequest
 from contracts.calls import ChangeCall, Grant, Transfer, ViewCall
+from contracts.chain.delivery import OnState, ignore_state
 from contracts.chain.ledger import Intent
 from contracts.chain.outcome import Effect, Failed, NotDone, Outcome, ViewReturned
 from contracts.errors import LedgerConflict
@@ -203,6 +204,7 @@ class OneChain:
         expected: tuple[Effect, ...] = (),
         *,
         keys: Collection[PublicKey] | None = None,
+        on_state: OnState = ignore_state,
     ) -> Outcome:
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
@@ -273,10 +275,11 @@ async def test_a_ledger_that_cannot_be_read_leaves_the_step_unknown() -> None:
             expected: tuple[Effect, ...] = (),
             *,
             keys: Collection[PublicKey] | None = None,
+            on_state: OnState = ignore_state,
         ) -> Outcome:
             nonlocal broken
             broken = True
-            return await super().execute(intent, grant, expected, keys=keys)
+            return await super().execute(intent, grant, expected, keys=keys, on_state=on_state)
 
     chain = Breaking(ledger, StoreError("store_failed", "the disk is gone"))
     executor = Executor(chain, ledger, clock=Clock(), step_timeout_s=5)

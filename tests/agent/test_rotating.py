@@ -10,6 +10,7 @@ from agent.operations.rotating import Rotator
 from agent.records import Identity, Reply, UserRequest
 from agent.story import Progress, Story
 from contracts.calls import AddKey, DeleteKey, Grant
+from contracts.chain.delivery import OnState, ignore_state
 from contracts.chain.ledger import Intent, Signed
 from contracts.chain.outcome import Effect, Execution, Failed, Finalized, Outcome, Unconfirmed
 from contracts.knowledge.registry import Registry
@@ -71,6 +72,7 @@ class FakeChain:
         expected: tuple[Effect, ...] = (),
         *,
         keys: Collection[PublicKey] | None = None,
+        on_state: OnState = ignore_state,
     ) -> Outcome:
         assert keys is not None
         (key,) = keys

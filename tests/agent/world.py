@@ -19,6 +19,7 @@ from agent.store.store import Store, open_store
 from agent.story import Settings
 from contracts.calls import ChangeCall, Grant, ViewAccount, ViewCall, ViewFunction
 from contracts.chain.comparing import AccountStanding, LaneStanding
+from contracts.chain.delivery import OnState, ignore_state
 from contracts.chain.ledger import Intent, Lane, Signed
 from contracts.chain.nonce import blocked
 from contracts.chain.outcome import (
@@ -208,6 +209,7 @@ class FakeChain:
         expected: tuple[Effect, ...] = (),
         *,
         keys: Collection[PublicKey] | None = None,
+        on_state: OnState = ignore_state,
     ) -> Outcome:
         assert keys is None or KEY in keys
         self.signing.set()
@@ -220,6 +222,7 @@ class FakeChain:
             intent.intent_id, grant.grant_id, Signed(tx_hash, b"bytes", KEY, nonce, BLOCK, 100), now
         )
         await ledger.move(intent.intent_id, "sending", now)
+        await on_state("sending", tx_hash)
         self.executed.append(intent.call)
         self.grants.append(grant)
         return await self._end(intent, tx_hash, self.endings.pop(0) if self.endings else "final")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.commands.chatting import may_keep
+from agent.commands.editing import may_keep
 from agent.data_folder import LOCK, DaemonAddress, lock_folder, running_daemon, write_address
 from tests.attacks.test_canaries import CANARIES
 from tests.e2e.programs import near_agent_here
@@ -34,6 +34,7 @@ def test_a_secret_that_was_typed_into_the_chat_is_not_kept_in_its_history() -> N
     assert [name for name, said in typed.items() if may_keep(said)] == []
     assert not may_keep(" Confirm 7K2M9QXA")
     assert not may_keep("please confirm 7K2M9QXA now")
+    assert not may_keep("`confirm\u00a07K2M9QXA`.")
     assert may_keep("/near_transfer bob.localnet 1.5")
 
 

@@ -1,6 +1,4 @@
 import os
-import pty
-import select
 import subprocess
 from pathlib import Path
 
@@ -87,45 +85,6 @@ def test_the_chain_alone_serves_a_daemon_elsewhere(tmp_path: Path) -> None:
     )
     assert gone.exit_code == 6
     assert len(gone.stderr.splitlines()) <= 2
-
-
-def test_a_chat_completes_commands_and_keeps_no_codes(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    near_agent_here(folder, "ask", "/help")
-    master, slave = pty.openpty()
-    terminal = {"TERM": "xterm", "COLUMNS": "300"}
-    with subprocess.Popen(
-        [*CLI, "chat"], env=environment(folder, terminal), stdin=slave, stdout=slave, stderr=slave
-    ) as chat:
-        os.close(slave)
-        try:
-            read_until(master, b"> ")
-            os.write(master, b"/near_bal\tacc\tcarol.localnet\n")
-            seen = read_until(master, b"in total", b"> ")
-            assert b"/near_balance account_id=carol.localnet" in seen
-            os.write(master, b"confirm 00000000\n")
-            # Ctrl-D counts at a prompt only: before it, the terminal swallows it.
-            read_until(master, b"no card", b"> ")
-            os.write(master, b"\x04")
-            assert chat.wait(30) == 0
-        finally:
-            chat.kill()
-    os.close(master)
-    history = (folder / "chat_history").read_text()
-    assert "carol.localnet" in history
-    assert "00000000" not in history
-
-
-def read_until(terminal: int, *ends: bytes) -> bytes:
-    """What the terminal shows until each of `ends` came, in this order."""
-    seen, place = b"", 0
-    for end in ends:
-        while (found := seen.find(end, place)) < 0:
-            ready, _, _ = select.select([terminal], [], [], 30)
-            assert ready, seen
-            seen += os.read(terminal, 65536)
-        place = found + len(end)
-    return seen
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ class ProviderState:
     """What the published document says against the requests."""
     judge: Judge = field(default_factory=lambda: Judge("openai-spec-min.json"))
     url: str = ""
+    answering: threading.Event = field(default_factory=threading.Event)
+    """Cleared, completions wait until it is set."""
+
+    def __post_init__(self) -> None:
+        self.answering.set()
 
     def take(self, fault: str) -> bool:
         if fault in self.faults:
@@ -58,6 +63,7 @@ def serving_provider() -> Generator[ProviderState]:
     try:
         yield state
     finally:
+        state.answering.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -163,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete(self, body: dict[str, Any]) -> None:
         self.state.completions.append(body)
+        self.state.answering.wait()
         said = next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user")
         calls = [
             {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": json.dumps(args)}}
