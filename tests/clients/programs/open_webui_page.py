@@ -34,7 +34,8 @@ def opened(model="near-agent"):
         page.goto(f"{url}/?models={model}", wait_until="domcontentloaded")
         page.wait_for_selector("#chat-input")
         welcome = page.get_by_role("button", name="Okay, Let's Go!")
-        page.wait_for_load_state("networkidle")
+        # The news of the release open a moment after the page, and cover it.
+        page.wait_for_timeout(2000)
         if welcome.count():
             welcome.first.click()
 
@@ -67,9 +68,9 @@ def answered():
 
 def models(_):
     opened()
-    page.click("#model-selector-0-button")
+    page.click("#model-selector-model-button")
     page.wait_for_selector('[role="option"]')
-    return {"models": [item.inner_text().split("\n")[0] for item in page.locator('[role="option"]').all()]}
+    return {"models": [item.get_attribute("data-value") for item in page.locator('[role="option"]').all()]}
 
 
 def ask(asked):
@@ -79,11 +80,9 @@ def ask(asked):
 
 def stream(asked):
     send(asked)
-    text = answered()
-    told = [e["data"] for e in events if e["type"] == "chat:completion"]
-    choices = [choice for data in told for choice in data.get("choices", ())]
-    pieces = [choice["delta"]["content"] for choice in choices if choice["delta"].get("content")]
-    return {"pieces": pieces or [text]}
+    answered()
+    told = [event["data"] for event in events if event["type"] == "response:completion"]
+    return {"pieces": [data["delta"] for data in told if data.get("type") == "response.output_text.delta"]}
 
 
 def leave(asked):
