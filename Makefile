@@ -40,16 +40,19 @@ bench: .venv/.dev
 drill: .venv/.dev
 	$(BIN)/python -m tests.drill
 
-# Chat clients that others wrote, from PyPI and npm, each in the same cells; the matrix is in build/clients.md. Needs node.
+# Chat clients that others wrote, from PyPI and npm, each in the same cells; the matrix is in build/clients.md. Needs node and chromium.
 clients: build/clients/.installed
 	rm -rf build/clients/programs && cp -r tests/clients/programs build/clients/programs
 	$(BIN)/python -m pytest -o python_files='check_*.py' --clients-table build/clients.md tests/clients
 
-build/clients/.installed: .venv/.dev tests/clients/requirements.txt tests/clients/package.json
+build/clients/.installed: .venv/.dev tests/clients/requirements.txt tests/clients/requirements-open-webui.txt tests/clients/package.json
 	@node --version > /dev/null || { echo "make clients needs node 20 or newer, with npm"; exit 1; }
+	@chromium --version > /dev/null || { echo "make clients needs chromium"; exit 1; }
 	mkdir -p build/clients
 	test -x build/clients/venv/bin/python || $(PYTHON) -m venv build/clients/venv
 	build/clients/venv/bin/python -m pip --disable-pip-version-check --quiet install -r tests/clients/requirements.txt
+	test -x build/clients/open-webui/bin/python || $(PYTHON) -m venv build/clients/open-webui
+	build/clients/open-webui/bin/python -m pip --disable-pip-version-check --quiet install -r tests/clients/requirements-open-webui.txt
 	cp tests/clients/package.json build/clients && npm install --prefix build/clients --no-audit --no-fund --no-package-lock
 	touch $@
 

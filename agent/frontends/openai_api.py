@@ -177,6 +177,7 @@ class OpenAiApi:
         """The events of a running request. Headers wait for the first one, so that an early refusal has its status."""
         stream: sse.EventStream | None = None
         event: Event | None = None
+        over = b""
         try:
             while not isinstance(event, Reply):
                 event = await running.next_event(self._settings.ping_interval_s)
@@ -187,15 +188,16 @@ class OpenAiApi:
                     await stream.write(form.opening())
                 match event:
                     case Note(text):
-                        await stream.write(sse.comment(text))
+                        over = form.progress_over()
+                        await stream.write(form.progress(text))
                     case Quiet():
                         await stream.write(sse.PING)
                     case Reply():
-                        await stream.write(b"".join(form.rest(event)), last=True)
+                        await stream.write(over + b"".join(form.rest(event)), last=True)
         except DaemonError as error:
             if stream is None:
                 raise
-            await stream.write(form.failure(error), last=True)
+            await stream.write(over + form.failure(error), last=True)
         except ClientConnectionResetError:
             log.info("client_gone", request_id=http[_REQUEST_ID])
         return web.Response() if stream is None else stream.response

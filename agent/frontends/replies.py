@@ -81,6 +81,16 @@ class ChatAnswer:
         """The role, sent exactly once: clients concatenate it."""
         return sse.data(self._chunk({"role": "assistant", "content": ""}))
 
+    def progress(self, text: str) -> bytes:
+        """A status event, which Open WebUI shows above the answer.
+
+        The delta is empty, as in the last chunk: programs that read `choices[0]` unasked break on a chunk without choices.
+        """
+        return sse.data({**self._chunk({}), "event": _status(text)})
+
+    def progress_over(self) -> bytes:
+        return sse.data({**self._chunk({}), "event": _status("", over=True)})
+
     def rest(self, reply: Reply) -> Iterator[bytes]:
         """The text in pieces, the chunk with `finish_reason` and `near_agent`, and usage if it was asked for."""
         for delta in self._deltas(reply):
@@ -190,6 +200,11 @@ def _plan(plan: Plan | None) -> JsonObject | None:
 
 def _calls(plan: CallPlan) -> list[JsonValue]:
     return [{"action": call.action, "args": call.args} for call in plan.calls]
+
+
+def _status(text: str, *, over: bool = False) -> JsonObject:
+    """A status event of Open WebUI: one that is over is done and hidden, which takes the line away."""
+    return {"type": "status", "data": {"description": " ".join(text.split()), "done": over, "hidden": over}}
 
 
 def _usage(reply: Reply) -> JsonObject:

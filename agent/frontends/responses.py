@@ -37,6 +37,13 @@ class ResponseAnswer:
         kinds = ("response.created", "response.in_progress")
         return b"".join(_event(number, kind, {"response": response}) for number, kind in enumerate(kinds))
 
+    def progress(self, text: str) -> bytes:
+        """A comment: the events of the API are numbered and typed, and none of them says what is being done."""
+        return sse.comment(text)
+
+    def progress_over(self) -> bytes:
+        return b""
+
     def rest(self, reply: Reply) -> Iterator[bytes]:
         """The events after the opening ones; the last holds the whole response with `near_agent`."""
         for number, (kind, fields) in enumerate(self._rest(reply), _OPENING_EVENTS):

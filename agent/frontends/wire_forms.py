@@ -23,6 +23,14 @@ class AnswerForm(Protocol):
         """The first events, sent before the reply is there."""
         ...
 
+    def progress(self, text: str) -> bytes:
+        """The events that say what the request is doing; clients that do not know them read past them."""
+        ...
+
+    def progress_over(self) -> bytes:
+        """The events that take away what `progress` showed; sent once, before the rest or the failure."""
+        ...
+
     def rest(self, reply: Reply) -> Iterator[bytes]:
         """The events that follow, the end of the stream included."""
         ...

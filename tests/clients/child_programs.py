@@ -4,6 +4,7 @@
     {"op": "ask", "model": "...", "messages": [...]}     -> {"text": "..."}
     {"op": "stream", "model": "...", "messages": [...]}  -> {"pieces": ["..."]}
     {"op": "leave", "model": "...", "messages": [...]}   -> {}
+    {"op": "title", "said": "...", "answered": "..."}    -> {"text": "..."}
     {"op": "structured", "prompt": "...", "schema": {}}  -> {"value": {}}
 
 The first line is `{"base_url": "...", "key": "..."}`. What the client shows as an error is {"error": "..."}. A program whose
@@ -33,6 +34,8 @@ PROGRAMS = Path(__file__).parent / "programs"
 INSTALLED = Path(__file__).parents[2] / "build" / "clients"
 """The clients, as `make clients` installs them."""
 PYTHON = INSTALLED / "venv" / "bin" / "python"
+OPEN_WEBUI = INSTALLED / "open-webui" / "bin" / "python"
+"""Open WebUI's own environment: its pinned requirements fit no other client."""
 _OBJECT = TypeAdapter(JsonObject)
 
 TITLE_PROMPT = (
@@ -121,11 +124,12 @@ class ProgramTab:
 class ProgramClient:
     """A client whose tabs are programs of their own."""
 
-    def __init__(self, command: Sequence[str], folder: Path, base_url: str, key: str) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, base_url: str, key: str, *, titles: bool = False) -> None:
         self._command = command
         self._folder = folder
         self._base_url = base_url
         self._key = key
+        self._titles = titles
 
     @contextmanager
     def _started(self) -> Generator[Child]:
@@ -142,6 +146,9 @@ class ProgramClient:
             yield ProgramTab(child, model)
 
     def title(self, said: str, answered: str) -> str:
+        if self._titles:
+            with self._started() as child:
+                return str(child.call("title", said=said, answered=answered)["text"])
         with self.tab() as tab:
             return tab.say(TITLE_PROMPT.format(said=said, answered=answered))
 
@@ -169,8 +176,13 @@ def _opening(command: Sequence[str]) -> Callable[[Access], AbstractContextManage
     return opened
 
 
-def served_program(app: Sequence[str], tab: str) -> Callable[[Access], AbstractContextManager[Client]]:
-    """Return what serves an app, given `{port}` in its command, whose pages are opened by `programs/TAB.py`."""
+def served_program(
+    app: Sequence[str], tab: str, *, titles: bool = False
+) -> Callable[[Access], AbstractContextManager[Client]]:
+    """Return what serves an app, given `{port}` in its command, whose pages are opened by `programs/TAB.py`.
+
+    `titles` if the app has titles of its own, which the program answers for.
+    """
 
     @contextmanager
     def opened(access: Access) -> Generator[Client]:
@@ -180,7 +192,8 @@ def served_program(app: Sequence[str], tab: str) -> Callable[[Access], AbstractC
         url = f"http://127.0.0.1:{port}"
         with TemporaryDirectory() as folder, program(command, Path(folder), **environment) as process:
             _wait_until_served(url, process)
-            yield ProgramClient((str(PYTHON), "-u", str(PROGRAMS / f"{tab}.py")), Path(folder), url, "")
+            command = (str(PYTHON), "-u", str(PROGRAMS / f"{tab}.py"))
+            yield ProgramClient(command, Path(folder), url, "", titles=titles)
 
     return opened
 

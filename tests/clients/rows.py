@@ -2,11 +2,12 @@
 
 import sys
 
-from tests.clients.child_programs import PROGRAMS, PYTHON, node_program, python_program, served_program
+from tests.clients.child_programs import OPEN_WEBUI, PROGRAMS, PYTHON, node_program, python_program, served_program
 from tests.clients.curl import open_curl
 from tests.clients.seams import Row
 
 _NO_MODEL_LIST = "the library has no call for the list of models"
+_ONLY_LISTED = "Open WebUI offers the models that the daemon lists, and refuses others itself"
 _NO_JSON = "the chat page shows an answer's text and asks for no JSON"
 
 ROWS: tuple[Row, ...] = (
@@ -20,7 +21,7 @@ ROWS: tuple[Row, ...] = (
         "llm",
         python_program("with_llm", sys.executable),
         {
-            "models": "llm lists the models of its own configuration and asks no server for them",
+            "models": "llm lists the models of its configuration, and asks only OpenAI's own address for others",
             "regenerate": "llm cannot have a prompt answered again within its conversation",
         },
     ),
@@ -48,6 +49,16 @@ ROWS: tuple[Row, ...] = (
             "regenerate": "gradio's retry is a button of its page, which its API client cannot press",
             "structured output": _NO_JSON,
         },
+    ),
+    Row(
+        "Open WebUI, API",
+        served_program((str(OPEN_WEBUI), str(PROGRAMS / "open_webui.py")), "open_webui_api", titles=True),
+        {"error": _ONLY_LISTED},
+    ),
+    Row(
+        "Open WebUI in Chromium",
+        served_program((str(OPEN_WEBUI), str(PROGRAMS / "open_webui.py")), "open_webui_page", titles=True),
+        {"error": _ONLY_LISTED, "structured output": _NO_JSON},
     ),
     Row("curl", open_curl, {}),
 )

@@ -9,7 +9,8 @@ import pytest
 from agent.frontends.seams import Progress
 from agent.limits import Limits
 from agent.records import Refusal, Reply, UserRequest
-from tests.agent.frontends.scripted import Served, card, reply_to, served
+from contracts.types import JsonObject
+from tests.agent.frontends.scripted import Served, card, echo, reply_to, served
 from tests.judges.openapi_judge import Judge
 
 OPENAI = Judge("openai-spec-min.json")
@@ -135,13 +136,15 @@ async def test_a_stream_holds_every_rule_of_the_chunks(
     assert chunks[-1]["near_agent"]["confirm_code"] == "7K3M9QRT"
 
 
-async def test_progress_and_silence_are_comments(http: aiohttp.ClientSession) -> None:
+async def test_progress_is_a_status_event_in_an_ordinary_chunk(http: aiohttp.ClientSession) -> None:
+    """It is taken away before the answer. Its delta is empty, so that programs that read `choices[0]` read past it."""
     go_on = asyncio.Event()
 
     async def script(request: UserRequest, progress: Progress | None) -> Reply:
         assert progress is not None
         await progress("sent 9xYz,\r\n\ndata: waiting for it to be final")
         await go_on.wait()
+        await progress("final")
         return reply_to(request, "done\u2028 \U0001f600", verbatim=True)
 
     async with served(script, ping_interval_s=0.02) as api:
@@ -152,9 +155,47 @@ async def test_progress_and_silence_are_comments(http: aiohttp.ClientSession) ->
                 seen += await answer.content.readany()
             go_on.set()
             seen += await answer.read()
-    assert b": sent 9xYz, data: waiting for it to be final\n\n" in seen
     assert b"\\u2028" in seen
     assert seen.endswith(b"data: [DONE]\n\n")
+    assert b"event: " not in seen
+    chunks = [json.loads(line[6:]) for line in seen.split(b"\n") if line.startswith(b"data: {")]
+    told = [(number, chunk) for number, chunk in enumerate(chunks) if "event" in chunk]
+    assert [number for number, _ in told] == [1, 2, 3]
+    assert all(chunk["choices"] == [{**chunks[0]["choices"][0], "delta": {}}] for _, chunk in told)
+    assert [chunk["event"] for _, chunk in told] == [
+        _status("sent 9xYz, data: waiting for it to be final"),
+        _status("final"),
+        {"type": "status", "data": {"description": "", "done": True, "hidden": True}},
+    ]
+
+
+def _status(description: str) -> JsonObject:
+    return {"type": "status", "data": {"description": description, "done": False, "hidden": False}}
+
+
+async def test_without_progress_there_is_no_status_event(http: aiohttp.ClientSession) -> None:
+    async with served(echo) as api:
+        request = http.post(f"{api.url}/v1/chat/completions", json={**HELLO, "stream": True}, headers=api.headers)
+        async with request as answer:
+            assert b'"event"' not in await answer.read()
+
+
+async def test_a_failure_takes_the_progress_away_too(http: aiohttp.ClientSession) -> None:
+    async def script(_request: UserRequest, progress: Progress | None) -> Reply:
+        assert progress is not None
+        await progress("Planning")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with served(script, ping_interval_s=0.02) as api:
+        request = http.post(f"{api.url}/v1/chat/completions", json={**HELLO, "stream": True}, headers=api.headers)
+        async with request as answer:
+            seen = b""
+            while b"Planning" not in seen:
+                seen += await answer.content.readany()
+            api.running.cut()
+            seen += await answer.read()
+    assert seen.index(b'"hidden":true') < seen.index(b'"error"')
 
 
 async def test_a_client_that_goes_away_loses_nothing(http: aiohttp.ClientSession) -> None:
