@@ -45,10 +45,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "gradio",
         served_program((str(PYTHON), str(PROGRAMS / "gradio_app.py")), "gradio_tab"),
-        {
-            "regenerate": "gradio's retry is a button of its page, which its API client cannot press",
-            "structured output": _NO_JSON,
-        },
+        {"structured output": _NO_JSON},
     ),
     Row(
         "Open WebUI, API",
