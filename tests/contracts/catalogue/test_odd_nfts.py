@@ -97,9 +97,9 @@ def test_a_list_survives_what_is_no_token_and_says_what_it_was() -> None:
     assert len(lines) == 8
     for sign in ("https://", "](", "\u202e", "`"):
         assert sign not in said
-    assert "- “1”: its owner is bob.localnet" in answer("nft_tokens", LIST, [dict[str, JsonValue](token(BOB))])
-    hostile: JsonValue = {**GOOD, "metadata": {"title": HOSTILE, "description": []}}
-    many = answer("nft_tokens", LIST, [hostile] * 5000)
+    assert "- “1”: its owner is bob.localnet" in answer("nft_tokens", LIST, [token(BOB)])
+    hostile: list[JsonValue] = [{**GOOD, "metadata": {"title": HOSTILE, "description": []}}]
+    many = answer("nft_tokens", LIST, hostile * 5000)
     assert len(many) < 12_000
 
 
