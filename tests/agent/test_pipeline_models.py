@@ -55,7 +55,7 @@ async def test_words_become_a_card_by_one_tool_call(agent: Agent, server: ModelS
 
     reply = await agent.pipeline.handle(agent.request(WORDS), hear)
     assert reply.status == "needs_approval"
-    assert heard == ["Planning with scripted"]
+    assert heard == ["Planning with scripted", "Checking the plan: simulation, keys and policy"]
     assert (reply.route.target, reply.route.model, reply.route.reason) == (
         "standard",
         "scripted",

@@ -264,7 +264,7 @@ def test_a_pipe_gets_plain_answers_and_json(running: RunningDaemon) -> None:
     done = near_agent(running.folder, "chat", stdin=lines)
     assert done.returncode == 0
     assert "bob.localnet has " in done.stdout
-    assert re.search(r"write: confirm [0-9A-Z]{8}$", done.stdout, re.MULTILINE)
+    assert re.search(r"^confirm [0-9A-Z]{8}$", done.stdout, re.MULTILINE)
     assert "\x1b" not in done.stdout
     assert "[y/N]" not in done.stdout
     answers = [
