@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.planning import authorship, forms
+from agent.planning import authorship, forms, provenance
+from contracts.knowledge.registry import Registry
 from tests.linear_patterns import search_faults_of
 from tests.test_linear_patterns import patterns_of
 
@@ -65,3 +68,46 @@ def test_blank_lines_are_read_once() -> None:
     marks = authorship._MARKS  # pyright: ignore[reportPrivateUsage]
     assert search_faults_of(marks.pattern, marks.flags) == []
     assert marks.sub("", "\n\n- a\n \t• b\n\n") == "\n\na\nb\n\n"
+
+
+_APART = (r"(?<![\w.-])", r"(?![\w-]|\.\w)")
+_PIECES = st.lists(
+    st.sampled_from(["a", "A", "b", "a b", " ", "  ", "\n", ".", "-", "給", "é", "\u200b", "@", "x-", "1"]), max_size=9
+)
+
+
+@given(_PIECES, _PIECES)
+def test_values_are_found_where_a_pattern_of_them_would_find_them(value_of: list[str], text_of: list[str]) -> None:
+    value, text = "".join(value_of), "".join(text_of)
+    for kind, flags, between in (("text", 0, r"\s+"), ("name", re.IGNORECASE | re.ASCII, None)):
+        parts = value.split() if between else [value]
+        said, _ = provenance.trace(
+            "x",
+            {"value": value},
+            {"value": kind},  # type: ignore[dict-item]
+            [(0, text)],
+            caller="alice.localnet",
+            registry=Registry.for_network("localnet"),
+        )
+        if "value" in said and said["value"].span is not None:
+            pattern = (between or "").join(map(re.escape, parts)).join(_APART)
+            assert said["value"].span in {found.span() for found in re.finditer(pattern, text, flags)}
+
+
+class CountingText(str):
+    """A text that counts how often it is searched."""
+
+    __slots__ = ("searches",)
+
+    def find(self, *args: object) -> int:
+        self.searches = getattr(self, "searches", 0) + 1
+        return super().find(*args)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["a", "a a", "a" * 100, "b", ""])
+def test_a_value_is_looked_for_at_a_bounded_number_of_places(value: str) -> None:
+    """Thousands of words of a model's message against a text of the same word held the event loop for seconds."""
+    text = CountingText("a" * 8000 + " a" * 8000)
+    text.searches = 0
+    places = [*provenance._places(value, text)]  # pyright: ignore[reportPrivateUsage]
+    assert len(places) <= text.searches <= provenance.MAX_PLACES + 1
