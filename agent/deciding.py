@@ -91,33 +91,51 @@ class Decider:
 
     async def show_waiting(self, story: Story) -> Reply:
         """The requester's cards that wait, each with the way to decide it: with its code for those who may confirm here."""
-        cards = await self._store.cards.pending_of(story.request.identity.key_id, self._clock())
-        if not cards:
+        key_id, now = story.request.identity.key_id, self._clock()
+        cards, damaged = (
+            await self._store.cards.pending_of(key_id, now),
+            await self._store.cards.unreadable(now, key_id),
+        )
+        if not cards and not damaged:
             return story.reply("answered", "No card of yours waits for approval.")
         texts = [await self._proposer.card_with_decision(story.request.identity, card) for card in cards]
+        texts += [
+            f"The card of request {one} is damaged and cannot be approved. To drop it, write /cancel {one}"
+            for one in damaged
+        ]
         facts = tuple(card.facts for card in cards if card.facts is not None)
         return story.reply("answered", "\n\n".join(texts), cards=facts)
 
     async def cancel_waiting(self, story: Story, request_id: str | None) -> Reply:
         """Cancel the requester's own card of this request, or all of them."""
-        cards = await self._store.cards.pending_of(story.request.identity.key_id, self._clock())
-        return await self._drop(story, [card for card in cards if request_id in {None, card.request_id}], request_id)
+        key_id, now = story.request.identity.key_id, self._clock()
+        cards, damaged = (
+            await self._store.cards.pending_of(key_id, now),
+            await self._store.cards.unreadable(now, key_id),
+        )
+        return await self._drop(story, cards, damaged, request_id)
 
     async def drop(self, story: Story, request_id: str) -> Reply:
         """Cancel anybody's card of this request."""
-        cards = await self._store.cards.pending(self._clock())
-        return await self._drop(story, [card for card in cards if card.request_id == request_id], request_id)
+        now = self._clock()
+        cards, damaged = await self._store.cards.pending(now), await self._store.cards.unreadable(now)
+        return await self._drop(story, cards, damaged, request_id)
 
-    async def _drop(self, story: Story, cards: Sequence[PendingCard], request_id: str | None) -> Reply:
-        if not cards:
+    async def _drop(
+        self, story: Story, cards: Sequence[PendingCard], damaged: Sequence[str], request_id: str | None
+    ) -> Reply:
+        """Cancel those of the cards that are of this request, or all of them. Damaged ones are known by their ids only."""
+        named = {card.request_id: brief(card) for card in cards} | dict.fromkeys(damaged, "a damaged card")
+        dropped = [one for one in named if request_id in {None, one}]
+        if not dropped:
             which = "No card waits" if request_id is None else f"No card waits for request {inert(request_id, 80)}"
             return story.say(Refusal(text=f"{which}; nothing was cancelled.", why="no_such_card"))
         lines: list[str] = []
-        for card in cards:
-            async with self._locks.of(card.request_id):
-                ended = await self._store.cards.resolve(card.request_id, "cancelled", self._clock())
+        for one in dropped:
+            async with self._locks.of(one):
+                ended = await self._store.cards.resolve(one, "cancelled", self._clock())
             state = "Cancelled" if ended else "No longer waiting"
-            lines.append(f"{state}: {brief(card)} (request {card.request_id})")
+            lines.append(f"{state}: {named[one]} (request {one})")
         return story.reply("answered", "\n".join(lines))
 
     async def hint(self, story: Story) -> Reply | None:

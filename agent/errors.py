@@ -43,7 +43,10 @@ class ConfigError(AgentError):
 
 
 class StoreError(AgentError):
-    """`store_full`, `store_failed`, `store_closed`, `store_newer` or `store_missing`. Nothing of the write was stored."""
+    """`store_full`, `store_failed`, `store_closed`, `store_newer`, `store_missing` or `card_unreadable`.
+
+    Nothing of the write was stored.
+    """
 
 
 class ApprovalError(AgentError):

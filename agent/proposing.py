@@ -8,7 +8,7 @@ from agent.answers import sentence
 from agent.approval import Codes, GasBound, gas_bound, gas_cost
 from agent.building import Reads, Step
 from agent.card import Proposal, Waiting, card_facts, card_text, how_to_decide, ids_in, with_names
-from agent.errors import ApprovalError
+from agent.errors import ApprovalError, StoreError
 from agent.executor import SENT, card_of, intent_id
 from agent.findings import Findings, findings_of
 from agent.merging import Sending, price_impacts, sendings_of
@@ -361,7 +361,12 @@ class Proposer:
         return None
 
     async def _again(self, what: str, request_id: str) -> str:
-        card = await self._store.cards.by_request(request_id)
+        try:
+            card = await self._store.cards.by_request(request_id)
+        except StoreError as error:
+            if error.code != "card_unreadable":
+                raise
+            card = None
         words = "" if card is None else f" ({brief(card)})"
         return f"{what}{words} was carried out already, by request {request_id}; confirming does it once more"
 

@@ -64,8 +64,9 @@ def _rescans(items: Sequence[Any], flags: int, before: tuple[frozenset[str], ...
             run = frozenset[str].intersection(*before, _shape(op, value, flags).first)
             if _is_long(value[1]) and after and run:
                 yield f"a search scans {_sample(run)} again from each of their characters"
+        within = (flags | value[1]) & ~value[2] if str(op) == "SUBPATTERN" else flags
         for inner in _inner(str(op), value):
-            yield from _rescans(inner, flags, before, may_fail=after)
+            yield from _rescans(inner, within, before, may_fail=after)
         shape = _shape(op, value, flags)
         beside = _char_before(str(op), value, flags)
         before = (*before, *([] if beside is None else [beside]), *([] if shape.nullable else [shape.first]))

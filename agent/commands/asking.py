@@ -134,10 +134,13 @@ def _key_in(path: Path) -> str:
 
 def _list_cards(found: Mapping[str, Any], *, as_json: bool) -> None:
     cards: list[dict[str, Any]] = found["cards"]
+    damaged: list[str] = found.get("unreadable", [])  # those who approve with a key of their own see none
     if as_json:
-        print_json({"cards": cards})
-    elif not cards:
+        print_json({"cards": cards, "unreadable": damaged})
+    elif not cards and not damaged:
         say("no card waits for approval")
+    for request_id in () if as_json else damaged:
+        say(f"The card of request {request_id} is damaged. To drop it, run: near-agent approve --drop {request_id}\n")
     for card in () if as_json else cards:
         say(f"{card['request_id']}  {card['account_id']}  until {card['expires_at']}\n{card['text']}")
         say(f"  To approve, run: near-agent approve {card['request_id']}\n")

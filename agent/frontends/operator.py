@@ -42,6 +42,8 @@ class Cards(Protocol):
 
     async def by_request(self, request_id: str) -> PendingCard | None: ...
 
+    async def unreadable(self, now: float) -> list[str]: ...
+
 
 class ApiKeys(Protocol):
     async def create(self, account_id: str, may_confirm: bool) -> tuple[str, str]: ...  # noqa: FBT001 -- the store's
@@ -148,9 +150,10 @@ class Operator:
         self._clock = clock
 
     async def list_cards(self) -> JsonObject:
-        """All cards that wait, oldest first; never their codes."""
-        cards = await self._cards.pending(self._clock())
-        return {"cards": [shown_card(card) for card in cards]}
+        """All cards that wait, oldest first, never their codes; and the request ids of those that are damaged."""
+        now = self._clock()
+        cards, damaged = await self._cards.pending(now), await self._cards.unreadable(now)
+        return {"cards": [shown_card(card) for card in cards], "unreadable": [*damaged]}
 
     async def approve(self, request_id: str, progress: Progress | None = None) -> Reply:
         """Carry out what a card says; a card that was carried out gets its stored result told."""

@@ -196,7 +196,7 @@ def _repeats(text: str, around: Surroundings, *, asks_form: bool) -> bool:
     return False
 
 
-_MARKS: Final = re.compile(r"`|\*\*|(?m:^\s*[-•*] )")
+_MARKS: Final = re.compile(r"`|\*\*|(?m:^[^\S\n]*[-•*] )")
 """The markup of an answer as chat clients get it. They quote it as it came, or as it was drawn."""
 
 

@@ -5,10 +5,13 @@ text) is found here, and the plan becomes a question that names it. Pure.
 """
 
 import re
+import string
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
@@ -30,6 +33,15 @@ ME: Final = "@me"
 _ALONE_BEFORE: Final = r"(?<![\w.-])"
 _ALONE_AFTER: Final = r"(?![\w-]|\.\w)"
 """What is quickly seen not to stand alone; `_is_longer` decides."""
+_APART: Final = (re.compile(_ALONE_BEFORE), re.compile(_ALONE_AFTER))
+_NAME_APART: Final = (re.compile(_ALONE_BEFORE, re.ASCII), re.compile(_ALONE_AFTER, re.ASCII))
+"""Letters of other scripts may stand next to a name, as in `发给bob.near`."""
+_BEFORE_BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/._-])(?<!==)")
+_AFTER_BASE64: Final = re.compile(r"(?![A-Za-z0-9+/=_-])")
+_WORD: Final = re.compile(r"\S+")
+_LOWER: Final = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
+MAX_PLACES: Final = 1000
+"""Of one value in one text that are looked at: a value that stands inside of so many longer names was not said."""
 _ME_WORDS = re.compile(r"(?i)(?<![\w@.-])(?:@me|me|my|mine|myself|i)(?![\w@-]|\.\w)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
@@ -263,16 +275,47 @@ def _may_follow(after: str) -> bool:
 
 def _token_of_text(value: str, words: Words) -> Source | None:
     """The value without regard to case, and not as a part of a longer name."""
-    if not value:
-        return None
-    pattern = re.compile(f"{_ALONE_BEFORE}{re.escape(value)}{_ALONE_AFTER}", re.IGNORECASE | re.ASCII)
+    folded = _lower_ascii(value)
     for turn, text in words:
-        for found in pattern.finditer(text):
-            start, end = found.span()
-            before, after = text[start - 1 : start], text[end : end + 2]
-            if not _is_longer(before, after):
-                return Source(kind="words", turn=turn, span=(start, end))
+        for start in _places(folded, _lower_ascii(text)):
+            if _stands_apart(text, start, start + len(value), _NAME_APART):
+                return Source(kind="words", turn=turn, span=(start, start + len(value)))
     return None
+
+
+def _places(value: str, text: str) -> Iterator[int]:
+    """The first places of a value in a text. A pattern would compare a long value anew at each place that begins like it."""
+    start = text.find(value) if value else -1
+    for _ in range(MAX_PLACES):
+        if start < 0:
+            return
+        yield start
+        start = text.find(value, start + 1)
+
+
+def _stands_apart(text: str, start: int, end: int, around: tuple[re.Pattern[str], re.Pattern[str]]) -> bool:
+    before, after = around
+    apart = before.match(text, start) and after.match(text, end)
+    return bool(apart) and not _is_longer(text[max(start - 1, 0) : start], text[end : end + 2])
+
+
+@lru_cache(maxsize=64)
+def _lower_ascii(text: str) -> str:
+    """The text of the same length. Other letters keep their case: two that look alike are two accounts."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+@lru_cache(maxsize=64)
+def _closed_up(text: str) -> tuple[str, list[int], list[int]]:
+    """The text with single blanks between its words, and where each word begins: in it, and in the text."""
+    closed, begins, position = list[str](), list[int](), 0
+    origins: list[int] = []
+    for found in _WORD.finditer(text):
+        closed.append(found[0])
+        begins.append(position)
+        origins.append(found.start())
+        position += len(found[0]) + 1
+    return " ".join(closed), begins, origins
 
 
 def _goes_on(after: str) -> bool:
@@ -288,25 +331,30 @@ def _continues(character: str) -> bool:
 
 def _message(value: str, words: Words) -> Source | None:
     """A message as it was written, or with other spaces between its words; one word must be a word of its own."""
-    parts = value.split()
-    if not parts:
+    wanted = " ".join(value.split())
+    if not wanted:
         return Source(kind="code")
-    pattern = re.compile(_ALONE_BEFORE + r"\s+".join(re.escape(part) for part in parts) + _ALONE_AFTER)
     for turn, text in words:
-        for found in pattern.finditer(text):
-            before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 2]
-            if not _is_longer(before, after):
-                return Source(kind="words", turn=turn, span=found.span())
+        closed, begins, origins = _closed_up(text)
+        for place in _places(wanted, closed):
+            first, last = bisect_right(begins, place) - 1, bisect_right(begins, place + len(wanted) - 1) - 1
+            start = origins[first] + place - begins[first]
+            end = origins[last] + place + len(wanted) - begins[last]
+            if _stands_apart(text, start, end, _APART):
+                return Source(kind="words", turn=turn, span=(start, end))
     return None
 
 
 def _base64(value: str, words: Words) -> Source | None:
     """Raw bytes exactly as they were written, and not as a part of longer base64: `/`, `+` and `=` go on in it."""
-    pattern = re.compile(rf"(?<![A-Za-z0-9+/._-])(?<!==){re.escape(value)}(?![A-Za-z0-9+/=_-])")
     for turn, text in words:
-        found = pattern.search(text)
-        if found and not _continues(text[found.start() - 1 : found.start()]) and not _goes_on(text[found.end() :]):
-            return Source(kind="words", turn=turn, span=found.span())
+        for start in _places(value, text):
+            end = start + len(value)
+            if not _BEFORE_BASE64.match(text, start) or not _AFTER_BASE64.match(text, end):
+                continue
+            if _continues(text[max(start - 1, 0) : start]) or _goes_on(text[end : end + 2]):
+                break
+            return Source(kind="words", turn=turn, span=(start, end))
     return None
 
 

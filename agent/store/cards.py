@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from pydantic import Field
+import structlog
+from pydantic import Field, ValidationError
 from sqlalchemy import (
     Connection,
     Row,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from agent.errors import ApprovalError
+from agent.errors import ApprovalError, StoreError
 from agent.records import CallPlan, CardFacts, Frozen
 from agent.redaction.texts import redact_card, redact_card_json
 from agent.store.database import Database
@@ -45,6 +46,8 @@ MAX_WRONG: Final = 5
 WRONG_WINDOW_S: Final = 60.0
 
 _COLUMNS: Final = {"code_hash", "status", "resolved_at"}
+
+log = structlog.get_logger(__name__)
 
 _IS_PENDING: Final = CARDS.c.status == literal_column("'pending'")
 """Written out, because SQLite uses the index of pending cards only where the query says so itself."""
@@ -128,7 +131,11 @@ class PendingCard(Frozen):
 
 
 class CardStore:
-    """All changes are compare-and-sets in the one writer, so two confirmations at once resolve a card once."""
+    """All changes are compare-and-sets in the one writer, so two confirmations at once resolve a card once.
+
+    A card whose row is damaged can only be resolved. Lists leave it out, and `unreadable` names it; whatever asks for that very
+    card, or whether its turn was confirmed before, ends in StoreError `card_unreadable`: nobody can say what it was.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -153,18 +160,18 @@ class CardStore:
 
     async def by_code_hash(self, key_id: str, code_hash: str) -> PendingCard | None:
         """The identity's card with this code, whatever its status; a pending one first. Compared in constant time."""
-        pending = select(CARDS).where(and_(CARDS.c.key_id == key_id, _IS_PENDING))
+        pending = select(CARDS.c.request_id, CARDS.c.code_hash).where(and_(CARDS.c.key_id == key_id, _IS_PENDING))
         resolved = (
-            select(CARDS)
+            select(CARDS.c.request_id, CARDS.c.code_hash)
             .where(and_(CARDS.c.key_id == key_id, CARDS.c.code_hash == code_hash))
             .order_by(CARDS.c.created_at.desc())
             .limit(1)
         )
         for query in (pending, resolved):
-            cards = await self._many(query)
-            matching = [card for card in cards if hmac.compare_digest(card.code_hash, code_hash)]
+            rows = await self._database.look(lambda c, query=query: [*c.execute(query)])
+            matching = [row.request_id for row in rows if hmac.compare_digest(row.code_hash, code_hash)]
             if matching:
-                return matching[0]
+                return await self.by_request(matching[0])
         return None
 
     async def by_request(self, request_id: str) -> PendingCard | None:
@@ -173,7 +180,13 @@ class CardStore:
 
     async def pending_of(self, key_id: str, now: float) -> list[PendingCard]:
         """The identity's cards that can still be confirmed, oldest first."""
-        return await self._many(_OPEN.where(CARDS.c.key_id == key_id), {"at": now})
+        return await self._readable(_OPEN.where(CARDS.c.key_id == key_id), now)
+
+    async def unreadable(self, now: float, key_id: str | None = None) -> list[str]:
+        """The request ids of waiting cards whose rows are damaged: the identity's, or everybody's."""
+        query = _OPEN if key_id is None else _OPEN.where(CARDS.c.key_id == key_id)
+        rows = await self._database.look(lambda c: [*c.execute(query, {"at": now})])
+        return [row.request_id for row in rows if _read(row) is None]
 
     async def waiting_of(self, key_id: str) -> list[str]:
         """The request ids of the identity's cards that are not resolved, also of those that have expired since."""
@@ -181,7 +194,7 @@ class CardStore:
 
     async def pending(self, now: float) -> list[PendingCard]:
         """Everybody's cards that can still be confirmed, oldest first."""
-        return await self._many(_OPEN, {"at": now})
+        return await self._readable(_OPEN, now)
 
     async def pending_same_turn(
         self, key_id: str, conversation_id: str, turn_hash: str, now: float
@@ -225,6 +238,10 @@ class CardStore:
     ) -> list[PendingCard]:
         """Few, by an index: an identity has at most MAX_PENDING that wait."""
         return await self._database.look(lambda c: [_card(row) for row in c.execute(query, values)])
+
+    async def _readable(self, query: Select[*tuple[object, ...]], now: float) -> list[PendingCard]:
+        rows = await self._database.look(lambda c: [*c.execute(query, {"at": now})])
+        return [card for row in rows if (card := _read(row)) is not None]
 
 
 def _of_turn(key_id: str, conversation_id: str, turn_hash: str) -> dict[str, object]:
@@ -296,7 +313,26 @@ def _note_wrong(connection: Connection, key_id: str, now: float) -> int:
 
 
 def _card(row: Row[*tuple[object, ...]]) -> PendingCard:
+    """StoreError `card_unreadable`."""
+    card = _read(row)
+    if card is None:
+        raise StoreError(
+            "card_unreadable",
+            f"the stored card of request {row.request_id} is damaged, so nobody can say what it does; nothing was sent. "
+            f"To drop it if it waits, write /cancel {row.request_id}; to ask for the same again, use a new conversation",
+            details={"request_id": str(row.request_id)},
+        )
+    return card
+
+
+def _read(row: Row[*tuple[object, ...]]) -> PendingCard | None:
+    """The card of a row; None if the row is damaged, by a bad disk or a hand in the database."""
     found = row._mapping  # noqa: SLF001 -- SQLAlchemy's public name for a row's columns
-    return PendingCard.model_validate(
-        {**json.loads(found["card"]), **{name: found[name] for name in _COLUMNS}}, strict=False
-    )
+    try:
+        stored: object = json.loads(found["card"])
+        if isinstance(stored, dict):
+            return PendingCard.model_validate({**stored, **{name: found[name] for name in _COLUMNS}}, strict=False)
+    except (ValueError, RecursionError, TypeError) as error:
+        problem = f"{error.error_count()} fields" if isinstance(error, ValidationError) else type(error).__name__
+        log.warning("card_unreadable", request_id=found["request_id"], problem=problem)
+    return None

@@ -5,7 +5,21 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from agent.store.tables import CARDS, FOREIGN_USES, INTENTS, NONCES, SIGNED_MESSAGES
@@ -253,10 +267,12 @@ def acknowledged_since(connection: Connection, chain_id: str, signer_id: Account
 
 
 def _cards_of(chain_id: str, signer_id: AccountId) -> ColumnElement[bool]:
-    return and_(
+    """A damaged card may be the account's. `CASE` asks in order, and `json_extract` fails on what is no JSON."""
+    mine = and_(
         func.json_extract(CARDS.c.card, "$.chain_id") == chain_id,
         func.json_extract(CARDS.c.card, "$.signer_id") == str(signer_id),
     )
+    return case((func.json_valid(CARDS.c.card) == 0, true()), else_=mine)
 
 
 def _set_baseline(connection: Connection, seen: SeenNonce, *, nonce: int) -> None:
