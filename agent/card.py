@@ -13,7 +13,8 @@ from typing import Final
 from agent.approval import GasBound
 from agent.findings import Findings
 from agent.markup import ITEM, WARNING
-from agent.planning.conversations import CARD_BEGIN, CARD_END, CARD_ENDS, mask_text
+from agent.planning.card_words import CARD_BEGIN, CARD_END, CARD_ENDS
+from agent.planning.conversations import mask_text
 from agent.records import CardEffect, CardFacts, CardGas, CardTransaction, CardWarning, PlannedCall, WarningKind
 from contracts.calls import Action, ChangeCall, Delegate, FunctionCall, Transfer, TransferToGasKey, WithdrawFromGasKey
 from contracts.chain.effects import NEAR
@@ -129,7 +130,7 @@ def _called(facts: CardFacts) -> Iterator[str]:
 
 
 def _checked(facts: CardFacts) -> Iterator[str]:
-    price = "" if facts.gas.limit_near is None else f", {facts.gas.limit_near} NEAR at today's price"
+    price = "" if facts.gas.limit_near is None else f" (about {facts.gas.limit_near} NEAR at today's price)"
     yield f"Gas: at most {facts.gas.limit_tgas} Tgas{price}; what is not burnt comes back"
     if facts.checked_at_block is not None:
         yield _simulated(facts)
@@ -153,11 +154,12 @@ def _simulated(facts: CardFacts) -> str:
 
 def _effect(effect: CardEffect) -> str:
     change = effect.change.removeprefix("-")
-    unit = effect.symbol or f"base units of {effect.token}"
-    amount = _near(change) if effect.token == NEAR else f"{change} {unit}"
+    unit = effect.symbol or "base units"
+    of_token = "" if effect.symbol else f" of {effect.token}"
+    amount = _near(change) if effect.token == NEAR else f"{change} {unit}{of_token}"
     verb = "pays" if effect.change.startswith("-") else "receives"
     before, after = _balances(effect.before, effect.after)
-    return f"{effect.account_id} {verb} {amount}: {before} → {after}"
+    return f"{effect.account_id} {verb} {amount}: {before} → {after} {unit}"
 
 
 def _balances(before: str, after: str) -> tuple[str, str]:

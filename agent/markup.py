@@ -62,6 +62,8 @@ _TYPOGRAPHY: Final = frozenset({"c", "r", "p", "tm"})
 """`(c)` and the like become signs in some clients."""
 _MAX_LEAD: Final = 3
 _LABEL: Final = re.compile(r"⚠ [A-Z][a-z]+(?: [a-z]+){0,2}:(?= )")
+_PARAMETER: Final = re.compile(r"[a-z][a-z0-9_]*(?=: )")
+"""An item's first word that is explained behind its colon: an argument's name, though it may be an English word."""
 _SPAN: Final = re.compile(r"`([^`\n]+)`|<(https://[^<>\s]+)>|\*\*")
 
 
@@ -101,7 +103,7 @@ def markdown(text: str) -> str:
         if number:
             pieces.append("\n" if items[number] and items[number - 1] else "\n\n")
         if items[number]:
-            pieces.append(f"- {_inline(line.removeprefix(line[:2]))}")
+            pieces.append(f"- {_item(line.removeprefix(line[:2]))}")
         elif line.rstrip().endswith(":") and items[number + 1 : number + 2] == [True]:
             pieces.append(f"**{_inline(line)}**")
         else:
@@ -165,6 +167,11 @@ def _inline(line: str) -> str:
     if label is None:
         return _words(line)
     return f"{WARNING}**{label[0].removeprefix(WARNING)}** {_words(line[label.end() + 1 :])}"
+
+
+def _item(line: str) -> str:
+    name = _PARAMETER.match(line)
+    return _inline(line) if name is None else f"{code(name[0])}: {_inline(line[name.end() + 2 :])}"
 
 
 def _words(line: str) -> str:

@@ -11,14 +11,9 @@ from collections.abc import Collection
 from typing import Final
 
 from agent.planning.authorship import spoken
+from agent.planning.card_words import CARD_BEGIN, CARD_ENDS
 from agent.records import Turn, UserRequest
 from agent.redaction.codes import blank, known_codes, shaped_codes
-
-CARD_BEGIN: Final = "Approval needed for request "
-CARD_END: Final = "Nothing is sent unless it is confirmed before then."
-"""First words and last words of a card, so that it can be found again in a history, as Markdown or as it was drawn."""
-CARD_ENDS: Final = (CARD_END, "Nothing is sent before that.")
-"""With the last words of cards of earlier versions, which clients still send in their histories."""
 
 HISTORY_TURNS: Final = 12
 """Earlier turns that a model is shown, and that count as the requester's words."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from agent.planning.card_words import CARD_ENDS
 from contracts.knowledge.inert import inert
 
 FormName: TypeAlias = Literal[
@@ -246,6 +247,9 @@ _FOLLOW_UPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Token swap": ("What are my token balances?", "What would the swap back give?"),
     "Balance": ("Which tokens do I hold?", "Which access keys does my account have?"),
 }
+_WAITING_FOLLOW_UPS: Final = ("/cards", "/cancel all")
+"""None of them approves: a suggestion is sent by one click."""
+_DECIDED: Final = re.compile(r"(?i)\b(?:confirm|cancel|done\b)")
 _DEFAULT_FOLLOW_UPS: Final = ("What is my balance?", "Which commands are there?")
 _MAX_TITLE: Final = 60
 _MAX_SUMMARY: Final = 1200
@@ -277,7 +281,7 @@ def _value(name: FormName, quoted: str) -> str | list[str]:
         case "tags":
             return ["NEAR", label]
         case "follow_ups":
-            return list(_FOLLOW_UPS.get(label, _DEFAULT_FOLLOW_UPS))
+            return list(_WAITING_FOLLOW_UPS if _card_waits(quoted) else _FOLLOW_UPS.get(label, _DEFAULT_FOLLOW_UPS))
         case "queries" | "memories":
             return []
         case "emoji":
@@ -288,6 +292,12 @@ def _value(name: FormName, quoted: str) -> str | list[str]:
             return label
         case "summary":
             return f"The conversation is about: {title}. What was quoted: {inert(quoted[-_MAX_SUMMARY:], _MAX_SUMMARY)}"
+
+
+def _card_waits(quoted: str) -> bool:
+    """Return whether the last card in the quoted conversation is not decided in it."""
+    end = max(at + len(words) if (at := quoted.rfind(words)) >= 0 else -1 for words in CARD_ENDS)
+    return end >= 0 and _DECIDED.search(quoted, end) is None
 
 
 def _topic(quoted: str) -> tuple[str, str]:

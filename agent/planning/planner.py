@@ -15,6 +15,7 @@ from typing import Final, cast
 from agent.answers import sentence
 from agent.models.provider import ModelAnswer, ModelProvider, ToolCall
 from agent.planning import prompts
+from agent.planning.asking import asking
 from agent.planning.conversations import mask_cards, own_words
 from agent.planning.provenance import Unsourced, ValueKind, canonical_number, trace
 from agent.planning.readings import other_reading
@@ -224,6 +225,8 @@ class Planner:
             calls.append(call.model_copy(update={"sources": sources}))
             invented += unsourced if entry.kind == "change" else ()
         if invented:
+            if asking(request.text) == "asks_nothing":
+                return Clarification(text=prompts.ASKS_NOTHING, missing=("intent",))
             return _ask_for(invented)
         return _ask_twice(calls, self._catalogue, self._registry) or call_plan(tuple(calls))
 

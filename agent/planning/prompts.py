@@ -114,8 +114,8 @@ MIXED_PROMPT: Final = (
     "its own."
 )
 ASKS_NOTHING: Final = (
-    "Nothing was prepared: the message reads as a question or a report, not as a request. To have it done, write it as a "
-    "request, for example: send 1 NEAR to bob.near"
+    "Nothing was prepared: your own words read as a question or a report and ask for nothing on chain. To have something "
+    "done, write it as a request in your own words, for example: send 1 NEAR to bob.near"
 )
 
 

@@ -170,8 +170,8 @@ def test_a_card_reads_from_what_changes_to_what_is_called_and_checked() -> None:
     assert lines.split("\n") == [
         "Approval needed for request request-1 on localnet, signed by alice.localnet:",
         "  send 3 NEAR to bob.tg",
-        "  alice.localnet pays 3 NEAR: ≈ 9984.0785 → ≈ 9981.0785",
-        "  bob.tg receives 7 base units of t.tg: 0 → 7",
+        "  alice.localnet pays 3 NEAR: ≈ 9984.0785 → ≈ 9981.0785 NEAR",
+        "  bob.tg receives 7 base units of t.tg: 0 → 7 base units",
         "  NEAR that leaves alice.localnet: 1 yoctoNEAR, gas apart",
         "  ⚠ Warning: done before",
         "  ⚠ Warning: it may be lost",
@@ -181,7 +181,7 @@ def test_a_card_reads_from_what_changes_to_what_is_called_and_checked() -> None:
         "What is called:",
         "  Transaction 1: to usdc.localnet: call ft_transfer (deposit 1 yoctoNEAR, gas 30 Tgas)",
         "Gas and checks:",
-        "  Gas: at most 32 Tgas, 0.0032 NEAR at today's price; what is not burnt comes back",
+        "  Gas: at most 32 Tgas (about 0.0032 NEAR at today's price); what is not burnt comes back",
         "  Simulated: it succeeds; it takes about 0.58 Tgas with a margin",
         "  Checked at block 7: 1 of 1 checks passed",
         "  Fingerprint: ab12 cd34 ef56",
@@ -201,7 +201,7 @@ def test_a_card_reads_from_what_changes_to_what_is_called_and_checked() -> None:
 )
 def test_balances_are_rounded_so_that_they_still_differ(before: str, after: str, shown: str) -> None:
     effect = CardEffect(account_id="a.tg", token="t.tg", symbol="T", before=before, after=after, change="1")
-    assert f"  a.tg receives 1 T: {shown}\n" in text_of(CALL, findings=Findings(effects=(effect,)))
+    assert f"  a.tg receives 1 T: {shown} T\n" in text_of(CALL, findings=Findings(effects=(effect,)))
 
 
 def test_what_quotes_outside_words_can_neither_forge_a_card_nor_hold_a_code() -> None:

@@ -67,8 +67,8 @@ async def test_a_card_tells_the_findings_and_the_record_has_all(agent: Agent, fo
     reply = await agent.ask("/near_transfer bob.localnet 1")
     assert reply.status == "needs_approval"
     for line in (
-        "alice.localnet pays 1 NEAR: 10 → 9",
-        "bob.localnet receives 1 NEAR: 10 → 11",
+        "alice.localnet pays 1 NEAR: 10 → 9 NEAR",
+        "bob.localnet receives 1 NEAR: 10 → 11 NEAR",
         "Simulated: it succeeds; it takes about 0.58 Tgas with a margin",
         "Checked at block 100: 2 of 2 checks passed",
     ):

@@ -106,6 +106,13 @@ async def test_context_of_a_template_is_no_source_of_values(agent: Agent) -> Non
     assert record.request.text == "what should I do?"
 
 
+async def test_a_question_about_the_context_is_told_that_it_asks_for_nothing_on_chain(agent: Agent) -> None:
+    reply = await agent.ask(CONTEXT + "What does the note say?")
+    await moved_nothing(agent, reply)
+    assert "ask for nothing on chain" in reply.text
+    assert "receiver_id" not in reply.text
+
+
 async def test_confirmation_behind_a_template_is_the_persons(agent: Agent) -> None:
     card = await agent.ask("/near_transfer carol.localnet 3")
     done = await agent.ask(f"{CONTEXT}confirm {card.confirm_code}")

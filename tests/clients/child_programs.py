@@ -70,13 +70,24 @@ class Child:
 
 
 @contextmanager
-def program(command: Sequence[str], folder: Path, **more: str) -> Generator["subprocess.Popen[str]"]:
-    """Run a program with a home of its own until the block ends; what it prints as errors is in a log."""
+def program(
+    command: Sequence[str], folder: Path, *, answers: bool = True, **more: str
+) -> Generator["subprocess.Popen[str]"]:
+    """Run a program with a home of its own until the block ends; what it prints as errors is in a log.
+
+    Not `answers`: what it prints otherwise is there too. Nobody would read it from a pipe, and a full one stops the program.
+    """
     environment = {**os.environ, "HOME": str(folder), "PYTHONWARNINGS": "ignore", **more}
     with (
         (INSTALLED / "programs.log").open("a") as log,
         subprocess.Popen(
-            command, env=environment, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if answers else log,
+            stderr=log,
+            text=True,
         ) as process,
     ):
         try:
@@ -190,7 +201,7 @@ def served_program(
         command = [part.format(port=port) for part in app]
         environment = {"DAEMON_URL": access.base_url, "DAEMON_KEY": access.key, "PORT": port}
         url = f"http://127.0.0.1:{port}"
-        with TemporaryDirectory() as folder, program(command, Path(folder), **environment) as process:
+        with TemporaryDirectory() as folder, program(command, Path(folder), answers=False, **environment) as process:
             _wait_until_served(url, process)
             command = (str(PYTHON), "-u", str(PROGRAMS / f"{tab}.py"))
             yield ProgramClient(command, Path(folder), url, "", titles=titles)

@@ -66,6 +66,7 @@ def test_the_layout_is_paragraphs_items_and_a_bold_heading() -> None:
     ("text", "expected"),
     [
         ("from 1 → 2.5 NEAR", "from `1 → 2.5 NEAR`"),
+        ("at most 1 Tgas (about 0.1 NEAR at most); more", "at most `1 Tgas` (about `0.1 NEAR` at most); more"),
         ("1. first", "`1`. first"),
         ("2 of 3 checks", "2 of 3 checks"),
         ("(c) is (tm)", "(`c`) is (`tm`)"),
@@ -82,6 +83,13 @@ def test_the_layout_is_paragraphs_items_and_a_bold_heading() -> None:
 def test_what_belongs_together_is_one_span(text: str, expected: str) -> None:
     assert markdown(text) == expected
     assert plain(expected) == text or text.startswith("1.")
+
+
+def test_an_argument_that_an_item_explains_is_a_span_though_its_name_is_an_english_word() -> None:
+    text = "  receiver_id: account id\n  amount: decimal amount\n  its author says: hello"
+    assert markdown(text) == "- `receiver_id`: account id\n- `amount`: decimal amount\n- its author says: hello"
+    assert plain(markdown(text)) == text
+    assert markdown("amount: of a paragraph") == "amount: of a paragraph"
 
 
 @pytest.mark.parametrize("network", ["mainnet", "testnet"])

@@ -15,6 +15,7 @@ from agent.planning.authorship import (
     last_words,
     spoken,
 )
+from agent.planning.card_words import CARD_ENDS
 from agent.planning.forms import answer_form
 from tests.agent.planning.front_end_prompts import PROMPTS, SENTENCES
 
@@ -173,6 +174,30 @@ def test_form_is_answered_usefully_and_in_its_shape(text: str, expected: object)
     assert whose.form is not None
     answer = answer_form(whose.form, whose.quoted)
     assert (answer if isinstance(expected, str) else json.loads(answer)) == expected
+
+
+@pytest.mark.parametrize("end", CARD_ENDS)
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        ("", ["/cards", "/cancel all"]),
+        ("\nUSER: why?\nASSISTANT: I do not know.", ["/cards", "/cancel all"]),
+        (
+            "\nUSER: confirm ········\nASSISTANT: Done: sent.",
+            ["What is my balance now?", "What is the status of the last transaction?"],
+        ),
+        (
+            "\nUSER: cancel ········\nASSISTANT: Dropped.",
+            ["What is my balance now?", "What is the status of the last transaction?"],
+        ),
+    ],
+)
+def test_follow_ups_of_a_waiting_card_look_at_it_or_drop_it(end: str, then: str, expected: list[str]) -> None:
+    prompt = PROMPTS[26][1].replace("It waits for approval.", f"{CARD}\n\nIt expires at `12:00`. {end}{then}")
+    whose = authorship(prompt)
+    assert isinstance(whose, FrontEndPrompt)
+    assert whose.form is not None
+    assert json.loads(answer_form(whose.form, whose.quoted)) == {"follow_ups": expected}
 
 
 @given(st.text(alphabet=st.sampled_from("<>/ab \n`:user{}[]\"'.") | st.characters(), max_size=400))

@@ -1,5 +1,6 @@
-"""Open WebUI with the daemon as its only connection: no accounts, no downloads, no retrieval."""
+"""Open WebUI with the daemon as its only provider: no accounts, no downloads, no retrieval."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -20,8 +21,10 @@ SETTINGS = {
     # Its own models for retrieval would be downloaded.
     "RAG_EMBEDDING_ENGINE": "openai",
     "BYPASS_EMBEDDING_AND_RETRIEVAL": "True",
-    "OPENAI_API_BASE_URLS": url,
-    "OPENAI_API_KEYS": key,
+    # The second connection lists a model of its own, as an administrator may, which the daemon does not have.
+    "OPENAI_API_BASE_URLS": f"{url};{url}",
+    "OPENAI_API_KEYS": f"{key};{key}",
+    "OPENAI_API_CONFIGS": json.dumps({"1": {"enable": True, "model_ids": ["no-such-model"]}}),
     "DEFAULT_MODELS": "near-agent",
 }
 # Beside the interpreter, which may be a link.

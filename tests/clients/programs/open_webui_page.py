@@ -57,13 +57,22 @@ def send(asked):
 
 
 def is_done():
-    return any(e["type"] == "chat:completion" and e["data"].get("done") for e in events)
+    return is_failed() or any(e["type"] == "chat:completion" and e["data"].get("done") for e in events)
+
+
+def is_failed():
+    return any(
+        e["type"] == "chat:message:error" or (e["type"] == "chat:completion" and e["data"].get("error")) for e in events
+    )
 
 
 def answered():
     until(is_done)
     page.wait_for_timeout(500)
-    return answers.last.inner_text()
+    shown = answers.last.inner_text()
+    if is_failed():
+        raise RuntimeError(shown)
+    return shown
 
 
 def models(_):
