@@ -226,13 +226,18 @@ def _word(word: str, *, first: bool) -> _Piece:
 
 def _merged(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
     """Pieces of code with nothing between them as one."""
-    last: _Piece | None = None
+    row: list[_Piece] = []
     for piece in pieces:
-        if last is not None and last.kind == piece.kind == "code" and not last.tail and not piece.lead:
-            last = _Piece(last.lead, f"{last.core} {piece.core}", piece.tail, "code")
-            continue
-        if last is not None:
-            yield last
-        last = piece
-    if last is not None:
-        yield last
+        if row and not (row[-1].kind == piece.kind == "code" and not row[-1].tail and not piece.lead):
+            yield _joined(row)
+            row = []
+        row.append(piece)
+    if row:
+        yield _joined(row)
+
+
+def _joined(row: list[_Piece]) -> _Piece:
+    """One piece of those of a row, joined once: to add each to those before it would copy all of them again."""
+    if len(row) == 1:
+        return row[0]
+    return _Piece(row[0].lead, " ".join(piece.core for piece in row), row[-1].tail, "code")

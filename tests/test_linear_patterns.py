@@ -26,7 +26,7 @@ BUILT = {
     # Patterns that are built of escaped texts and lookarounds of one character.
     "agent/card.py": 1,
     "agent/planning/readings.py": 1,
-    "agent/planning/provenance.py": 1,
+    "agent/planning/provenance.py": 2,
     "agent/redaction/codes.py": 1,
     "agent/redaction/shapes.py": 1,
 }

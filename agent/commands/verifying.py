@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import typer
 
@@ -77,9 +77,23 @@ def _read(database: Path, request_id: str) -> _Stored:
                 )
             name = f"{request_id}:"
             signed = connection.execute(_SIGNED, (len(name) + 1, len(name), name)).fetchall()
-            return _Stored(json.loads(row[0]), row[1], row[2], sorted(_Signed(int(one[0]), *one[1:]) for one in signed))
+            return _stored(request_id, row, signed)
     except (sqlite3.Error, ValueError) as error:
         raise CommandError(f"the database {database} cannot be read: {error}", FAILED, "unreadable") from None
+
+
+def _stored(request_id: str, row: Sequence[Any], signed: Sequence[Sequence[Any]]) -> _Stored:
+    """The rows, if they have the types that the daemon writes; anybody may have written them."""
+    try:
+        card: object = json.loads(row[0])
+    except (ValueError, TypeError, RecursionError):
+        card = None
+    sent = [_Signed(int(step), tx_hash, data) for step, tx_hash, data in signed if isinstance(data, bytes)]
+    if not isinstance(card, dict) or not all(isinstance(text, str) for text in row[1:]) or len(sent) < len(signed):
+        raise CommandError(
+            f"the stored card of request {request_id} is damaged. Do not approve it", FAILED, "not_verified"
+        )
+    return _Stored(cast("dict[str, Any]", card), row[1], row[2], sorted(sent))
 
 
 def _check(request_id: str, stored: _Stored) -> dict[str, Any]:
@@ -103,13 +117,17 @@ def _check(request_id: str, stored: _Stored) -> dict[str, Any]:
         problems.append(
             f"its recorded hash has the fingerprint {_fingerprint(stored.calls_hash)}, its calls have {fingerprint}"
         )
-    facts: Mapping[str, Any] = card.get("facts") or {}
-    shown: str | None = facts.get("fingerprint")
-    if shown not in {None, fingerprint} or (shown and f"Fingerprint: {fingerprint}" not in str(card.get("text"))):
+    facts: object = card.get("facts")
+    shown: object = cast("dict[str, Any]", facts).get("fingerprint") if isinstance(facts, dict) else facts
+    if shown not in (None, fingerprint) or (shown and f"Fingerprint: {fingerprint}" not in str(card.get("text"))):
         problems.append(f"the card shows the fingerprint {shown}, its calls have {fingerprint}")
     signed: list[dict[str, Any]] = []
     for one in stored.signed:
-        transaction = read_signed_transaction(one.data)
+        try:
+            transaction = read_signed_transaction(one.data)
+        except InvalidInput as error:
+            problems.append(f"what was signed for its transaction {one.step + 1} cannot be read: {error.message}")
+            continue
         same = transaction.signer_id == signer_id and one.step < len(calls) and transaction.call == calls[one.step]
         signed.append({"transaction": one.step + 1, "tx_hash": one.tx_hash, "same_calls": same})
         if not same:

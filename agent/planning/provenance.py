@@ -41,7 +41,9 @@ _AFTER_BASE64: Final = re.compile(r"(?![A-Za-z0-9+/=_-])")
 _WORD: Final = re.compile(r"\S+")
 _LOWER: Final = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 MAX_PLACES: Final = 1000
-"""Of one value in one text that are looked at: a value that stands inside of so many longer names was not said."""
+"""Of one long value in one text that are looked at: a value that stands inside of so many longer names was not said."""
+_SHORT: Final = 64
+"""Characters of a value that a pattern finds, which costs no more than so many steps at each place."""
 _ME_WORDS = re.compile(r"(?i)(?<![\w@.-])(?:@me|me|my|mine|myself|i)(?![\w@-]|\.\w)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u2009\u202f']\d{3})+(?!\d)")
@@ -284,7 +286,10 @@ def _token_of_text(value: str, words: Words) -> Source | None:
 
 
 def _places(value: str, text: str) -> Iterator[int]:
-    """The first places of a value in a text. A pattern would compare a long value anew at each place that begins like it."""
+    """The first places of a value in a text. A pattern compares a long value anew at each place."""
+    if 0 < len(value) <= _SHORT:
+        yield from (found.start() for found in re.finditer(f"(?<![A-Za-z0-9_]){re.escape(value)}", text))
+        return
     start = text.find(value) if value else -1
     for _ in range(MAX_PLACES):
         if start < 0:

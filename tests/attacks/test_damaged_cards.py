@@ -6,7 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from agent.cli import app
 from agent.frontends.operator import KEY_ID
 from contracts.chain.ledger import Lane, SeenNonce
 from contracts.types import AccountId, PublicKey
@@ -100,3 +102,25 @@ async def test_a_damaged_card_keeps_no_key_from_being_acknowledged(tmp_path: Pat
         await asyncio.wait_for(agent.store.ledger.acknowledge([SeenNonce(lane, 7, 100)], agent.clock()), 30)
         # Nobody can say that it is not one of this account's.
         assert await _listed(agent) == ([], [])
+
+
+_CHANGES = [
+    *(("cards SET card", stored) for stored in DAMAGES),
+    *(("cards SET card", f'{{"calls": [], "facts": {facts}}}') for facts in ('["x"]', '"x"', '{"fingerprint": ["a"]}')),
+    *(("cards SET calls_hash", odd) for odd in (b"\xff", "\x1b[2J")),
+    *(("intents SET data", odd) for odd in (b"", b"\x00" * 5, b"\xff" * 500, "text")),
+]
+
+
+@pytest.mark.parametrize(("what", "stored"), _CHANGES)
+async def test_verify_names_what_is_damaged(tmp_path: Path, what: str, stored: str | bytes) -> None:
+    async with open_agent(tmp_path / "data") as agent:
+        card = await agent.ask(PAY)
+        assert (await agent.ask(f"confirm {card.confirm_code}")).status == "executed"
+        (database,) = tmp_path.rglob("agent.db")
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute(f"UPDATE {what} = ?", (stored,))
+    done = CliRunner().invoke(app, ["verify", card.request_id, "--data-dir", str(database.parent)])
+    assert done.exit_code == 4
+    assert "Do not approve it" in done.stderr
+    assert "\x1b" not in done.output + done.stderr

@@ -104,7 +104,7 @@ class CountingText(str):
         return super().find(*args)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", ["a", "a a", "a" * 100, "b", ""])
+@pytest.mark.parametrize("value", ["a" * 100, "a " * 99 + "a", "b" * 100, ""])
 def test_a_value_is_looked_for_at_a_bounded_number_of_places(value: str) -> None:
     """Thousands of words of a model's message against a text of the same word held the event loop for seconds."""
     text = CountingText("a" * 8000 + " a" * 8000)
