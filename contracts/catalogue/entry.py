@@ -214,7 +214,7 @@ class Entry(Generic[ArgsT]):
 AnyEntry: TypeAlias = Entry[Any]
 
 _JSON_TYPES: Final[Mapping[ArgumentKind, JsonObject]] = {
-    "object": {"type": "object"},
+    "object": {"anyOf": [{"type": "object"}, {"type": "array", "items": {}}]},
     "list[string]": {"type": "array", "items": {"type": "string"}},
     "int": {"type": "integer"},
 }
