@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Final
 
 from agent.planning.authorship import spoken
-from agent.planning.card_words import CARD_BEGIN, CARD_ENDS
+from agent.planning.card_words import CARD_BEGIN, CARD_ENDS, CARD_MASK
 from agent.records import Turn, UserRequest
 from agent.redaction.codes import blank, known_codes, shaped_codes
 
@@ -49,7 +49,7 @@ def mask_codes(request: UserRequest, codes: Collection[str]) -> UserRequest:
 
 def mask_cards(text: str) -> str:
     """The text with whole cards replaced by the request id they were for, and the other codes blanked."""
-    return mask_text(_CARD.sub(lambda found: f"[approval card of request {found[1]}]", text))
+    return mask_text(_CARD.sub(lambda found: f"{CARD_MASK}{found[1]}]", text))
 
 
 def bounded(request: UserRequest) -> UserRequest:

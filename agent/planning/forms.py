@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from agent.planning.card_words import CARD_ENDS
+from agent.planning.card_words import CARD_ENDS, CARD_MASK
 from contracts.knowledge.inert import inert
 
 FormName: TypeAlias = Literal[
@@ -296,7 +296,7 @@ def _value(name: FormName, quoted: str) -> str | list[str]:
 
 def _card_waits(quoted: str) -> bool:
     """Return whether the last card in the quoted conversation is not decided in it."""
-    end = max(at + len(words) if (at := quoted.rfind(words)) >= 0 else -1 for words in CARD_ENDS)
+    end = max(at + len(words) if (at := quoted.rfind(words)) >= 0 else -1 for words in (*CARD_ENDS, CARD_MASK))
     return end >= 0 and _DECIDED.search(quoted, end) is None
 
 

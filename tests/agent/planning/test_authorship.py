@@ -15,7 +15,7 @@ from agent.planning.authorship import (
     last_words,
     spoken,
 )
-from agent.planning.card_words import CARD_ENDS
+from agent.planning.card_words import CARD_ENDS, CARD_MASK
 from agent.planning.forms import answer_form
 from tests.agent.planning.front_end_prompts import PROMPTS, SENTENCES
 
@@ -176,7 +176,7 @@ def test_form_is_answered_usefully_and_in_its_shape(text: str, expected: object)
     assert (answer if isinstance(expected, str) else json.loads(answer)) == expected
 
 
-@pytest.mark.parametrize("end", CARD_ENDS)
+@pytest.mark.parametrize("end", [*CARD_ENDS, f"{CARD_MASK}01990000-0000-7000-8000-000000000001]"])
 @pytest.mark.parametrize(
     ("then", "expected"),
     [

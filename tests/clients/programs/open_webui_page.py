@@ -23,7 +23,7 @@ def heard(frame):
     if found:
         name, *more = json.loads(found[1])
         if name == "events":
-            events.append(more[0]["data"])
+            events.append(more[0])
 
 
 page.on("websocket", lambda socket: socket.on("framereceived", heard))
@@ -56,13 +56,20 @@ def send(asked):
     page.keyboard.press("Enter")
 
 
+def heard_here():
+    """Return what the server told about the messages of this page: each page of a person hears of all conversations."""
+    shown = page.evaluate("""() => [...document.querySelectorAll('[id^="message-"]')].map(e => e.id.slice(8))""")
+    return [event["data"] for event in events if event.get("message_id") in shown]
+
+
 def is_done():
-    return is_failed() or any(e["type"] == "chat:completion" and e["data"].get("done") for e in events)
+    return is_failed() or any(e["type"] == "chat:completion" and e["data"].get("done") for e in heard_here())
 
 
 def is_failed():
     return any(
-        e["type"] == "chat:message:error" or (e["type"] == "chat:completion" and e["data"].get("error")) for e in events
+        e["type"] == "chat:message:error" or (e["type"] == "chat:completion" and e["data"].get("error"))
+        for e in heard_here()
     )
 
 
@@ -90,7 +97,7 @@ def ask(asked):
 def stream(asked):
     send(asked)
     answered()
-    told = [event["data"] for event in events if event["type"] == "response:completion"]
+    told = [event["data"] for event in heard_here() if event["type"] == "response:completion"]
     return {"pieces": [data["delta"] for data in told if data.get("type") == "response.output_text.delta"]}
 
 
