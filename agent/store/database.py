@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -141,6 +142,21 @@ def migrate_file(path: Path, *, busy_timeout_s: float = 5.0) -> None:
     engine.dispose()
 
 
+def _execute_patiently(connection: sqlite3.Connection, pragma: str, busy_timeout_s: float) -> None:
+    """Run a pragma, again while another process holds the database: SQLite's own timeout does not cover the change to WAL."""
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute(pragma).close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+_PAUSE_S: Final = 0.01
 _WAL_LIMIT: Final = "PRAGMA journal_size_limit = 67108864"
 
 
@@ -155,7 +171,7 @@ def _engine(path: Path, busy_timeout_s: float, pragmas: tuple[str, ...]) -> Engi
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         try:
             for pragma in pragmas:
-                connection.execute(pragma).close()
+                _execute_patiently(connection, pragma, busy_timeout_s)
         except sqlite3.Error:
             connection.close()  # the pool does not know it yet
             raise
