@@ -105,13 +105,16 @@ def card_text(facts: CardFacts) -> str:
 
 
 def _changes(facts: CardFacts) -> Iterator[str]:
-    """What the plan does, and everything that a person has to look at before saying yes."""
+    """Yield the effects of the plan, and everything that a person has to look at before saying yes."""
     numbered = len(facts.summary) > 1
     for number, text in enumerate(facts.summary, start=1):
         yield f"Step {number}: {text}" if numbered else text
-    yield from map(_effect, facts.effects[:_SHOWN_EFFECTS])
-    if len(facts.effects) > _SHOWN_EFFECTS:
-        yield f"And {len(facts.effects) - _SHOWN_EFFECTS} more balances change."
+    # The signer's outflows stand first, and none of them is left out.
+    outflows = sum(one.account_id == facts.signer_id and one.change.startswith("-") for one in facts.effects)
+    shown = max(_SHOWN_EFFECTS, outflows)
+    yield from map(_effect, facts.effects[:shown])
+    if len(facts.effects) > shown:
+        yield f"And {len(facts.effects) - shown} more balances change."
     yield from facts.nfts
     yield f"NEAR that leaves {facts.signer_id}: {_near(facts.near_out)}, gas apart"
     for warning in facts.warnings[:_SHOWN_WARNINGS]:
@@ -241,7 +244,7 @@ def with_names(summary: str, call: PlannedCall) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How a card can still be decided."""
+    """The ways in which a card can still be decided."""
 
     code: str | None
     """None: not in this conversation."""
@@ -250,7 +253,7 @@ class Waiting:
     approvers: int = 1
     approved_by: tuple[str, ...] = ()
     is_mine: bool = False
-    """Whoever looks has approved it already; somebody else is waited for."""
+    """The reader has approved it already; another person's approval is missing."""
     repeated: bool = False
 
 

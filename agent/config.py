@@ -27,9 +27,9 @@ from pydantic_core import ErrorDetails
 
 from agent.config_nodes import RpcNode, nodes
 from agent.config_sections import Address, Section, VariableName
+from agent.data_folder import DATABASE_NAME
 from agent.errors import ConfigError
 from agent.limits import Limits
-from agent.records import DATABASE_NAME
 from contracts.chain.endpoints import Endpoint
 from contracts.errors import InvalidInput
 from contracts.knowledge.exchange import SwapSettings, parse_percent

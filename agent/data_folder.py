@@ -25,6 +25,8 @@ OPERATOR_KEY: Final = "operator_key"
 ADDRESS: Final = "daemon.json"
 LOCK: Final = "lock"
 HISTORY: Final = "chat_history"
+DATABASE_NAME: Final = "agent.db"
+"""The store's file."""
 _LOCK_POLL_S: Final = 0.1
 _GLANCE_S: Final = 0.3
 """Who only looks whether the folder is held has the lock for a moment."""

@@ -18,7 +18,7 @@ from agent.policy_judge import PolicyJudge
 from agent.proposing import Proposer, Turn, Weighed, brief, not_checked
 from agent.records import Clarification, Refusal, Reply, Route
 from agent.store.approvals import Approval
-from agent.store.cards import PendingCard
+from agent.store.cards import OpenCards, PendingCard
 from agent.store.store import Store
 from agent.story import Settings, Story
 from agent.told import headed, sent_of, tell_card, tell_place
@@ -91,41 +91,31 @@ class Decider:
 
     async def show_waiting(self, story: Story) -> Reply:
         """The requester's cards that wait, each with the way to decide it: with its code for those who may confirm here."""
-        key_id, now = story.request.identity.key_id, self._clock()
-        cards, damaged = (
-            await self._store.cards.pending_of(key_id, now),
-            await self._store.cards.unreadable(now, key_id),
-        )
-        if not cards and not damaged:
+        found = await self._store.cards.open_cards(self._clock(), story.request.identity.key_id)
+        if not found.readable and not found.damaged:
             return story.reply("answered", "No card of yours waits for approval.")
-        texts = [await self._proposer.card_with_decision(story.request.identity, card) for card in cards]
+        texts = [await self._proposer.card_with_decision(story.request.identity, card) for card in found.readable]
         texts += [
             f"The card of request {one} is damaged and cannot be approved. To drop it, write /cancel {one}"
-            for one in damaged
+            for one in found.damaged
         ]
-        facts = tuple(card.facts for card in cards if card.facts is not None)
+        facts = tuple(card.facts for card in found.readable if card.facts is not None)
         return story.reply("answered", "\n\n".join(texts), cards=facts)
 
     async def cancel_waiting(self, story: Story, request_id: str | None) -> Reply:
         """Cancel the requester's own card of this request, or all of them."""
-        key_id, now = story.request.identity.key_id, self._clock()
-        cards, damaged = (
-            await self._store.cards.pending_of(key_id, now),
-            await self._store.cards.unreadable(now, key_id),
-        )
-        return await self._drop(story, cards, damaged, request_id)
+        found = await self._store.cards.open_cards(self._clock(), story.request.identity.key_id)
+        return await self._drop(story, found, request_id)
 
     async def drop(self, story: Story, request_id: str) -> Reply:
         """Cancel anybody's card of this request."""
-        now = self._clock()
-        cards, damaged = await self._store.cards.pending(now), await self._store.cards.unreadable(now)
-        return await self._drop(story, cards, damaged, request_id)
+        return await self._drop(story, await self._store.cards.open_cards(self._clock()), request_id)
 
-    async def _drop(
-        self, story: Story, cards: Sequence[PendingCard], damaged: Sequence[str], request_id: str | None
-    ) -> Reply:
-        """Cancel those of the cards that are of this request, or all of them. Damaged ones are known by their ids only."""
-        named = {card.request_id: brief(card) for card in cards} | dict.fromkeys(damaged, "a damaged card")
+    async def _drop(self, story: Story, found: OpenCards, request_id: str | None) -> Reply:
+        """Cancel the cards of this request, or all of them. Damaged ones are known by their ids only."""
+        named = {card.request_id: brief(card) for card in found.readable} | dict.fromkeys(
+            found.damaged, "a damaged card"
+        )
         dropped = [one for one in named if request_id in {None, one}]
         if not dropped:
             which = "No card waits" if request_id is None else f"No card waits for request {inert(request_id, 80)}"

@@ -21,10 +21,10 @@ _FROM_WORST: Final[tuple[Literal["unknown", "failure", "partial"], ...]] = ("unk
 @dataclass(frozen=True, slots=True)
 class Findings:
     effects: tuple[CardEffect, ...] = ()
-    """The signer's first; without the few yocto that a call carries as a proof of full access."""
+    """The signer's outflows first; without the few yocto that a call carries as a proof of full access."""
     nfts: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-    """Why the simulation is no promise, or how it ends short of success."""
+    """Reasons not to rely on the simulation, or its end short of success."""
     unknown: tuple[str, ...] = ()
     """Each check that could not be made, with its reason."""
     simulation: Literal["success", "partial", "failure", "unknown", "none"] = "none"
@@ -41,13 +41,13 @@ def findings_of(report: PreflightReport, signer_id: AccountId, registry: Registr
     """
     changes = sorted(
         (balance for balance in report.balances if balance.change and not _is_dust(balance)),
-        key=lambda balance: balance.account_id != signer_id,
+        key=lambda balance: (balance.account_id != signer_id, balance.change > 0),
     )
     bound = min(sum(simulated.gas_bound for simulated in report.simulated), at_most)
     return Findings(
         effects=tuple(_effect(balance, registry) for balance in changes[:MAX_EFFECTS]),
         nfts=tuple(said.removesuffix(".") for said in moved_nfts(sorted(report.nfts, key=str))),
-        doubts=_doubts(report),
+        doubts=(*_doubts(report), *_left_out(len(changes))),
         unknown=_unknown(report),
         simulation=_simulation(report),
         gas_tgas=format_units(bound // 10**10, 2) if bound else None,
@@ -89,9 +89,15 @@ def _doubts(report: PreflightReport) -> tuple[str, ...]:
     return tuple(doubts)
 
 
+def _left_out(changes: int) -> tuple[str, ...]:
+    return (
+        (f"the plan changes {changes} balances; a card holds {MAX_EFFECTS} of them",) if changes > MAX_EFFECTS else ()
+    )
+
+
 def _unknown(report: PreflightReport) -> tuple[str, ...]:
     told = [f"{check.name}: {inert(check.detail, _SHOWN)}" for check in report.unknowns]
-    reasons = {simulated.reason for simulated in report.simulated if simulated.result == "unknown"}
+    reasons = dict.fromkeys(simulated.reason for simulated in report.simulated if simulated.result == "unknown")
     said = {check.detail for check in report.unknowns}
     told += [f"what it does: {inert(reason, _SHOWN)}" for reason in reasons if reason and reason not in said]
     return tuple(dict.fromkeys(told))

@@ -12,6 +12,7 @@ Imports nothing heavy: the command line prints with it.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from contracts.knowledge.inert import printable
@@ -52,7 +53,7 @@ _KNOWN: Final = re.compile(
     rf"(?P<lead>[{_LEAD}]{{0,2}})(?:(?P<link>{_LINK})|(?P<code>{_FIXED}|{_CALLED}|{_AMOUNT})"
     rf"|(?<=“)(?P<said>(?! )[^“”]+(?<! ))(?=”)|(?<=\")(?P<cited>(?! )[^\"]+(?<! ))(?=\")|(?<=')(?P<named>(?! )[^']+(?<! ))(?='))(?P<tail>{_TAIL})(?= |$)"
 )
-"""What is one span though it has blanks in it: times, commands, amounts with their units, and quotations."""
+"""Spans with blanks in them: times, commands, amounts with their units, and quotations."""
 _ENDS_PIECE: Final = re.compile(rf"({_TAIL})(?: |$)")
 _OPENS_JSON: Final = "{["
 _JSON_SIGN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|[\[\]{}]")
@@ -91,6 +92,7 @@ def code(text: str) -> str:
     return f"`{_inert(text) or '(empty)'}`"
 
 
+@lru_cache(maxsize=32)
 def markdown(text: str) -> str:
     """The text as Markdown that every renderer shows alike: paragraphs, items, a bold line above items, and code spans.
 

@@ -20,8 +20,6 @@ from contracts.checks.verdict import Verdict
 
 SCHEMA_VERSION: Final = 2
 """2: with the pre-flight report and the policy's verdict. Records of version 1 still read."""
-DATABASE_NAME: Final = "agent.db"
-"""The store's file inside the data folder."""
 
 Status: TypeAlias = Literal[
     "answered",
@@ -235,7 +233,7 @@ class CardGas(Frozen):
     limit_near: str | None
     """At the price of the day; None: the node did not say one."""
     simulated_tgas: str | None
-    """What the pre-flight measured, with its margin; None: nothing."""
+    """Measured by the pre-flight, with a margin; None: nothing was measured."""
 
 
 class CardCheck(Frozen):

@@ -312,7 +312,7 @@ class DecodedCall:
 
 @dataclass(frozen=True, slots=True)
 class DecodedTransaction:
-    """What a signed transaction does, and for whom; its key, nonce and block hash are of no interest to a card."""
+    """The signer and the call of a signed transaction; its key, nonce and block hash are of no interest to a card."""
 
     signer_id: str
     call: DecodedCall
@@ -350,7 +350,7 @@ def hash_of_calls(chain_id: str, signer_id: str, calls: Sequence[DecodedCall]) -
 
 
 def read_signed_transaction(data: bytes) -> DecodedTransaction:
-    """What wire bytes of a signed transaction, V0 or V1, say. InvalidInput `bad_transaction` unless every byte counts."""
+    """Read the wire bytes of a signed transaction, V0 or V1. InvalidInput `bad_transaction` unless every byte is accounted for."""
     reader = _Bytes(data)
     # V1 begins with byte 1, V0 with the length of an account id, which is at least 2.
     is_v1 = data[:1] == b"\1"

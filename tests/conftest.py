@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from contracts.catalogue.index import CATALOGUE
 from tests.catalogue_table import render, table_in, write_table
+from tests.model_server import ModelServer, open_model_server
 
 # Shared machines stall for seconds: a property is judged by what it says, never by how long it took.
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +29,13 @@ def fresh_logging() -> Generator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[ModelServer]:
+    """A model server whose answers a test scripts."""
+    async with open_model_server() as opened:
+        yield opened
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

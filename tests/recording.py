@@ -25,7 +25,7 @@ robert = "bob.localnet"
 
 
 class _Cast:
-    """What a terminal showed, with the time of each piece."""
+    """The output of a terminal, with the time of each piece."""
 
     def __init__(self, shown: Terminal) -> None:
         self._shown = shown

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.records import DATABASE_NAME
+from agent.data_folder import DATABASE_NAME
 from training.errors import ConfigError
 
 _PREFIX = "NEAR_AGENT_TRAINING__"

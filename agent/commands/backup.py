@@ -21,7 +21,7 @@ def backup(
     """
     with told(as_json=as_json):
         folder = find_data_dir(config, data_dir)
-        from agent.records import DATABASE_NAME
+        from agent.data_folder import DATABASE_NAME
         from agent.store.backup import backup_database
 
         with domain_errors():
@@ -41,8 +41,7 @@ def restore(
     """
     with told(as_json=as_json):
         folder = find_data_dir(config, data_dir)
-        from agent.data_folder import FolderInUse, lock_folder
-        from agent.records import DATABASE_NAME
+        from agent.data_folder import DATABASE_NAME, FolderInUse, lock_folder
         from agent.store.backup import restore_database
 
         try:

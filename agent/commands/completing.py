@@ -22,7 +22,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What can be completed, as `GET /v1/near/names` tells it."""
+    """The words that can be completed, read from `GET /v1/near/names`."""
 
     actions: Mapping[str, tuple[Argument, ...]]
     accounts: tuple[str, ...] = ()

@@ -112,7 +112,7 @@ class Editor:
         return self._lines.prompt()
 
     def wish(self) -> Wish:
-        """What is to become of the card above; EOFError and KeyboardInterrupt as `line`.
+        """Ask about the card above. Errors as `line`.
 
         What was typed before the card could be read does not count.
         """

@@ -30,7 +30,7 @@ def log(
         folder = find_data_dir(config, data_dir)
         import asyncio
 
-        from agent.records import DATABASE_NAME
+        from agent.data_folder import DATABASE_NAME
 
         database = folder / DATABASE_NAME
         while not database.is_file():

@@ -61,7 +61,7 @@ def explain(
     with told(as_json=as_json):
         import asyncio
 
-        from agent.records import DATABASE_NAME
+        from agent.data_folder import DATABASE_NAME
 
         database = find_data_dir(config, data_dir) / DATABASE_NAME
         with domain_errors():

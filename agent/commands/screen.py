@@ -1,4 +1,4 @@
-"""What a chat shows on a terminal: answers in colours at its width, and below them what is being done, until the answer is there.
+"""The screen of a chat: answers in colours, wrapped at its width, and the progress of a request until it is answered.
 
 Everything is written through `printable`: whatever stands in a text, it does not steer the terminal.
 """

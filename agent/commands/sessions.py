@@ -33,7 +33,7 @@ class Session(Protocol):
         ...
 
     def names(self) -> dict[str, Any]:
-        """What can be completed: `{actions, accounts, tokens, names}`."""
+        """Return the words that can be completed: `{actions, accounts, tokens, names}`."""
         ...
 
     def approve(self, request_id: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What is being done for it, in words for people."""
+    """A step of the request, in words for people."""
 
     text: str
 

@@ -19,14 +19,14 @@ _LATER: Final = "Nothing is sent. The card waits until it expires: /cards shows 
 
 
 class Lines(Protocol):
-    """Where lines come from (`agent.commands.editing`)."""
+    """The source of lines (`agent.commands.editing`)."""
 
     def line(self) -> str:
         """KeyboardInterrupt for Ctrl-C, EOFError for Ctrl-D."""
         ...
 
     def wish(self) -> Wish:
-        """What is to become of the card that was just shown. Errors as `line`."""
+        """Ask about the card that was just shown. Errors as `line`."""
         ...
 
 

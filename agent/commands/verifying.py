@@ -15,8 +15,8 @@ import typer
 
 from agent.commands.exits import FAILED, USAGE, CommandError, print_json, say, told
 from agent.commands.settings import ConfigOption, DataDirOption, JsonOption, find_data_dir
+from agent.data_folder import DATABASE_NAME
 
-_DATABASE: Final = "agent.db"
 _CARD: Final = "SELECT card, calls_hash, status FROM cards WHERE request_id = ?"
 _SIGNED: Final = (
     "SELECT substr(intent_id, ?), tx_hash, data FROM intents WHERE data IS NOT NULL AND substr(intent_id, 1, ?) = ?"
@@ -51,7 +51,7 @@ def verify(
     that were signed for it differ.
     """
     with told(as_json=as_json):
-        stored = _read(find_data_dir(config, data_dir) / _DATABASE, request_id)
+        stored = _read(find_data_dir(config, data_dir) / DATABASE_NAME, request_id)
         checked = _check(request_id, stored)
         if as_json:
             print_json(checked)
@@ -97,7 +97,7 @@ def _stored(request_id: str, row: Sequence[Any], signed: Sequence[Sequence[Any]]
 
 
 def _check(request_id: str, stored: _Stored) -> dict[str, Any]:
-    """What the stored calls are, by their bytes, and everything that does not agree with them."""
+    """Describe the stored calls by their bytes, with everything that does not agree with them."""
     from contracts.errors import InvalidInput
     from contracts.second_decoder import hash_of_calls, in_words, read_signed_transaction, read_stored_calls
 

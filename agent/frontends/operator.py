@@ -22,7 +22,7 @@ from agent.frontends.wire import MAX_HEADER_ID
 from agent.planning.vocabulary import Vocabulary
 from agent.records import Identity, Reply
 from agent.store.api_keys import ApiKey
-from agent.store.cards import PendingCard
+from agent.store.cards import OpenCards, PendingCard
 from contracts.calls import ChangeCall
 from contracts.chain.ledger import Lane, LaneRecord
 from contracts.errors import RpcError
@@ -38,11 +38,9 @@ ShortText: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_HEADER_ID
 
 
 class Cards(Protocol):
-    async def pending(self, now: float) -> list[PendingCard]: ...
+    async def open_cards(self, now: float) -> OpenCards: ...
 
     async def by_request(self, request_id: str) -> PendingCard | None: ...
-
-    async def unreadable(self, now: float) -> list[str]: ...
 
 
 class ApiKeys(Protocol):
@@ -151,9 +149,8 @@ class Operator:
 
     async def list_cards(self) -> JsonObject:
         """All cards that wait, oldest first, never their codes; and the request ids of those that are damaged."""
-        now = self._clock()
-        cards, damaged = await self._cards.pending(now), await self._cards.unreadable(now)
-        return {"cards": [shown_card(card) for card in cards], "unreadable": [*damaged]}
+        found = await self._cards.open_cards(self._clock())
+        return {"cards": [shown_card(card) for card in found.readable], "unreadable": [*found.damaged]}
 
     async def approve(self, request_id: str, progress: Progress | None = None) -> Reply:
         """Carry out what a card says; a card that was carried out gets its stored result told."""

@@ -99,7 +99,7 @@ class _Grammar:
 
     verbs: re.Pattern[str]
     stops: re.Pattern[str]
-    """What may not stand between them: a preposition, an account id, the end of a sentence."""
+    """Separators that may not stand between them: a preposition, an account id, the end of a sentence."""
     objects: Mapping[FormName, re.Pattern[str]]
     """Each match is empty and has the object as its first group, so that objects may overlap."""
     reach: int

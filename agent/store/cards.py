@@ -5,6 +5,7 @@ import hmac
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -130,10 +131,19 @@ class PendingCard(Frozen):
         return frozenset(PublicKey(name.partition("#")[0]) for name in self.lanes)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenCards:
+    """Cards that can still be decided, oldest first."""
+
+    readable: list[PendingCard]
+    damaged: list[str]
+    """The request ids of cards whose rows cannot be read. They can only be dropped."""
+
+
 class CardStore:
     """All changes are compare-and-sets in the one writer, so two confirmations at once resolve a card once.
 
-    A card whose row is damaged can only be resolved. Lists leave it out, and `unreadable` names it; whatever asks for that very
+    A card whose row is damaged can only be resolved. Lists leave it out, and `open_cards` names it; whatever asks for that very
     card, or whether its turn was confirmed before, ends in StoreError `card_unreadable`: nobody can say what it was.
     """
 
@@ -180,13 +190,16 @@ class CardStore:
 
     async def pending_of(self, key_id: str, now: float) -> list[PendingCard]:
         """The identity's cards that can still be confirmed, oldest first."""
-        return await self._readable(_OPEN.where(CARDS.c.key_id == key_id), now)
+        return (await self.open_cards(now, key_id)).readable
 
-    async def unreadable(self, now: float, key_id: str | None = None) -> list[str]:
-        """The request ids of waiting cards whose rows are damaged: the identity's, or everybody's."""
+    async def open_cards(self, now: float, key_id: str | None = None) -> OpenCards:
+        """The cards that can still be decided, of one identity or of everybody."""
         query = _OPEN if key_id is None else _OPEN.where(CARDS.c.key_id == key_id)
         rows = await self._database.look(lambda c: [*c.execute(query, {"at": now})])
-        return [row.request_id for row in rows if _read(row) is None]
+        read = [(str(row.request_id), _read(row)) for row in rows]
+        return OpenCards(
+            [card for _, card in read if card is not None], [request_id for request_id, card in read if card is None]
+        )
 
     async def waiting_of(self, key_id: str) -> list[str]:
         """The request ids of the identity's cards that are not resolved, also of those that have expired since."""
@@ -194,7 +207,7 @@ class CardStore:
 
     async def pending(self, now: float) -> list[PendingCard]:
         """Everybody's cards that can still be confirmed, oldest first."""
-        return await self._readable(_OPEN, now)
+        return (await self.open_cards(now)).readable
 
     async def pending_same_turn(
         self, key_id: str, conversation_id: str, turn_hash: str, now: float
@@ -238,10 +251,6 @@ class CardStore:
     ) -> list[PendingCard]:
         """Few, by an index: an identity has at most MAX_PENDING that wait."""
         return await self._database.look(lambda c: [_card(row) for row in c.execute(query, values)])
-
-    async def _readable(self, query: Select[*tuple[object, ...]], now: float) -> list[PendingCard]:
-        rows = await self._database.look(lambda c: [*c.execute(query, {"at": now})])
-        return [card for row in rows if (card := _read(row)) is not None]
 
 
 def _of_turn(key_id: str, conversation_id: str, turn_hash: str) -> dict[str, object]:

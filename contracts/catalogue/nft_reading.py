@@ -27,7 +27,7 @@ class NftToken:
     title_text: str | None
     description: str | None
     approvals: Mapping[str, int | None]
-    """Who may transfer it, with the approval's number; None: the answer does not say the number."""
+    """The accounts that may transfer it, with their approvals' numbers; None: the answer does not say the number."""
     approvals_read: bool
     """False if the approvals have a form that is not known here, so that there may be more."""
     odd: tuple[str, ...]

@@ -69,7 +69,7 @@ class Interface:
         return frozenset(self.methods)
 
     def argument_problem(self, method_name: str, args: JsonObject | list[JsonValue]) -> str | None:
-        """What is wrong with the arguments of a call, as far as the method's arguments are known.
+        """Return the problem with the arguments of a call, as far as the method's arguments are known.
 
         An array is read by position, as serde does. A number with decimals needs a schema that asks for a number.
         """

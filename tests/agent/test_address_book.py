@@ -12,7 +12,7 @@ from tests.agent.codes import codes
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import REGISTRY, Agent, FakeReads, open_agent, rich
 from tests.attacks.test_policy import contract_call
-from tests.model_server import ModelServer, call, calls, open_model_server
+from tests.model_server import ModelServer, call, calls
 
 BOOK = """version = 1
 [address_book]
@@ -23,12 +23,6 @@ guests = "guestbook.localnet"
 [identities.key-second.limits.NEAR]
 per_action = "1"
 """
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from contracts.types import TGAS, AccountId, JsonObject
 from tests.agent.codes import codes
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import REGISTRY, Agent, FakeReads, open_agent
-from tests.model_server import ModelServer, calls, open_model_server
+from tests.model_server import ModelServer, calls
 
 ALICE = AccountId("alice.localnet")
 BOB, CAROL = "bob.localnet", "carol.localnet"
@@ -97,12 +97,6 @@ async def test_limits_of_a_transaction_are_kept(store: Store, gas: str, transact
     found = await sendings(store, one, one)
     assert len(found) == transactions
     assert all(sending.call.gas <= 300 * TGAS for sending in found)
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
 
 
 async def ask_three(agent: Agent, server: ModelServer) -> str:

@@ -30,12 +30,6 @@ async def open_models_at(folder: Path, server: ModelServer) -> AsyncGenerator[Mo
 
 
 @pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
-
-
-@pytest.fixture
 async def agent(tmp_path: Path, server: ModelServer) -> AsyncGenerator[Agent]:
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models_at(tmp_path, server))

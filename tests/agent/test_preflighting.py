@@ -119,6 +119,17 @@ async def test_a_preflight_that_breaks_says_unknown_on_the_card(tmp_path: Path) 
         assert (await agent.ask(f"confirm {reply.confirm_code}")).status == "executed"
 
 
+async def test_no_outflow_of_the_signer_is_left_out_of_a_card(tmp_path: Path) -> None:
+    taken = [Balance(ALICE, f"t{number}.localnet", 9, 0) for number in range(12)]
+    noise = [Balance(AccountId(f"a{number}.localnet"), NEAR, 0, 10**24) for number in range(60)]
+    report = replace(GOOD, balances=(*noise, Balance(ALICE, USDC, 0, 5), *taken))
+    async with open_agent(tmp_path, preflight=Foretelling(report)) as agent:
+        card = (await agent.ask("/near_transfer bob.localnet 1")).text
+    assert card.count("alice.localnet pays 9 base units of t") == 12
+    assert "And 38 more balances change." in card
+    assert "⚠ Warning: the plan changes 73 balances; a card holds 50 of them" in card
+
+
 def test_findings_are_exact_and_inert() -> None:
     registry = Registry.for_network("localnet")
     found = findings_of(GOOD, ALICE, registry, TGAS)

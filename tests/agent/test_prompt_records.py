@@ -20,16 +20,10 @@ from agent.redaction import texts
 from contracts.catalogue.index import CATALOGUE
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import REGISTRY, Agent, open_agent
-from tests.model_server import ModelServer, call, open_model_server
+from tests.model_server import ModelServer, call
 
 QUESTION = "how much NEAR does bob.localnet have?"
 MAX_RECORD_BYTES = 3_000
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
 
 
 @pytest.fixture

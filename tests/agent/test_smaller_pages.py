@@ -46,7 +46,7 @@ async def test_a_list_falls_back_to_smaller_pages(tmp_path: Path, why: str) -> N
         assert "Fewer were asked for at once" in reply.text
 
 
-async def test_what_fails_for_one_token_too_is_told_after_four_views(tmp_path: Path) -> None:
+async def test_a_view_that_fails_for_one_token_too_ends_after_four_views(tmp_path: Path) -> None:
     reads = Collection(most=0)
     async with open_agent(tmp_path, reads=reads) as agent:
         reply = await agent.ask("/nft_tokens nft.localnet @me limit=100")

@@ -58,14 +58,14 @@ class Office:
         return stored.signed.tx_hash
 
 
-@pytest.fixture
-async def office(tmp_path: Path) -> AsyncGenerator[Office]:
+@asynccontextmanager
+async def open_office(folder: Path, kill_point: Callable[[str], None] = no_kill) -> AsyncGenerator[Office]:
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(open_world(tmp_path))
-        agent = await stack.enter_async_context(open_agent(tmp_path / "agent", clock=world.clock))
+        world = await stack.enter_async_context(open_world(folder))
+        agent = await stack.enter_async_context(open_agent(folder / "agent", clock=world.clock))
         rpc = await stack.enter_async_context(open_rpc(world.urls, config=RPC))
         ledger = agent.store.ledger
-        chain = ChainClient(rpc, ledger, world.signer, clock=world.clock, settings=settings(), kill_point=no_kill)
+        chain = ChainClient(rpc, ledger, world.signer, clock=world.clock, settings=settings(), kill_point=kill_point)
         canceller = Canceller(
             agent.pipeline.recorded,
             ledger,
@@ -76,6 +76,12 @@ async def office(tmp_path: Path) -> AsyncGenerator[Office]:
             grant_ttl_s=60.0,
         )
         yield Office(world, agent.store, chain, canceller, agent.records)
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncGenerator[Office]:
+    async with open_office(tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("by", ["hash", "card", "request"])

@@ -14,16 +14,10 @@ from agent.records import Refusal
 from contracts.errors import RpcError
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import Agent, open_agent
-from tests.model_server import ModelServer, open_model_server, say
+from tests.model_server import ModelServer, say
 
 PAY = "/near_transfer bob.localnet 1.5"
 PAIR = bytes(range(32)) + bytes(SigningKey(bytes(range(32))).verify_key)
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def _damage(folder: Path, request_id: str, stored: str) -> None:
 
 
 async def _listed(agent: Agent) -> tuple[list[str], list[str]]:
-    cards, now = agent.store.cards, agent.clock()
-    return [card.request_id for card in await cards.pending(now)], [*await cards.unreadable(now)]
+    found = await agent.store.cards.open_cards(agent.clock())
+    return [card.request_id for card in found.readable], found.damaged
 
 
 @pytest.mark.parametrize("stored", DAMAGES, ids=lambda stored: stored[:12])

@@ -18,13 +18,7 @@ from contracts.types import JsonObject
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import Agent, open_agent
 from tests.endless import SOCKET_BUFFERS_BYTES, serving_endless
-from tests.model_server import ModelServer, Scripted, calls, open_model_server, say
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
+from tests.model_server import ModelServer, Scripted, calls, say
 
 
 @pytest.fixture

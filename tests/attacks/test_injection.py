@@ -17,7 +17,7 @@ from contracts.errors import RpcError
 from contracts.knowledge.inert import inert
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import Agent, FakeReads, open_agent, rich
-from tests.model_server import ModelServer, calls, open_model_server
+from tests.model_server import ModelServer, calls
 
 
 class Injection(BaseModel):
@@ -48,12 +48,6 @@ class LoudReads(FakeReads):
                 raise RpcError("CONTRACT_EXECUTION_ERROR", self.said)
             case _:
                 return super().value(contract_id, method, args)
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
 
 
 @pytest.fixture

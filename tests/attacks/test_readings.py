@@ -14,7 +14,7 @@ from contracts.knowledge.registry import Registry
 from contracts.types import AccountId, JsonObject
 from tests.agent.test_pipeline_models import open_models_at
 from tests.agent.world import Agent, open_agent
-from tests.model_server import ModelServer, calls, open_model_server
+from tests.model_server import ModelServer, calls
 
 FREE = """version = 1
 [address_book]
@@ -31,12 +31,6 @@ free_per_day = "50"
 PAY: JsonObject = {"receiver_id": "bob.localnet", "amount": "5"}
 TOKENS: JsonObject = {"token": "USDC", **PAY}
 Planned = list[tuple[str, JsonObject]]
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ModelServer]:
-    async with open_model_server() as opened:
-        yield opened
 
 
 @pytest.fixture

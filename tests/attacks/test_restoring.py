@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.data_folder import DATABASE_NAME
 from agent.errors import StoreError
-from agent.records import DATABASE_NAME
 from agent.store.backup import backup_database, restore_database
 from agent.store.store import open_store
 from tests.agent.store.examples import NOW, grant, intent, signed

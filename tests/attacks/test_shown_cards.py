@@ -1,4 +1,4 @@
-"""What people see of a card decides what they approve: nothing in it can hide, strike out, link or imitate, in any client."""
+"""People approve the card that they see: nothing in it can hide, strike out, link or imitate, in any client."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack

@@ -1,22 +1,16 @@
 """Signed bytes that may still be executed: cancelling must not send them, and asking again must not pay twice."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from agent.operations.cancelling import Canceller
 from contracts.calls import ChangeCall, Transfer
-from contracts.chain.client import ChainClient
 from contracts.chain.ledger import Signed
-from contracts.chain.rpc import open_rpc
-from contracts.knowledge.registry import Registry
 from contracts.types import AccountId, CryptoHash, parse_near
 from tests.agent.test_policy import FREE
-from tests.agent.test_transactions_in_doubt import OPERATOR, Office
+from tests.agent.test_transactions_in_doubt import OPERATOR, Office, open_office
 from tests.agent.world import BLOCK, KEY, open_agent
-from tests.contracts.chain.worlds import RPC, open_world, settings
 from tests.doubles import approved
 
 
@@ -31,17 +25,8 @@ def break_at(point: str) -> None:
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncGenerator[Office]:
-    async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(open_world(tmp_path))
-        agent = await stack.enter_async_context(open_agent(tmp_path / "agent", clock=world.clock))
-        rpc = await stack.enter_async_context(open_rpc(world.urls, config=RPC))
-        ledger = agent.store.ledger
-        chain = ChainClient(rpc, ledger, world.signer, clock=world.clock, settings=settings(), kill_point=break_at)
-        registry = Registry.for_network("localnet")
-        canceller = Canceller(
-            agent.pipeline.recorded, ledger, chain, registry, chain_id="localnet", clock=world.clock, grant_ttl_s=60.0
-        )
-        yield Office(world, agent.store, chain, canceller, agent.records)
+    async with open_office(tmp_path, break_at) as opened:
+        yield opened
 
 
 async def test_cancelling_what_was_signed_and_never_sent_sends_nothing(office: Office) -> None:

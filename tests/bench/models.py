@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from agent.data_folder import DATABASE_NAME
 from agent.planning.prompts import SYSTEM
-from agent.records import DATABASE_NAME
 from contracts.catalogue.index import CATALOGUE
 from contracts.types import JsonObject
 from tests.bench.figures import Figure

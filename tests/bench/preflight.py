@@ -6,7 +6,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
-from agent.records import DATABASE_NAME, read_records
+from agent.data_folder import DATABASE_NAME
+from agent.records import read_records
 from contracts.calls import ChangeCall, Transfer
 from contracts.checks.policy import Subject, judge
 from contracts.checks.policy_file import parse_policy

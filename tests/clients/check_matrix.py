@@ -41,7 +41,7 @@ def _transaction(answer: str) -> str:
 
 
 class _Bob:
-    """What bob.localnet has got since the last look, in thousandths of a NEAR."""
+    """Return the NEAR that bob.localnet has received since the last look, in thousandths."""
 
     def __init__(self, running: RunningDaemon) -> None:
         self._running = running

@@ -1,4 +1,4 @@
-"""What clients send besides plain questions, sent by the clients themselves."""
+"""Requests other than plain questions, sent by the clients themselves."""
 
 import sys
 from collections.abc import Sequence

@@ -67,7 +67,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Access:
-    """What a client is set up with."""
+    """The settings of a client."""
 
     running: RunningDaemon
     key: str

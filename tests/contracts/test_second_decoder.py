@@ -102,7 +102,7 @@ UNREADABLE: Final[list[dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("change", UNREADABLE)
-def test_what_cannot_be_read_is_refused(change: dict[str, Any]) -> None:
+def test_unreadable_calls_are_refused(change: dict[str, Any]) -> None:
     (call,) = stored(ChangeCall(AccountId("a.tg"), (Transfer(Yocto(1)),)))
     with pytest.raises(InvalidInput) as refused:
         read_stored_calls([{**call, **change}])

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from agent.records import DATABASE_NAME, read_records
+from agent.data_folder import DATABASE_NAME
+from agent.records import read_records
 from contracts.types import AccountId
 from tests.drill.chain_reader import balance_yocto, transfers_to
 from tests.drill.proxy import FaultProxy, open_proxy

@@ -16,8 +16,9 @@ from typing import Any
 from typer.testing import CliRunner, Result
 
 from agent.cli import app
+from agent.data_folder import DATABASE_NAME
 from agent.markup import plain
-from agent.records import DATABASE_NAME, InteractionRecord, read_records
+from agent.records import InteractionRecord, read_records
 
 CLI = (sys.executable, "-m", "agent.cli")
 KILLABLE = (sys.executable, "-m", "tests.e2e.killable_daemon")

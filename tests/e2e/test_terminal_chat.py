@@ -117,9 +117,7 @@ def test_n_cancels_the_card_and_enter_leaves_it(running: RunningDaemon) -> None:
     assert running.say("/cancel all").text.count("Cancelled") == 1
 
 
-def test_what_is_typed_before_a_card_can_be_read_does_not_approve_it(
-    running: RunningDaemon, provider: ProviderState
-) -> None:
+def test_keys_typed_before_a_card_is_shown_do_not_approve_it(running: RunningDaemon, provider: ProviderState) -> None:
     drop_all(running)
     before = running.chain_balance_yocto("bob.localnet")
     with chat(running.folder) as shown:

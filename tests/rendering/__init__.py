@@ -1,1 +1,1 @@
-"""What people see: texts of the daemon drawn by Markdown renderers."""
+"""Texts of the daemon, drawn by Markdown renderers as people see them."""

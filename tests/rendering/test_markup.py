@@ -80,7 +80,7 @@ def test_the_layout_is_paragraphs_items_and_a_bold_heading() -> None:
         ("until 2026-12-01 20:00:00 UTC.", "until `2026-12-01 20:00:00 UTC`."),
     ],
 )
-def test_what_belongs_together_is_one_span(text: str, expected: str) -> None:
+def test_words_that_belong_together_are_one_span(text: str, expected: str) -> None:
     assert markdown(text) == expected
     assert plain(expected) == text or text.startswith("1.")
 
